@@ -1,0 +1,92 @@
+# CiTel. `make help` lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X github.com/citel-pa/citel/pkcs/version.Version=$(VERSION)
+GO      ?= go
+# Go's ./... passes folders named testdata by, so their packages are named.
+PACKAGES := ./... $(shell find testdata -name '*.go' -not -path '*/wycheproof/*' -not -path '*/node_modules/*' 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+
+.PHONY: help
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: deps deps-build deps-demo deps-test
+deps: deps-test ## install what build, demo and tests need (apt; says what)
+deps-build:
+	@./installer/deps.sh build
+deps-demo:
+	@./installer/deps.sh demo
+deps-test:
+	@./installer/deps.sh test
+
+.PHONY: assets
+assets: deps-build ## fetch and bundle what the pages need (npm, esbuild)
+	@$(GO) run ./server/assets/build
+	@$(GO) run ./agent/client/bundle/cmd/bundle -out build/client
+
+.PHONY: build
+build: assets ## citel-agent and citel-server into build/, for testers
+	@mkdir -p build
+	$(GO) build -trimpath -tags tester -ldflags '$(LDFLAGS)' -o build/citel-agent ./agent/cmd/citel-agent
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/citel-server ./server/cmd/citel-server
+
+.PHONY: dist
+dist: assets ## the same programs without the tester's commands, into build/dist/
+	@mkdir -p build/dist
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-agent ./agent/cmd/citel-agent
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-server ./server/cmd/citel-server
+
+.PHONY: demo
+demo: deps-demo build ## the main job in front of your eyes
+	@$(GO) run ./testdata/demo
+
+.PHONY: token
+CF   ?=
+KIND ?= cns
+token: deps-demo ## a SoftHSM token for a tester: make token CF=... KIND=cns|cie|qualified|expired|revoked
+	@$(GO) run ./testdata/cmd/token -cf '$(CF)' -kind '$(KIND)' -dir build/token
+
+.PHONY: test
+test: deps-test build ## all tests with the race detector, browsers included
+	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
+	cd testdata/wycheproof && $(GO) test ./...
+
+.PHONY: conformance
+CORPUS ?=
+conformance: ## suites that lie in a folder: make conformance CORPUS=DIR
+	@test -n '$(CORPUS)' || { echo 'usage: make conformance CORPUS=DIR'; exit 64; }
+	CITEL_CORPUS='$(abspath $(CORPUS))' $(GO) test -count=1 -run Conformance ./testdata/conformance
+
+.PHONY: fuzz fuzz-short
+FUZZTIME ?= 10m
+fuzz: ## every fuzz target for FUZZTIME (10m)
+	@$(GO) run ./testdata/cmd/fuzz -time $(FUZZTIME) $(PACKAGES)
+fuzz-short: ## all fuzz targets in 5 minutes together
+	@$(GO) run ./testdata/cmd/fuzz -total 5m $(PACKAGES)
+
+.PHONY: bench
+bench: deps-test build ## speed side by side with peers; writes build/bench.json
+	@$(GO) run ./testdata/bench -out build/bench.json
+
+.PHONY: soak
+soak: deps-test build ## the long repetitions that make test leaves out
+	CITEL_SOAK=1 $(GO) test -count=1 -timeout 60m -run Soak -v -tags tester $(PACKAGES)
+
+.PHONY: lint
+LINT_VERSION := v2.15.0
+lint: ## go vet, golangci-lint (the walls of the house included), gofmt
+	@test -z "$$(gofmt -l agent server pkcs installer testdata)" || { gofmt -l agent server pkcs installer testdata; exit 1; }
+	$(GO) vet -tags tester $(PACKAGES)
+	@test -x build/tools/golangci-lint || GOBIN='$(abspath build/tools)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	build/tools/golangci-lint run --build-tags tester $(PACKAGES)
+
+.PHONY: vuln
+vuln: ## known vulnerabilities of what is linked, where the database can be reached
+	@test -x build/tools/govulncheck || GOBIN='$(abspath build/tools)' $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	@build/tools/govulncheck ./... || { test $$? -eq 3 && exit 3; echo 'govulncheck: NOT RUN (its database could not be reached)'; }
+
+.PHONY: clean
+clean: ## take build/ away
+	rm -rf build

@@ -1,0 +1,77 @@
+#!/bin/sh
+# Installs what CiTel needs to build, to run the demo, or to be tested, and
+# nothing when all is there already. Debian 12 is the system that is tested;
+# Ubuntu builds and runs the demo.
+#
+#   installer/deps.sh build|demo|test
+set -eu
+
+want=${1:-build}
+case "$want" in build | demo | test) ;; *)
+	echo "usage: installer/deps.sh build|demo|test" >&2
+	exit 64
+	;;
+esac
+
+id=unknown
+[ -r /etc/os-release ] && id=$(. /etc/os-release && echo "${ID:-unknown}")
+case "$id" in
+debian) browsers="chromium firefox-esr" ;;
+ubuntu)
+	# Ubuntu ships its browsers as snaps, which a test cannot start with a
+	# profile of its own.
+	browsers=""
+	if [ "$want" = test ]; then
+		echo "make test needs Debian 12 (its chromium and firefox-esr packages); on Ubuntu use: make build, make demo" >&2
+		exit 69
+	fi
+	;;
+*)
+	echo "This system ($id) is not one that CiTel can install packages on." >&2
+	echo "Install by hand: gcc, pkg-config, PC/SC headers (libpcsclite-dev), node and npm," >&2
+	echo "softhsm2, openssl; for the tests also pcscd, opensc, vsmartcard-vpcd, chromium," >&2
+	echo "firefox-esr, xvfb, poppler-utils, qpdf. Then call make again with CITEL_DEPS=skip." >&2
+	[ "${CITEL_DEPS:-}" = skip ] && exit 0
+	exit 69
+	;;
+esac
+[ "${CITEL_DEPS:-}" = skip ] && exit 0
+
+# package=proof: a path or a command that shows that the package is there. A
+# command may come from elsewhere than the package (node, for one).
+build="gcc=cc libc6-dev=/usr/include/stdlib.h pkg-config=pkg-config libpcsclite-dev=/usr/include/PCSC/winscard.h ca-certificates=/etc/ssl/certs nodejs=node npm=npm"
+demo="softhsm2=softhsm2-util openssl=openssl"
+test="pcscd=/usr/sbin/pcscd opensc=opensc-tool vsmartcard-vpcd=@vsmartcard-vpcd xvfb=Xvfb poppler-utils=pdftotext qpdf=qpdf iproute2=ip util-linux=setpriv libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+for b in $browsers; do test="$test $b=$b"; done
+
+need=$build
+[ "$want" = build ] || need="$need $demo"
+[ "$want" = test ] && need="$need $test"
+
+missing=""
+for entry in $need; do
+	package=${entry%%=*}
+	proof=${entry#*=}
+	case "$proof" in
+	/*) [ -e "$proof" ] && continue ;;
+	@*) dpkg-query -W -f '${Status}' "${proof#@}" 2>/dev/null | grep -q 'ok installed' && continue ;;
+	*) command -v "$proof" >/dev/null 2>&1 && continue ;;
+	esac
+	missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+root=""
+if [ "$(id -u)" != 0 ]; then
+	if ! command -v sudo >/dev/null 2>&1; then
+		echo "These packages are missing and only root can install them:" >&2
+		echo "  apt-get install$missing" >&2
+		exit 69
+	fi
+	root=sudo
+fi
+echo "Installing with apt-get:$missing"
+$root apt-get update -qq
+# A service that starts by itself is not wanted on a developer's machine, but
+# Debian's way is to start it; pcscd is started by its socket and does no harm.
+DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
