@@ -1,0 +1,84 @@
+// Command fuzz runs every fuzz target of the packages it is given, one after the
+// other, since `go test -fuzz` takes only one target at a time.
+//
+//	fuzz -time 10m PACKAGE...    each target for ten minutes
+//	fuzz -total 5m PACKAGE...    all targets in five minutes together
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// least is the shortest run worth starting: the fuzzer first runs all seeds.
+const least = 5 * time.Second
+
+type target struct{ pkg, name string }
+
+func main() {
+	each := flag.Duration("time", 0, "time for each target")
+	total := flag.Duration("total", 0, "time for all targets together")
+	tags := flag.String("tags", "tester", "build tags")
+	flag.Parse()
+	if (*each == 0) == (*total == 0) || flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: fuzz -time D | -total D PACKAGE...")
+		os.Exit(64)
+	}
+	targets, err := find(*tags, flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+	if len(targets) == 0 {
+		fmt.Fprintln(os.Stderr, "fuzz: no fuzz target found in the packages given")
+		os.Exit(1)
+	}
+	d := *each
+	if d == 0 {
+		d = max(*total/time.Duration(len(targets)), least)
+	}
+	failed := 0
+	for _, t := range targets {
+		fmt.Printf("%s %s for %s\n", t.pkg, t.name, d)
+		cmd := exec.Command("go", "test", "-tags", *tags, "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", d.String(), t.pkg)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			failed++
+			fmt.Printf("%s\n--- FAIL %s %s: %v\n", out, t.pkg, t.name, err)
+		}
+	}
+	fmt.Printf("%d passed, %d failed\n", len(targets)-failed, failed)
+	if failed > 0 {
+		os.Exit(1)
+	}
+}
+
+// find asks the test binaries for their fuzz targets.
+func find(tags string, pkgs []string) ([]target, error) {
+	args := append([]string{"test", "-tags", tags, "-list", "^Fuzz"}, pkgs...)
+	cmd := exec.Command("go", args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go test -list: %w", err)
+	}
+	var targets []target
+	var names []string
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 1 && strings.HasPrefix(f[0], "Fuzz"):
+			names = append(names, f[0])
+		case len(f) >= 2 && f[0] == "ok":
+			for _, n := range names {
+				targets = append(targets, target{f[1], n})
+			}
+			names = nil
+		}
+	}
+	return targets, nil
+}
