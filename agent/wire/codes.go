@@ -18,7 +18,8 @@ const (
 	CodeCancelled          Code = "cancelled"           // the page cancelled
 )
 
-// Refused at the gate. The handshake answers HTTP 403 with the code as text.
+// Refused at the gate. The handshake answers HTTP 403 with the code as text;
+// origin-blocked and origin-silent are told to the page as CloseRefused says.
 const (
 	CodeOriginRefused Code = "origin-refused" // missing, null, not https, or malformed
 	CodeOriginBlocked Code = "origin-blocked" // on the person's block list

@@ -1,8 +1,8 @@
 // Package wire is the WebSocket protocol between a web page and the agent:
 // messages, versions, limits, error codes. It has no behaviour; agent/gateway
 // speaks it on one side, agent/client on the other. PROTOCOL.md beside this file
-// shows an example of every message; testdata/golden holds the same as files, and
-// the Go and the TypeScript side are both tested against them.
+// shows an example of every message; golden/ holds the same as files, and the Go
+// and the TypeScript side are both tested against them.
 package wire
 
 import (
@@ -10,11 +10,20 @@ import (
 	"time"
 )
 
-// Version of the protocol. Subprotocol is what the handshake must name.
+// Version of the protocol. Subprotocol is what the handshake must name, Path the
+// only address that is answered.
 const (
 	Version     = 1
 	Subprotocol = "citel.v1"
+	Path        = "/"
 )
+
+// CloseRefused is the WebSocket close code (RFC 6455, 7.4.2, Reserved Status
+// Code Ranges: private use) for a page that the person does not want to hear:
+// the handshake ends well, no message is read, and the close reason is the Code
+// (origin-blocked, origin-silent). A page cannot read the answer of a handshake
+// that fails, so these two would look to it like an agent that is not there.
+const CloseRefused = 4403
 
 // Ports the agent tries in this order; the client opens them side by side.
 // Inside the dynamic range of RFC 6335, 6, so no service has them by registration.
@@ -26,11 +35,27 @@ const (
 	MaxFrame     = 1 << 20   // bytes in one binary frame
 	MaxTotal     = 256 << 20 // bytes of documents in one request, by setting
 	MaxDocuments = 100       // documents in one request
-	ChallengeLen = 32        // bytes in a hello's challenge
+	MaxName      = 255       // bytes in a document's name
+	MaxMediaType = 127       // bytes in a media type
+	MaxID        = 1<<31 - 1 // the largest request id
+	ChallengeLen = 32        // bytes in a challenge, before base64
+	MinNonce     = 44        // characters of a nonce: 32 bytes in base64
+	MaxNonce     = 256       // characters of a nonce
 	ConsentTime  = 120 * time.Second
 	MaxWaiting   = 8 // requests that wait while a consent is open, all origins together
 	SilentAfter  = 2 // refusals after which an origin is silent
 	SilentFor    = 5 * time.Minute
+	// UploadStall ends a signature request whose page sends nothing for so long.
+	UploadStall = 30 * time.Second
+	// NonceWait is how long the agent waits for a fresh nonce.
+	NonceWait = 10 * time.Second
+)
+
+// ProofLabel begins what a Proof signs; LinkKeyInfo begins the info of the key's
+// derivation (RFC 5869).
+const (
+	ProofLabel  = "citel-link-v1"
+	LinkKeyInfo = "citel-link-key-v1"
 )
 
 // Type names a message.
@@ -81,7 +106,8 @@ const (
 // Head is what every JSON message has.
 type Head struct {
 	Type Type `json:"type"`
-	// ID is chosen by the page, 1 to 2^31-1, new for each request on a socket.
+	// ID is chosen by the page, 1 to MaxID, for each request on a socket greater
+	// than the ones before.
 	ID int64 `json:"id,omitempty"`
 }
 
@@ -119,7 +145,8 @@ type Login struct {
 	Head
 	// Nonce is the server's challenge as base64 text, 44 characters or more.
 	Nonce string `json:"nonce"`
-	// Expires is when the server forgets the nonce.
+	// Expires is when the server forgets the nonce, by the clock of this computer:
+	// the page adds the seconds that the server says are left to its own time.
 	Expires time.Time `json:"expires"`
 	// Challenge, when given, is answered by a Proof together with the token.
 	Challenge string `json:"challenge,omitempty"`
