@@ -1,0 +1,77 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// maxSites bounds the list; the oldest decision goes first.
+const maxSites = 500
+
+// Decision is what the person decided about a site.
+type Decision string
+
+// Decisions. The zero value is a site that the person never decided on.
+const (
+	Unknown    Decision = ""
+	Remembered Decision = "remembered"
+	Blocked    Decision = "blocked"
+)
+
+// Site is one remembered or blocked site.
+type Site struct {
+	Origin   string    `json:"origin"`
+	Decision Decision  `json:"decision"`
+	Since    time.Time `json:"since"`
+}
+
+type sites struct {
+	Sites []Site `json:"sites"`
+}
+
+// Sites lists what the person decided, oldest first.
+func (s *Store) Sites() ([]Site, error) {
+	var v sites
+	if err := s.readJSON(sitesFile, &v); err != nil {
+		return nil, err
+	}
+	return v.Sites, nil
+}
+
+// Site looks one origin up, compared byte by byte.
+func (s *Store) Site(origin string) (Decision, error) {
+	all, err := s.Sites()
+	if err != nil {
+		return Unknown, err
+	}
+	for _, site := range all {
+		if site.Origin == origin {
+			return site.Decision, nil
+		}
+	}
+	return Unknown, nil
+}
+
+// SetSite records a decision; Unknown forgets the site.
+func (s *Store) SetSite(origin string, d Decision, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.Sites()
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(x Site) bool { return x.Origin == origin })
+	if d != Unknown {
+		all = append(all, Site{Origin: origin, Decision: d, Since: now.UTC().Truncate(time.Second)})
+	}
+	if len(all) > maxSites {
+		all = all[len(all)-maxSites:]
+	}
+	data, err := json.MarshalIndent(sites{all}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return s.replace(sitesFile, append(data, '\n'))
+}
