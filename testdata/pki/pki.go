@@ -286,6 +286,12 @@ func (p *PKI) IssueFor(kind Kind, key crypto.Signer, who Person, opts ...Option)
 	if err != nil {
 		return nil, err
 	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("pki: %s key: %w", kind, err)
+	}
+	ski := sha1.Sum(spki) //nolint:gosec // an identifier (RFC 5280, 4.2.1.2), not a protection
+	tmpl.SubjectKeyId = ski[:]
 	for _, o := range opts {
 		o(tmpl)
 	}

@@ -1,0 +1,278 @@
+package cades
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/citel-pa/citel/pkcs/cms"
+	"github.com/citel-pa/citel/pkcs/validation"
+)
+
+// OIDDeclaration marks CiTel's login by declaration: a signed attribute that the
+// agent's `sign` never sets. The arc is below a UUID of ours (ITU-T X.667).
+const OIDDeclaration = "2.25.1.3"
+
+// ReadOptions says where the content comes from and goes to.
+type ReadOptions struct {
+	// Content of a detached signature; nil when there is none.
+	Content io.Reader
+	// Extract receives the enveloped content as it is read. What it got must not
+	// be used before the facts were judged.
+	Extract io.Writer
+}
+
+// Read collects the facts about every signer of a CMS file, in the file's order.
+// The error says that there is nothing to judge: cms.ErrNotCMS,
+// cms.ErrMalformed, cms.ErrTooLarge, or a failure to read.
+func Read(ctx context.Context, r io.Reader, o ReadOptions) ([]*validation.Facts, error) {
+	m, err := cms.Parse(&ctxReader{ctx, r}, cms.ParseOptions{Content: withContext(ctx, o.Content), Extract: o.Extract})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*validation.Facts, 0, len(m.Signers))
+	for i := range m.Signers {
+		out = append(out, signerFacts(m, &m.Signers[i]))
+	}
+	return out, nil
+}
+
+// ctxReader ends a long read when its context is done.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+func withContext(ctx context.Context, r io.Reader) io.Reader {
+	if r == nil {
+		return nil
+	}
+	return &ctxReader{ctx, r}
+}
+
+func signerFacts(m *cms.Message, si *cms.SignerInfo) *validation.Facts {
+	f := &validation.Facts{Format: "CAdES", CRLs: m.CRLs, OCSPs: m.OCSPs}
+	for _, x := range slices.Concat(m.Faults, si.Faults) {
+		f.Faults = append(f.Faults, validation.Fault{ID: x.ID, Text: x.Text})
+	}
+	for _, c := range m.Certificates {
+		f.Certificates = append(f.Certificates, c.Raw)
+	}
+	f.Content = validation.ContentFacts{
+		Found: m.ContentGiven, Detached: m.Detached, Type: m.ContentType,
+		SHA256: m.Sums[crypto.SHA256], Bytes: m.ContentBytes,
+		LooksLikeAttributes: cms.LooksLikeSignedAttributes(m.Head),
+	}
+	cert := signerCertificate(m, si, f)
+	attributeFacts(m, si, cert, f)
+	valueFacts(m, si, cert, f)
+	f.Level = level(f)
+	if f.Attribute.SigningCertificate.Version == 0 {
+		f.Format = "CMS"
+	}
+	return f
+}
+
+// signerCertificate finds the signer's certificate. Where several fit, the one
+// that the ESS attribute names is taken, and the ambiguity is told.
+func signerCertificate(m *cms.Message, si *cms.SignerInfo, f *validation.Facts) *cms.Certificate {
+	f.Signer.Version = si.Version
+	f.Signer.By = "issuerAndSerialNumber"
+	if si.SKI != nil {
+		f.Signer.By = "subjectKeyIdentifier"
+	}
+	// RFC 5652, 5.3: version 1 goes with issuerAndSerialNumber, 3 with the key identifier.
+	if (si.Version == 3) != (si.SKI != nil) {
+		addFault(f, "signer-version", fmt.Sprintf("SignerInfo version %d does not go with %s", si.Version, f.Signer.By))
+	}
+	found := m.Find(si)
+	if len(found) == 0 {
+		return nil
+	}
+	f.Signer.Ambiguous = len(found) > 1
+	best := &found[0]
+	for i := range found {
+		if essMatches(si, found[i].Raw) {
+			best = &found[i]
+			break
+		}
+	}
+	f.Signer.Certificate = best.Raw
+	return best
+}
+
+func addFault(f *validation.Facts, id, text string) {
+	f.Faults = append(f.Faults, validation.Fault{ID: id, Text: text})
+}
+
+// find gives the single value of a signed attribute. ok is false when it is
+// absent, stands twice, or does not have exactly one value (RFC 5652, 11).
+func find(attrs []cms.Attribute, oid string) (value []byte, ok bool) {
+	n := 0
+	for _, a := range attrs {
+		if a.OID != oid {
+			continue
+		}
+		n++
+		if len(a.Values) == 1 {
+			value, ok = a.Values[0], true
+		} else {
+			n++
+		}
+	}
+	return value, ok && n == 1
+}
+
+func has(attrs []cms.Attribute, oid string) bool {
+	return slices.ContainsFunc(attrs, func(a cms.Attribute) bool { return a.OID == oid })
+}
+
+func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
+	a := &f.Attribute
+	a.Present = si.SignedAttrs != nil
+	seen := map[string]int{}
+	for _, at := range si.Signed {
+		a.Signed = append(a.Signed, at.OID)
+		seen[at.OID]++
+		// Attributes are "at most once with one value" in every profile here.
+		if seen[at.OID] == 2 || len(at.Values) != 1 {
+			a.Duplicated = append(a.Duplicated, at.OID)
+		}
+	}
+	for _, at := range si.Unsigned {
+		a.Unsigned = append(a.Unsigned, at.OID)
+	}
+	if v, ok := find(si.Signed, cms.OIDContentType); ok {
+		a.ContentTypePresent = true
+		oid, err := cms.ParseOID(v)
+		a.ContentTypeMatch = err == nil && oid == m.ContentType
+	}
+	if v, ok := find(si.Signed, cms.OIDMessageDigest); ok {
+		a.DigestPresent = true
+		sum := m.Sums[cms.HashByOID(si.Digest.OID)]
+		got, err := cms.ParseOctetString(v)
+		// Nothing here is secret: a plain compare is enough.
+		a.DigestMatch = err == nil && sum != nil && bytes.Equal(got, sum)
+	}
+	if h := cms.HashByOID(si.Digest.OID); h != 0 && m.ContentGiven && m.Sums[h] == nil {
+		// RFC 5652, 5.1, digestAlgorithms: a verifier may refuse what is not announced.
+		addFault(f, "digest-not-announced", "SignedData does not announce the signer's digest algorithm, so the content was not hashed with it")
+	}
+	if v, ok := find(si.Signed, cms.OIDSigningTime); ok {
+		if t, err := cms.ParseTime(v); err == nil {
+			t = t.UTC()
+			a.SigningTime = &t
+		} else {
+			addFault(f, "signing-time-unreadable", err.Error())
+		}
+	}
+	a.SigningCertificate = essFacts(si, cert)
+	if v, ok := find(si.Signed, cms.OIDAlgorithmProtection); ok {
+		agrees := cms.AlgorithmProtectionAgrees(v, si)
+		a.AlgorithmProtection = &agrees
+	}
+	a.Declaration = has(si.Signed, OIDDeclaration)
+}
+
+func valueFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
+	v := &f.Value
+	v.DigestAlgorithm, v.SignatureAlgorithm = si.Digest.OID, si.Algorithm.OID
+	if h := cms.HashByOID(si.Digest.OID); h != 0 {
+		v.DigestName = h.String()
+	}
+	scheme, err := cms.SchemeOf(si.Digest, si.Algorithm)
+	if scheme.Name != "" {
+		v.KeyName = scheme.Name
+	}
+	if errors.Is(err, cms.ErrAlgorithmMismatch) {
+		v.ParametersFault = err.Error()
+	}
+	if err != nil {
+		v.Note = err.Error()
+		return
+	}
+	if cert == nil {
+		v.Note = "no certificate, no key"
+		return
+	}
+	key, err := cms.PublicKey(cert.SPKI)
+	if err != nil {
+		v.Note = err.Error()
+		return
+	}
+	_, v.KeyBits = cms.KeyFacts(key)
+	verifyValue(m, si, scheme, key, v)
+}
+
+// verifyValue is RFC 5652, 5.6, Signature Verification Process.
+func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key crypto.PublicKey, v *validation.ValueFacts) {
+	if si.SignedAttrs == nil {
+		sum := m.Sums[scheme.Hash]
+		if sum == nil {
+			v.Note = "no content to verify"
+			return
+		}
+		v.Checked, v.ReceivedIsDER = true, true
+		err := scheme.Verify(key, sum, si.Signature)
+		v.OverReceived = err == nil
+		v.OverDER = err == nil
+		v.Note = note(err)
+		return
+	}
+	v.Checked = true
+	received := cms.AsSet(si.SignedAttrs)
+	der, derErr := cms.AppendDER(nil, received)
+	v.ReceivedIsDER = derErr == nil && bytes.Equal(received, der)
+	err := scheme.Verify(key, sum(scheme.Hash, received), si.Signature)
+	v.OverReceived = err == nil
+	if v.ReceivedIsDER {
+		v.OverDER = v.OverReceived
+	} else if derErr == nil {
+		derr := scheme.Verify(key, sum(scheme.Hash, der), si.Signature)
+		v.OverDER = derr == nil
+		if err != nil && derr == nil {
+			err = nil
+		}
+	}
+	v.Note = note(err)
+}
+
+func note(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func sum(h crypto.Hash, b []byte) []byte {
+	d := h.New()
+	d.Write(b)
+	return d.Sum(nil)
+}
+
+// level is what the attributes claim (ETSI EN 319 122-1, 6.3).
+func level(f *validation.Facts) string {
+	a := &f.Attribute
+	switch {
+	case a.SigningCertificate.Version == 0 || !a.ContentTypePresent || !a.DigestPresent:
+		return "CMS"
+	case slices.Contains(a.Unsigned, cms.OIDArchiveTimestampV3):
+		return "B-LTA"
+	case !slices.Contains(a.Unsigned, cms.OIDSignatureTimestamp):
+		return "B-B"
+	case len(f.CRLs)+len(f.OCSPs) > 0:
+		return "B-LT"
+	}
+	return "B-T"
+}
