@@ -232,13 +232,12 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 	}
 	v.Checked = true
 	received := cms.AsSet(si.SignedAttrs)
-	der, derErr := cms.AppendDER(nil, received)
-	v.ReceivedIsDER = derErr == nil && bytes.Equal(received, der)
+	v.ReceivedIsDER = cms.IsDER(received)
 	err := scheme.Verify(key, sum(scheme.Hash, received), si.Signature)
 	v.OverReceived = err == nil
 	if v.ReceivedIsDER {
 		v.OverDER = v.OverReceived
-	} else if derErr == nil {
+	} else if der, derErr := cms.AppendDER(nil, received); derErr == nil {
 		derr := scheme.Verify(key, sum(scheme.Hash, der), si.Signature)
 		v.OverDER = derr == nil
 		if err != nil && derr == nil {

@@ -127,6 +127,9 @@ func expect(data []byte, tag byte) (el Element, rest []byte, err error) {
 // children splits a constructed element's content.
 func children(content []byte, most int) ([]Element, error) {
 	var out []Element
+	if len(content) > 0 {
+		out = make([]Element, 0, 8)
+	}
 	for len(content) > 0 {
 		el, rest, err := Next(content)
 		if err != nil {
@@ -245,4 +248,34 @@ func headerSize(length int64) int64 {
 		}
 	}
 	return n
+}
+
+// IsDER tells whether an element is in DER already, without building it again.
+func IsDER(raw []byte) bool {
+	el, rest, err := Next(raw)
+	return err == nil && len(rest) == 0 && isDER(el, 0)
+}
+
+func isDER(el Element, depth int) bool {
+	if el.Indefinite || depth >= maxDepth || int64(len(el.Raw)-len(el.Content)) != headerSize(int64(len(el.Content))) {
+		return false
+	}
+	if el.Tag&tagConstructed == 0 {
+		return true
+	}
+	if el.Tag == tagOctetString|tagConstructed {
+		return false
+	}
+	var last []byte
+	for content := el.Content; len(content) > 0; {
+		child, rest, err := next(content, depth)
+		if err != nil || !isDER(child, depth+1) {
+			return false
+		}
+		if el.Tag == tagSet && last != nil && bytes.Compare(last, child.Raw) > 0 {
+			return false
+		}
+		last, content = child.Raw, rest
+	}
+	return true
 }

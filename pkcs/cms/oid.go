@@ -76,10 +76,26 @@ func OIDByHash(h crypto.Hash) string {
 	return ""
 }
 
+// known spares the common OIDs the work of being spelled out.
+var known = func() map[string]string {
+	m := map[string]string{}
+	for _, oid := range []string{
+		OIDData, OIDSignedData, OIDContentType, OIDMessageDigest, OIDSigningTime, OIDSigningCertificateV2,
+		OIDAlgorithmProtection, OIDSignatureTimestamp, oidRSA, oidRSASHA256, oidRSAPSS, oidMGF1,
+		oidECDSASHA256, oidECDSASHA384, oidECDSASHA512, oidSHA256, oidSHA384, oidSHA512,
+	} {
+		m[string(appendOID(nil, oid)[2:])] = oid
+	}
+	return m
+}()
+
 // oidString turns the content octets of an OBJECT IDENTIFIER (X.690, 8.19) into
 // dotted form. Arcs above 2^63 are kept as text of their octets: no OID that
 // means something here has one.
 func oidString(content []byte) (string, error) {
+	if oid, ok := known[string(content)]; ok {
+		return oid, nil
+	}
 	if len(content) == 0 || len(content) > 64 || content[len(content)-1]&0x80 != 0 {
 		return "", malformed("object identifier")
 	}
