@@ -1,0 +1,108 @@
+package signing
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/citel-pa/citel/agent/consent"
+	"github.com/citel-pa/citel/agent/wire"
+	"github.com/citel-pa/citel/pkcs/cades"
+)
+
+// FormatCAdES is CAdES-B-B (ETSI EN 319 122-1): the one format made today.
+const FormatCAdES = "cades"
+
+// Formats lists what Sign makes.
+var Formats = []string{FormatCAdES}
+
+// SignRequest asks for signatures over documents, all in one consent.
+type SignRequest struct {
+	Caller    Caller
+	Documents []consent.Document
+	Format    string
+	Detached  bool
+	Choice    Choice
+	// Output is where the signature over document i goes. It is closed before
+	// the next one is asked for. What was written counts only when Sign returns
+	// without an error.
+	Output func(i int) (io.WriteCloser, error)
+}
+
+// SignResult tells with what was signed.
+type SignResult struct {
+	Certificate *x509.Certificate
+}
+
+// Sign signs documents (ARCHITECTURE.md, Application, 4). What the key signs are
+// the DER signed attributes that pkcs/cades builds over bytes that we have,
+// never a digest from outside and never the content's own digest: a document
+// that holds hash(origin) || hash(nonce) of some site gives no login there.
+func (c *Ceremony) Sign(ctx context.Context, req SignRequest) (*SignResult, error) {
+	if !slices.Contains(Formats, req.Format) {
+		return nil, fmt.Errorf("%w: %q", ErrFormatUnsupported, req.Format)
+	}
+	if n := len(req.Documents); n == 0 || n > wire.MaxDocuments {
+		return nil, fmt.Errorf("signing: %d documents", n)
+	}
+	r := &consent.Request{Purpose: consent.PurposeSign, Caller: req.Caller.Caller, Documents: req.Documents, Extend: c.moreTime}
+	found, err := c.candidates(ctx, &req.Caller, r, req.Choice)
+	if err != nil {
+		return nil, err
+	}
+	r.Digits = found[0].id.PIN.Digits
+	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
+	defer answer.Wipe()
+	if err != nil {
+		return nil, err
+	}
+	result, err := c.sign(ctx, &req, found, &answer)
+	c.Asker.Outcome(ctx, r, err)
+	return result, err
+}
+
+func (c *Ceremony) sign(ctx context.Context, req *SignRequest, found []candidate, answer *consent.Answer) (_ *SignResult, err error) {
+	use, err := chosen(found, answer)
+	if err != nil {
+		return nil, err
+	}
+	req.Caller.notify(StageWorking)
+	key, err := unlock(ctx, use, answer)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, key.Close()) }()
+	for i := range req.Documents {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("signing: %w", err)
+		}
+		if err := c.signOne(ctx, req, i, use, checked(key, use.id)); err != nil {
+			return nil, fmt.Errorf("signing document %d: %w", i+1, err)
+		}
+	}
+	return &SignResult{Certificate: use.id.Certificate}, nil
+}
+
+func (c *Ceremony) signOne(ctx context.Context, req *SignRequest, i int, use candidate, sign signFunc) (err error) {
+	doc := req.Documents[i]
+	content, err := doc.Open()
+	if err != nil {
+		return fmt.Errorf("opening it: %w", err)
+	}
+	defer func() { err = errors.Join(err, content.Close()) }()
+	out, err := req.Output(i)
+	if err != nil {
+		return fmt.Errorf("where it goes: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	return cades.Sign(ctx, cades.SignOptions{
+		Certificate: use.id.Certificate,
+		Sign:        cades.SignFunc(sign),
+		SigningTime: c.now().UTC().Truncate(time.Second),
+		Detached:    req.Detached,
+	}, asShown(content, doc), doc.Size, out)
+}
