@@ -40,7 +40,7 @@ func run(args []string, out, errs io.Writer) int {
 		return exitUsage
 	}
 	usage := func(format string, a ...any) int {
-		fmt.Fprintf(errs, "token: "+format+"\n", a...)
+		_, _ = fmt.Fprintf(errs, "token: "+format+"\n", a...)
 		return exitUsage
 	}
 	if flags.NArg() > 0 {
@@ -57,7 +57,7 @@ func run(args []string, out, errs io.Writer) int {
 		who = pki.Anybody(*cf)
 	}
 	if err := makeToken(out, *dir, pki.Kind(*kind), who); err != nil {
-		fmt.Fprintln(errs, "token:", err)
+		_, _ = fmt.Fprintln(errs, "token:", err)
 		return 1
 	}
 	return 0
