@@ -18,11 +18,11 @@ type Slot struct {
 	// Reader is the slot's description, for people.
 	Reader string
 	// Token is nil when there is none.
-	Token *TokenInfo
+	Token *Info
 }
 
-// TokenInfo is what a token says of itself (PKCS#11 v2.40, 3.2, CK_TOKEN_INFO).
-type TokenInfo struct {
+// Info is what a token says of itself (PKCS#11 v2.40, 3.2, CK_TOKEN_INFO).
+type Info struct {
 	Label, Manufacturer, Model, Serial string
 	// Initialized: there is something on it, as far as the module can tell.
 	Initialized bool
@@ -82,17 +82,17 @@ func (m *Module) Slots(ctx context.Context) ([]Slot, error) {
 	return slots, nil
 }
 
-func (m *Module) tokenInfo(slot uint) (TokenInfo, error) {
+func (m *Module) tokenInfo(slot uint) (Info, error) {
 	var info pkcs11.TokenInfo
 	err := m.lib.call("C_GetTokenInfo", func() (err error) {
 		info, err = m.lib.ctx.GetTokenInfo(slot)
 		return err
 	})
 	if err != nil {
-		return TokenInfo{}, err
+		return Info{}, err
 	}
 	is := func(flag uint) bool { return info.Flags&flag != 0 }
-	return TokenInfo{
+	return Info{
 		Label: text(info.Label), Manufacturer: text(info.ManufacturerID), Model: text(info.Model), Serial: text(info.SerialNumber),
 		// Some modules set only the second one.
 		Initialized: is(pkcs11.CKF_TOKEN_INITIALIZED) || is(pkcs11.CKF_USER_PIN_INITIALIZED),
