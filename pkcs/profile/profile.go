@@ -264,3 +264,16 @@ func usages(cert *x509.Certificate) string {
 	slices.Sort(s)
 	return "[" + strings.Join(s, " ") + "]"
 }
+
+// oidQcESeal is QcType's value for electronic seals (EN 319 412-5, 4.2.3).
+var oidQcESeal = asn1.ObjectIdentifier{0, 4, 0, 1862, 1, 6, 2}
+
+// IsSeal tells whether a certificate says that it is for electronic seals, which
+// name an organisation and no person.
+func IsSeal(cert *x509.Certificate) bool {
+	return slices.ContainsFunc(qcStatements(cert), func(s qcStatement) bool {
+		var types []asn1.ObjectIdentifier
+		_, err := asn1.Unmarshal(s.Info.FullBytes, &types)
+		return s.ID.Equal(oidQcType) && err == nil && slices.ContainsFunc(types, oidQcESeal.Equal)
+	})
+}

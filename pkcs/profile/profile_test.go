@@ -1,4 +1,4 @@
-package profile
+package profile_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/testdata/pki"
 )
 
@@ -24,7 +25,7 @@ func TestParseCodiceFiscale(t *testing.T) {
 		"RSSMRA85T10A56NH": {"1985-12-10", "A562", false, true},
 		"rssmra85t10a56nh": {"1985-12-10", "A562", false, true},
 	} {
-		cf, err := ParseCodiceFiscale(" " + code + " ")
+		cf, err := profile.ParseCodiceFiscale(" " + code + " ")
 		if err != nil {
 			t.Errorf("%s: %v", code, err)
 			continue
@@ -33,7 +34,7 @@ func TestParseCodiceFiscale(t *testing.T) {
 			t.Errorf("%s: born %s in %s, female %v, omocodia %v", code, got, cf.BirthPlace(), cf.Female(), cf.Omocodia())
 		}
 	}
-	cf, err := ParseCodiceFiscale("00743110157")
+	cf, err := profile.ParseCodiceFiscale("00743110157")
 	if err != nil || !cf.Provisional() || !cf.Born(now).IsZero() || cf.Age(now) != -1 {
 		t.Errorf("provisional: %v %v", cf, err)
 	}
@@ -44,7 +45,7 @@ func TestParseCodiceFiscaleBad(t *testing.T) {
 		"", "RSSMRA79B11C566", "RSSMRA79B11C566RR", "RSSMRA79B11C566S", "RSSMRA79B11C5 6R", "1SSMRA79B11C566R",
 		"RSSMRA79F11C566R", "RSSMRA79B00C566Q", "RSSMRA79B35C566R", "RSSMRA79BX1C566R", "00743110158", "0074311015A", "ÀSSMRA79B11C566",
 	} {
-		if cf, err := ParseCodiceFiscale(code); !errors.Is(err, ErrCodiceFiscale) {
+		if cf, err := profile.ParseCodiceFiscale(code); !errors.Is(err, profile.ErrCodiceFiscale) {
 			t.Errorf("%q taken as %q: %v", code, cf, err)
 		}
 	}
@@ -60,7 +61,7 @@ func TestOneCharacterChangedIsSeen(t *testing.T) {
 			changed := code[:i] + string(c) + code[i+1:]
 			// A check over 26 values cannot see all; it sees every change within
 			// digits or within letters of the same place.
-			if _, err := ParseCodiceFiscale(changed); err == nil && (c <= '9') == (code[i] <= '9') {
+			if _, err := profile.ParseCodiceFiscale(changed); err == nil && (c <= '9') == (code[i] <= '9') {
 				t.Errorf("%s passes", changed)
 			}
 		}
@@ -68,7 +69,7 @@ func TestOneCharacterChangedIsSeen(t *testing.T) {
 }
 
 func TestAge(t *testing.T) {
-	cf := CodiceFiscale("RSSMRA85T10A562S")
+	cf := profile.CodiceFiscale("RSSMRA85T10A562S")
 	for date, want := range map[string]int{"2026-12-09": 40, "2026-12-10": 41, "2003-12-10": 18} {
 		at, _ := time.Parse("2006-01-02", date)
 		if got := cf.Age(at); got != want {
@@ -80,22 +81,22 @@ func TestAge(t *testing.T) {
 func TestIdentify(t *testing.T) {
 	p := pki.Shared(t)
 	for _, who := range pki.Citizens {
-		for kind, profile := range map[pki.Kind]Profile{pki.CNS: CNS, pki.CIE: CIE, pki.Qualified: Qualified} {
+		for kind, want := range map[pki.Kind]profile.Profile{pki.CNS: profile.CNS, pki.CIE: profile.CIE, pki.Qualified: profile.Qualified} {
 			cert := p.MustIssue(t, kind, pki.P256, who).Cert
-			got, err := Identify(cert, All)
+			got, err := profile.Identify(cert, profile.All)
 			if err != nil {
 				t.Errorf("%s of %s: %v", kind, who.Given, err)
 				continue
 			}
-			if string(got.CodiceFiscale) != who.CF || got.Given != who.Given || got.Family != who.Surname || got.Profile != profile {
+			if string(got.CodiceFiscale) != who.CF || got.Given != who.Given || got.Family != who.Surname || got.Profile != want {
 				t.Errorf("%s: %+v", kind, got)
 			}
-			if profile == CNS && got.CardID != who.CardID {
+			if want == profile.CNS && got.CardID != who.CardID {
 				t.Errorf("card id %q", got.CardID)
 			}
 			// An anchor that is not listed for the profile gives nobody.
-			others := slices.DeleteFunc(slices.Clone(All), func(q Profile) bool { return q == profile })
-			if _, err := Identify(cert, others); !errors.Is(err, ErrUnknown) {
+			others := slices.DeleteFunc(slices.Clone(profile.All), func(q profile.Profile) bool { return q == want })
+			if _, err := profile.Identify(cert, others); !errors.Is(err, profile.ErrUnknown) {
 				t.Errorf("%s below an anchor for %v: %v", kind, others, err)
 			}
 		}
@@ -104,25 +105,25 @@ func TestIdentify(t *testing.T) {
 
 func TestIdentifyBad(t *testing.T) {
 	p := pki.Shared(t)
-	_, err := Identify(p.MustIssue(t, pki.WrongPolicy, pki.P256, pki.Citizens[0]).Cert, All)
-	if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "1.3.76.16.2.99") {
+	_, err := profile.Identify(p.MustIssue(t, pki.WrongPolicy, pki.P256, pki.Citizens[0]).Cert, profile.All)
+	if !errors.Is(err, profile.ErrUnknown) || !strings.Contains(err.Error(), "1.3.76.16.2.99") {
 		t.Errorf("wrong policy: %v", err)
 	}
-	if _, err := Identify(p.MustIssue(t, pki.WrongCF, pki.P256, pki.Citizens[0]).Cert, All); !errors.Is(err, ErrCodiceFiscale) {
+	if _, err := profile.Identify(p.MustIssue(t, pki.WrongCF, pki.P256, pki.Citizens[0]).Cert, profile.All); !errors.Is(err, profile.ErrCodiceFiscale) {
 		t.Errorf("wrong code: %v", err)
 	}
 }
 
 func TestPurposes(t *testing.T) {
 	p := pki.Shared(t)
-	for kind, want := range map[pki.Kind][]Purpose{
-		pki.CNS: {Login, AdvancedSignature}, pki.CIE: {Login, AdvancedSignature}, pki.Qualified: {QualifiedSignature}, pki.WrongUsage: nil,
+	for kind, want := range map[pki.Kind][]profile.Purpose{
+		pki.CNS: {profile.Login, profile.AdvancedSignature}, pki.CIE: {profile.Login, profile.AdvancedSignature}, pki.Qualified: {profile.QualifiedSignature}, pki.WrongUsage: nil,
 	} {
 		cert := p.MustIssue(t, kind, pki.P256, pki.Citizens[0]).Cert
-		if got := Purposes(cert); !slices.Equal(got, want) {
+		if got := profile.Purposes(cert); !slices.Equal(got, want) {
 			t.Errorf("%s: %v", kind, got)
 		}
-		if got := SignsHashes(cert); got != (kind == pki.Qualified) {
+		if got := profile.SignsHashes(cert); got != (kind == pki.Qualified) {
 			t.Errorf("%s signs hashes: %v", kind, got)
 		}
 	}
@@ -134,12 +135,12 @@ func FuzzCodiceFiscale(f *testing.F) {
 	}
 	now := time.Now()
 	f.Fuzz(func(t *testing.T, s string) {
-		cf, err := ParseCodiceFiscale(s)
+		cf, err := profile.ParseCodiceFiscale(s)
 		if err != nil {
 			return
 		}
 		_, _, _, _ = cf.Born(now), cf.BirthPlace(), cf.Omocodia(), cf.Age(now)
-		if again, err := ParseCodiceFiscale(string(cf)); err != nil || again != cf {
+		if again, err := profile.ParseCodiceFiscale(string(cf)); err != nil || again != cf {
 			t.Fatalf("%q does not parse as itself: %v", cf, err)
 		}
 	})

@@ -31,6 +31,7 @@ type Facts struct {
 	OCSPs [][]byte `json:"ocsps,omitempty"`
 
 	Chain      ChainFacts        `json:"chain"`
+	Identity   IdentityFacts     `json:"identity"`
 	Revocation []RevocationFacts `json:"revocation,omitempty"`
 	Timestamps []TimestampFacts  `json:"timestamps,omitempty"`
 
@@ -123,6 +124,31 @@ type ESSFacts struct {
 	Hash  string `json:"hash,omitempty"`
 	// IssuerSerialMatch: nil when the attribute has none.
 	IssuerSerialMatch *bool `json:"issuerSerialMatch,omitempty"`
+}
+
+// IdentityFacts is what the signer's certificate says of its holder, and how far
+// that counts.
+type IdentityFacts struct {
+	Subject string `json:"subject,omitempty"` // RFC 4514
+	Serial  string `json:"serial,omitempty"`  // hexadecimal
+	// Profile is "cns", "cie" or "qualified" where certificate and anchor agree.
+	Profile string `json:"profile,omitempty"`
+	// CodiceFiscale is empty unless Profile is set: a name alone proves nothing.
+	CodiceFiscale string `json:"codiceFiscale,omitempty"`
+	Given         string `json:"given,omitempty"`
+	Family        string `json:"family,omitempty"`
+	// QSCD: a qualified certificate says that its key is on a qualified device.
+	QSCD bool `json:"qscd,omitempty"`
+	// Seal: a certificate for electronic seals.
+	Seal bool `json:"seal,omitempty"`
+	// KeyUsage (RFC 5280, 4.2.1.3); empty when the extension is absent.
+	KeyUsage []string `json:"keyUsage,omitempty"`
+	// RevocationSources: the certificate names a CRL or a responder.
+	RevocationSources bool `json:"revocationSources,omitempty"`
+	// NoRevocation: RFC 9608's noRevAvail or EN 319 412-1's short term extension.
+	NoRevocation bool `json:"noRevocation,omitempty"`
+	// Problem says what was seen when no profile fits.
+	Problem string `json:"problem,omitempty"`
 }
 
 // ChainFacts is the path from the signer to an anchor, signer first. Each link

@@ -1,0 +1,216 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/validation"
+)
+
+// Bounds of the search for a path. A stranger's file brings the certificates in
+// between, so the work that they can cause is counted.
+const (
+	maxDepth           = 6
+	maxSignatureChecks = 60
+	maxHelpers         = 64
+)
+
+// Path finds the way from a certificate to an anchor (RFC 5280, 6.1), with helper
+// certificates from a file; they are never trusted by themselves. The time does
+// not decide whether a path is found: each link carries its validity, and what
+// is wrong with it otherwise is a fault of the link.
+//
+// The second result is the path as certificates, signer first and anchor last;
+// nil when none was found.
+func (s *Store) Path(leaf *x509.Certificate, helpers []*x509.Certificate) (validation.ChainFacts, []*x509.Certificate) {
+	if len(helpers) > maxHelpers {
+		helpers = helpers[:maxHelpers]
+	}
+	search := &search{store: s, helpers: helpers, checks: maxSignatureChecks}
+	path, anchor := search.from([]*x509.Certificate{leaf})
+	if anchor == nil {
+		note := "no anchor issued " + leaf.Issuer.String()
+		if search.checks <= 0 {
+			note = "too many certificates in the file to try them all"
+		}
+		return validation.ChainFacts{Note: note}, nil
+	}
+	facts := validation.ChainFacts{Found: true, Anchor: &validation.AnchorFacts{
+		Certificate: anchor.Certificate.Raw, Test: anchor.Test, Source: anchor.Source,
+	}}
+	for _, p := range anchor.Profiles {
+		facts.Anchor.Profiles = append(facts.Anchor.Profiles, string(p))
+	}
+	faults := rulesOf(path)
+	for i, c := range path {
+		link := linkFacts(c)
+		if i == 0 || i == len(path)-1 {
+			// The path rules speak of the path as a whole; the signer carries them.
+			if i == 0 {
+				link.Faults = faults
+			}
+		}
+		facts.Links = append(facts.Links, link)
+	}
+	return facts, path
+}
+
+type search struct {
+	store   *Store
+	helpers []*x509.Certificate
+	checks  int
+}
+
+// from extends a path towards an anchor, depth first, anchors before helpers.
+func (s *search) from(path []*x509.Certificate) ([]*x509.Certificate, *Anchor) {
+	last := path[len(path)-1]
+	if a := s.store.anchorOf(last); a != nil {
+		return path, a
+	}
+	if len(path) >= maxDepth {
+		return nil, nil
+	}
+	for _, a := range s.store.anchorsNamed(last.RawIssuer) {
+		if s.issued(a.Certificate, last) {
+			return append(path, a.Certificate), a
+		}
+	}
+	for _, h := range s.helpers {
+		if !bytes.Equal(h.RawSubject, last.RawIssuer) || onPath(path, h) || !s.issued(h, last) {
+			continue
+		}
+		if found, a := s.from(append(path[:len(path):len(path)], h)); a != nil {
+			return found, a
+		}
+	}
+	return nil, nil
+}
+
+func onPath(path []*x509.Certificate, c *x509.Certificate) bool {
+	for _, p := range path {
+		if p.Equal(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// issued checks one signature. Results that hold are remembered: the same few
+// issuers sign all citizens' certificates, and a path is walked at each login.
+func (s *search) issued(issuer, c *x509.Certificate) bool {
+	if len(c.AuthorityKeyId) > 0 && len(issuer.SubjectKeyId) > 0 && !bytes.Equal(c.AuthorityKeyId, issuer.SubjectKeyId) {
+		return false
+	}
+	h := sha256.New()
+	h.Write(issuer.Raw)
+	h.Write(c.Raw)
+	key := [32]byte(h.Sum(nil))
+	s.store.mu.RLock()
+	known := s.store.checked[key]
+	s.store.mu.RUnlock()
+	if known {
+		return true
+	}
+	if s.checks--; s.checks < 0 {
+		return false
+	}
+	if issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil {
+		return false
+	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	if s.store.nChecked >= maxChecked {
+		s.store.checked, s.store.nChecked = map[[32]byte]bool{}, 0
+	}
+	s.store.checked[key] = true
+	s.store.nChecked++
+	return true
+}
+
+// maxChecked bounds the memory of signatures already seen: 48 bytes each or so.
+const maxChecked = 50_000
+
+// rulesOf asks crypto/x509 about everything in RFC 5280, 6.1 but time and the
+// strength of algorithms, which the policy judges: basic constraints, path
+// length, key usage of issuers, name constraints, policies, critical extensions.
+func rulesOf(path []*x509.Certificate) []validation.Fault {
+	if len(path) == 1 {
+		return nil
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(path[len(path)-1])
+	for _, c := range path[1 : len(path)-1] {
+		between.AddCert(c)
+	}
+	var faults []validation.Fault
+	for i, c := range path[1:] {
+		if !c.BasicConstraintsValid || !c.IsCA {
+			faults = append(faults, validation.Fault{ID: "issuer-not-ca", Text: c.Subject.String()})
+		}
+		if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
+			faults = append(faults, validation.Fault{ID: "issuer-key-usage", Text: c.Subject.String()})
+		}
+		if c.MaxPathLen >= 0 && (c.MaxPathLen > 0 || c.MaxPathLenZero) && i > c.MaxPathLen {
+			faults = append(faults, validation.Fault{ID: "path-length", Text: c.Subject.String()})
+		}
+	}
+	_, err := path[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: commonTime(path),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	var invalid x509.CertificateInvalidError
+	var unhandled x509.UnhandledCriticalExtension
+	var unknown x509.UnknownAuthorityError
+	var weak x509.InsecureAlgorithmError
+	switch {
+	case err == nil || errors.As(err, &weak):
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		// The certificates were never valid together: the policy sees the times.
+	case errors.As(err, &unhandled):
+		faults = append(faults, validation.Fault{ID: "critical-extension", Text: critical(path)})
+	case errors.As(err, &invalid):
+		faults = append(faults, validation.Fault{ID: "path-rules", Text: err.Error()})
+	case errors.As(err, &unknown):
+		// crypto/x509 refuses SHA-1 here, which is the policy's to judge, by
+		// answering that it knows no authority; the signatures were checked by us.
+		if len(faults) == 0 && !anySHA1(path) {
+			faults = append(faults, validation.Fault{ID: "path-rules", Text: err.Error()})
+		}
+	default:
+		faults = append(faults, validation.Fault{ID: "path-rules", Text: err.Error()})
+	}
+	return faults
+}
+
+// commonTime is a moment at which all of the path was valid, if there is one.
+func commonTime(path []*x509.Certificate) time.Time {
+	latest := path[0].NotBefore
+	for _, c := range path {
+		if c.NotBefore.After(latest) {
+			latest = c.NotBefore
+		}
+	}
+	return latest
+}
+
+func anySHA1(path []*x509.Certificate) bool {
+	for _, c := range path {
+		if d, _ := digestName(c.SignatureAlgorithm); d == "SHA-1" || d == "MD5" {
+			return true
+		}
+	}
+	return false
+}
+
+func critical(path []*x509.Certificate) string {
+	for _, c := range path {
+		for _, id := range c.UnhandledCriticalExtensions {
+			return fmt.Sprintf("%s has the critical extension %s", c.Subject, id)
+		}
+	}
+	return "a critical extension that is not known"
+}

@@ -1,0 +1,154 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync/atomic"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/validation"
+)
+
+// CRL is a parsed revocation list (RFC 5280, 5), indexed once by serial number.
+type CRL struct {
+	// Source is a file's name, an address, or "embedded".
+	Source string
+
+	list *x509.RevocationList
+	// bySerial maps the serial number's magnitude bytes to the entry.
+	bySerial map[string]*x509.RevocationListEntry
+	unfit    string
+	// signedBy remembers the issuer whose signature held, so that a list's own
+	// signature is checked once and not at each question.
+	signedBy atomic.Pointer[x509.Certificate]
+}
+
+// ErrCRL: the bytes are not a list that can be used.
+var ErrCRL = errors.New("trust: not a usable revocation list")
+
+// MaxCRL bounds a list; the largest seen in use have some 20 MB.
+const MaxCRL = 64 << 20
+
+var (
+	oidIDP        = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidDelta      = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidAKI        = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidCRLNumber  = asn1.ObjectIdentifier{2, 5, 29, 20}
+	oidCertIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+)
+
+// ParseCRL reads a list in DER. What it says is believed only after its
+// signature was checked with the issuer's key (about).
+func ParseCRL(der []byte, source string) (*CRL, error) {
+	if len(der) > MaxCRL {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrCRL, MaxCRL)
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
+	}
+	c := &CRL{Source: source, list: list, bySerial: make(map[string]*x509.RevocationListEntry, len(list.RevokedCertificateEntries))}
+	for i := range list.RevokedCertificateEntries {
+		e := &list.RevokedCertificateEntries[i]
+		c.bySerial[string(e.SerialNumber.Bytes())] = e
+		for _, x := range e.Extensions {
+			// RFC 5280, 5.3: a critical entry extension that is not understood makes
+			// the list unusable; certificateIssuer is that of indirect lists.
+			if x.Critical {
+				c.unfit = "an entry has the critical extension " + x.Id.String()
+			}
+			if x.Id.Equal(oidCertIssuer) {
+				c.unfit = "it is an indirect list"
+			}
+		}
+	}
+	for _, x := range list.Extensions {
+		switch {
+		case x.Id.Equal(oidDelta):
+			c.unfit = "it is a delta list"
+		case x.Id.Equal(oidIDP):
+			if why := unfitIDP(x.Value); why != "" {
+				c.unfit = why
+			}
+		case x.Id.Equal(oidAKI), x.Id.Equal(oidCRLNumber):
+		case x.Critical:
+			c.unfit = "it has the critical extension " + x.Id.String()
+		}
+	}
+	return c, nil
+}
+
+// unfitIDP reads the issuingDistributionPoint (RFC 5280, 5.2.5) as far as to know
+// whether the list speaks for end-entity certificates and all reasons.
+func unfitIDP(der []byte) string {
+	var idp struct {
+		Point        asn1.RawValue  `asn1:"optional,tag:0"`
+		OnlyUser     bool           `asn1:"optional,tag:1"`
+		OnlyCA       bool           `asn1:"optional,tag:2"`
+		SomeReasons  asn1.BitString `asn1:"optional,tag:3"`
+		Indirect     bool           `asn1:"optional,tag:4"`
+		OnlyAttribut bool           `asn1:"optional,tag:5"`
+	}
+	rest, err := asn1.Unmarshal(der, &idp)
+	switch {
+	case err != nil || len(rest) > 0:
+		return "its issuingDistributionPoint cannot be read"
+	case idp.OnlyCA:
+		return "it is for authorities' certificates only"
+	case idp.OnlyAttribut:
+		return "it is for attribute certificates only"
+	case idp.Indirect:
+		return "it is an indirect list"
+	case idp.SomeReasons.BitLength > 0:
+		return "it covers some reasons only"
+	}
+	return ""
+}
+
+// reasons of RFC 5280, 5.3.1, Reason Code.
+var reasons = map[int]string{
+	0: "unspecified", 1: "keyCompromise", 2: "cACompromise", 3: "affiliationChanged", 4: "superseded",
+	5: "cessationOfOperation", 6: "certificateHold", 8: "removeFromCRL", 9: "privilegeWithdrawn", 10: "aACompromise",
+}
+
+// about asks a list about a certificate of the issuer.
+func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.RevocationFacts {
+	sum := sha256.Sum256(cert.Raw)
+	f := validation.RevocationFacts{
+		Subject: sum[:], Kind: "crl", Source: c.Source, ThisUpdate: c.list.ThisUpdate, Status: "unknown",
+	}
+	if !c.list.NextUpdate.IsZero() {
+		next := c.list.NextUpdate
+		f.NextUpdate = &next
+	}
+	if c.unfit != "" {
+		f.Note = c.unfit
+		return f
+	}
+	if known := c.signedBy.Load(); known == nil || !known.Equal(issuer) {
+		if err := c.list.CheckSignatureFrom(issuer); err != nil {
+			f.Note = "the list's signature does not hold: " + err.Error()
+			return f
+		}
+		c.signedBy.Store(issuer)
+	}
+	f.Trusted = true
+	f.Status = "good"
+	if e, ok := c.bySerial[string(serial.Bytes())]; ok && e.ReasonCode != 8 {
+		at := e.RevocationTime
+		f.Status, f.RevokedAt, f.Reason = "revoked", &at, reasons[e.ReasonCode]
+	}
+	return f
+}
+
+func (c *CRL) speaksOf(cert *x509.Certificate) bool {
+	return bytes.Equal(c.list.RawIssuer, cert.RawIssuer)
+}
+
+// NextUpdate is when the list's issuer promised a newer one; zero when it did not.
+func (c *CRL) NextUpdate() time.Time { return c.list.NextUpdate }

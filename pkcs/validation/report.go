@@ -1,0 +1,86 @@
+package validation
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/message"
+)
+
+// Report is the machine's form of results, the same for every command
+// (`verify --json`): field names are a promise.
+type Report struct {
+	Signatures []Signature `json:"signatures"`
+}
+
+// Signature is one signature in a report.
+type Signature struct {
+	Format        string        `json:"format"`
+	Level         string        `json:"level"` // CMS, B-B, B-T, B-LT, B-LTA
+	Indication    Indication    `json:"indication"`
+	SubIndication SubIndication `json:"subIndication"`
+	// SigningTime is the signer's claim, null without one.
+	SigningTime *time.Time `json:"signingTime"`
+	// BestSignatureTime is the earliest time at which the signature is proved to
+	// have existed: the validation's time without a time-stamp.
+	BestSignatureTime time.Time       `json:"bestSignatureTime"`
+	Signer            Signer          `json:"signer"`
+	Kind              string          `json:"kind"`
+	Messages          []Message       `json:"messages"`
+	Content           ReportedContent `json:"content"`
+	Policy            string          `json:"policy"`
+}
+
+// Signer in a report; CodiceFiscale is empty where it does not count.
+type Signer struct {
+	Subject       string `json:"subject"`
+	CodiceFiscale string `json:"codiceFiscale"`
+	Serial        string `json:"serial"`
+}
+
+// Message is a finding for people.
+type Message struct {
+	Check  string `json:"check"`
+	Level  Level  `json:"level"`
+	Text   string `json:"text"`
+	Clause string `json:"clause,omitempty"`
+}
+
+// ReportedContent is what was signed.
+type ReportedContent struct {
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// Signature writes a result down in a language.
+func (r *Result) Signature(lang message.Lang) Signature {
+	f := r.Facts
+	s := Signature{
+		Format: f.Format, Level: f.Level, Indication: r.Indication, SubIndication: r.SubIndication,
+		BestSignatureTime: f.Time.UTC(), Kind: r.Kind(), Messages: []Message{}, Policy: r.Policy,
+		Signer: Signer{Subject: f.Identity.Subject, CodiceFiscale: f.Identity.CodiceFiscale, Serial: f.Identity.Serial},
+	}
+	if t := f.Attribute.SigningTime; t != nil {
+		u := t.UTC()
+		s.SigningTime = &u
+	}
+	if f.Content.Found {
+		s.Content = ReportedContent{SHA256: hexOf(f.Content.SHA256), Bytes: f.Content.Bytes}
+	}
+	for _, x := range r.Findings {
+		s.Messages = append(s.Messages, Message{Check: x.Check, Level: x.Level, Text: x.Text(lang), Clause: x.Clause})
+	}
+	return s
+}
+
+// NewReport writes results down in a language.
+func NewReport(results []*Result, lang message.Lang) *Report {
+	r := &Report{Signatures: []Signature{}}
+	for _, x := range results {
+		r.Signatures = append(r.Signatures, x.Signature(lang))
+	}
+	return r
+}
+
+// JSON is the report as one indented document.
+func (r *Report) JSON() ([]byte, error) { return json.MarshalIndent(r, "", "  ") }

@@ -1,0 +1,328 @@
+// Package command is the `verify` command that citel-agent and citel-server
+// share.
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/citel-pa/citel/pkcs/cms"
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/pkcs/validation"
+	"github.com/citel-pa/citel/pkcs/verify"
+)
+
+// Exit codes of the commands (design, The commands).
+const (
+	Done        = 0
+	Invalid     = 1
+	Undecided   = 2
+	Usage       = 64
+	Unavailable = 69
+	InputOutput = 74
+)
+
+// ExitError carries an exit code through cobra. A nil Err says nothing more.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+// Error is what is printed on standard error.
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (e *ExitError) Unwrap() error { return e.Err }
+
+func exit(code int, format string, args ...any) error {
+	return &ExitError{Code: code, Err: fmt.Errorf(format, args...)}
+}
+
+// worst orders exit codes from the worst (design: 64, 69, 74, 1, 2, 0).
+var worst = []int{Usage, Unavailable, InputOutput, Invalid, Undecided, Done}
+
+type flags struct {
+	trust   []string
+	crl     []string
+	content string
+	at      string
+	policy  string
+	extract string
+	offline bool
+	json    bool
+	force   bool
+}
+
+// New makes the command. Sentences are in lang.
+func New(lang message.Lang) *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:   "verify [flags] FILE...",
+		Short: message.Text(lang, "command.verify-short"),
+		Long:  message.Text(lang, "command.verify-long"),
+		Example: `  citel-agent verify --trust ca.pem istanza.pdf.p7m
+  citel-agent verify --trust cns=cns.pem --content istanza.pdf istanza.pdf.p7s --json`,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args, lang) },
+	}
+	x := c.Flags()
+	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.verify-trust"))
+	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "command.verify-crl"))
+	x.StringVar(&f.content, "content", "", message.Text(lang, "command.verify-content"))
+	x.StringVar(&f.extract, "extract", "", message.Text(lang, "command.verify-extract"))
+	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
+	x.BoolVar(&f.offline, "offline", false, message.Text(lang, "command.verify-offline"))
+	x.StringVar(&f.policy, "policy", "", message.Text(lang, "command.verify-policy"))
+	x.BoolVar(&f.json, "json", false, message.Text(lang, "command.json"))
+	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
+	return c
+}
+
+func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error {
+	if len(files) == 0 {
+		return exit(Usage, "%s", message.Text(lang, "command.no-file"))
+	}
+	if len(files) > 1 && (f.content != "" || f.extract != "") {
+		return exit(Usage, "%s", message.Text(lang, "command.one-file"))
+	}
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	code := Done
+	var all []fileReport
+	for _, name := range files {
+		r, c := f.file(cmd.Context(), name, o, lang, cmd.ErrOrStderr())
+		all = append(all, r)
+		code = worse(code, c)
+	}
+	if err := f.print(cmd.OutOrStdout(), all, lang); err != nil {
+		return exit(InputOutput, "%w", err)
+	}
+	if code != Done {
+		return &ExitError{Code: code}
+	}
+	return nil
+}
+
+func worse(a, b int) int {
+	for _, c := range worst {
+		if a == c || b == c {
+			return c
+		}
+	}
+	return max(a, b)
+}
+
+// options reads what the flags name.
+func (f *flags) options() (verify.Options, error) {
+	o := verify.Options{Store: trust.NewStore(trust.AllowTest())}
+	for _, t := range f.trust {
+		// A plain file is trusted for every profile: the person named it. PROFILE=FILE
+		// lists it for one.
+		profiles := profile.All
+		file := t
+		if name, rest, ok := strings.Cut(t, "="); ok && known(name) {
+			profiles, file = []profile.Profile{profile.Profile(name)}, rest
+		}
+		text, err := os.ReadFile(file) //nolint:gosec // the person names the file
+		if err != nil {
+			return o, exit(InputOutput, "--trust: %w", err)
+		}
+		if _, err := o.Store.AddPEM(text, filepath.Base(file), profiles...); err != nil {
+			return o, exit(Usage, "--trust: %w", err)
+		}
+	}
+	for _, file := range f.crl {
+		data, err := os.ReadFile(file) //nolint:gosec // the person names the file
+		if err != nil {
+			return o, exit(InputOutput, "--crl: %w", err)
+		}
+		if err := o.Store.AddCRL(data, filepath.Base(file)); err != nil {
+			return o, exit(Usage, "--crl: %w", err)
+		}
+	}
+	o.Revocation = &trust.Revocation{Store: o.Store}
+	if !f.offline {
+		o.Revocation.Fetch = &trust.Fetcher{}
+	}
+	if f.at != "" {
+		t, err := time.Parse(time.RFC3339, f.at)
+		if err != nil {
+			return o, exit(Usage, "--time: %q is not like 2026-11-24T10:00:00Z", f.at)
+		}
+		o.Time = t
+	}
+	if f.policy != "" {
+		text, err := os.ReadFile(f.policy)
+		if err != nil {
+			return o, exit(InputOutput, "--policy: %w", err)
+		}
+		if o.Policy, err = validation.ParsePolicy(text); err != nil {
+			return o, exit(Usage, "--policy: %w", err)
+		}
+	}
+	return o, nil
+}
+
+func known(name string) bool {
+	for _, p := range profile.All {
+		if string(p) == name {
+			return true
+		}
+	}
+	return false
+}
+
+type fileReport struct {
+	File       string                 `json:"file"`
+	Signatures []validation.Signature `json:"signatures"`
+	Error      string                 `json:"error,omitempty"`
+}
+
+// file validates one file and gives its exit code.
+func (f *flags) file(ctx context.Context, name string, o verify.Options, lang message.Lang, stderr io.Writer) (fileReport, int) {
+	report := fileReport{File: name, Signatures: []validation.Signature{}}
+	fail := func(code int, err error) (fileReport, int) {
+		report.Error = err.Error()
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return report, code
+	}
+	in, err := os.Open(name) //nolint:gosec // the person names the file
+	if err != nil {
+		return fail(InputOutput, err)
+	}
+	defer func() { _ = in.Close() }()
+	if f.content != "" {
+		content, err := os.Open(f.content)
+		if err != nil {
+			return fail(InputOutput, err)
+		}
+		defer func() { _ = content.Close() }()
+		o.Content = content
+	}
+	keep, err := f.extractTo(&o)
+	if err != nil {
+		return fail(InputOutput, err)
+	}
+	results, err := verify.Reader(ctx, in, o)
+	switch {
+	case errors.Is(err, verify.ErrNoSignature):
+		keep(false)
+		return fail(Undecided, errors.New(message.Text(lang, "command.no-signature")))
+	case errors.Is(err, cms.ErrMalformed), errors.Is(err, cms.ErrTooLarge):
+		keep(false)
+		return fail(Invalid, err)
+	case err != nil:
+		keep(false)
+		return fail(InputOutput, err)
+	}
+	code := Done
+	if len(results) == 0 {
+		code = Undecided
+	}
+	for _, r := range results {
+		report.Signatures = append(report.Signatures, r.Signature(lang))
+		switch r.Indication {
+		case validation.TotalFailed:
+			code = worse(code, Invalid)
+		case validation.Indeterminate:
+			code = worse(code, Undecided)
+		}
+	}
+	if err := keep(code != Invalid); err != nil {
+		return fail(InputOutput, err)
+	}
+	return report, code
+}
+
+// extractTo writes the content beside its final name and moves it there only when
+// the signature was not found wrong.
+func (f *flags) extractTo(o *verify.Options) (func(bool) error, error) {
+	if f.extract == "" {
+		return func(bool) error { return nil }, nil
+	}
+	if _, err := os.Stat(f.extract); err == nil && !f.force {
+		return nil, fmt.Errorf("%s exists (--force)", f.extract)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(f.extract), ".citel-*")
+	if err != nil {
+		return nil, err
+	}
+	o.Extract = tmp
+	return func(good bool) error {
+		err := tmp.Close()
+		if good && err == nil {
+			err = os.Rename(tmp.Name(), f.extract)
+		}
+		if !good || err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+		return err
+	}, nil
+}
+
+func (f *flags) print(w io.Writer, all []fileReport, lang message.Lang) error {
+	if f.json {
+		var v any = map[string]any{"files": all}
+		if len(all) == 1 {
+			v = validation.Report{Signatures: all[0].Signatures}
+		}
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(v)
+	}
+	for _, r := range all {
+		if err := Print(w, r.File, r.Signatures, lang); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Print writes signatures for a person.
+func Print(w io.Writer, file string, signatures []validation.Signature, lang message.Lang) error {
+	var b strings.Builder
+	for i, s := range signatures {
+		fmt.Fprintf(&b, "%s, %s %d: %s", file, message.Text(lang, "command.signature"), i+1, message.Text(lang, "command."+string(s.Indication)))
+		if s.SubIndication != "" {
+			fmt.Fprintf(&b, " (%s)", s.SubIndication)
+		}
+		fmt.Fprintf(&b, "\n  %s %s, %s\n", s.Format, s.Level, s.Kind)
+		fmt.Fprintf(&b, "  %s: %s %s\n", message.Text(lang, "command.signer"), printable(s.Signer.Subject), s.Signer.CodiceFiscale)
+		if s.SigningTime != nil {
+			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.signing-time"), s.SigningTime.Format(time.RFC3339))
+		}
+		for _, m := range s.Messages {
+			fmt.Fprintf(&b, "  %s %s: %s\n", m.Level, m.Check, printable(m.Text))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// printable keeps a stranger's text from moving the terminal's cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, s)
+}
