@@ -28,7 +28,7 @@ const (
 // minRSABits is the shortest RSA modulus we sign with; minFilterHash the fewest
 // digits of a SHA-256 that name a certificate.
 const (
-	minRSABits    = 2048
+	minRSABits    = 1024 // old CNS cards; the server refuses them by name
 	minFilterHash = 6
 )
 
