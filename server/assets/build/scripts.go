@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// Where the project's page scripts come from: what server/portal writes for its
+// pages, and the client of the agent that they import as "@citel/client". Both
+// are read as files; no Go package of the agent is imported.
+const (
+	portal = "server/portal/src"
+	client = "agent/client/src/index.ts"
+)
+
+// addScripts bundles each page script into app/NAME.js.
+func addScripts(out *output) error {
+	entries, err := pageScripts()
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return bundle(out, "app", entries)
+}
+
+// pageScripts lists the entry points: every .ts file directly in the portal's
+// source folder. Shared code lies in folders below it, tests are NAME.test.ts.
+func pageScripts() ([]string, error) {
+	all, err := filepath.Glob(portal + "/*.ts")
+	if err != nil {
+		return nil, err
+	}
+	var entries []string
+	for _, name := range all {
+		if strings.HasSuffix(name, ".d.ts") || strings.HasSuffix(name, ".test.ts") {
+			continue
+		}
+		entries = append(entries, filepath.ToSlash(name))
+	}
+	return entries, nil
+}
+
+func bundle(out *output, folder string, entries []string) error {
+	options := api.BuildOptions{
+		EntryPoints:       entries,
+		Bundle:            true,
+		Outdir:            dist + "/" + folder,
+		Format:            api.FormatESModule,
+		Platform:          api.PlatformBrowser,
+		Target:            api.ES2021,
+		MinifyWhitespace:  true,
+		MinifySyntax:      true,
+		MinifyIdentifiers: true,
+		// Licence comments of libraries stay with their code.
+		LegalComments: api.LegalCommentsEndOfFile,
+		Charset:       api.CharsetUTF8,
+		NodePaths:     []string{modules},
+		LogLevel:      api.LogLevelWarning,
+	}
+	if _, err := os.Stat(client); err == nil {
+		path, err := filepath.Abs(client)
+		if err != nil {
+			return err
+		}
+		options.Alias = map[string]string{"@citel/client": path}
+	}
+	result := api.Build(options)
+	if len(result.Errors) > 0 {
+		return errors.New("esbuild: the scripts above do not build")
+	}
+	root, err := filepath.Abs(dist)
+	if err != nil {
+		return err
+	}
+	for _, f := range result.OutputFiles {
+		name, err := filepath.Rel(root, f.Path)
+		if err != nil {
+			return err
+		}
+		out.add(filepath.ToSlash(name), f.Contents)
+	}
+	return nil
+}
