@@ -1,0 +1,4 @@
+package main
+
+// noCoreDumps: Windows writes no dumps of programs that did not ask for it.
+func noCoreDumps() {}

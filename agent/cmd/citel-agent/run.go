@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/citel-pa/citel/agent/card"
+	"github.com/citel-pa/citel/agent/gateway"
+	"github.com/citel-pa/citel/agent/wire"
+	"github.com/citel-pa/citel/agent/worker"
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/verify/command"
+	"github.com/citel-pa/citel/pkcs/version"
+)
+
+func runCommand(lang message.Lang) *cobra.Command {
+	var c common
+	var developer bool
+	var ports []int
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: message.Text(lang, "command.run-short"),
+		Long:  message.Text(lang, "command.run-long"),
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := c.open()
+			if err != nil {
+				return err
+			}
+			defer func() { _ = s.Close() }()
+			if err := c.face(s); err != nil {
+				return err
+			}
+			return c.serve(cmd.Context(), s, ports, developer)
+		},
+	}
+	c.register(cmd, lang)
+	cmd.Flags().BoolVar(&developer, "developer", false, message.Text(lang, "command.developer"))
+	cmd.Flags().IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
+	return cmd
+}
+
+func (c *common) serve(ctx context.Context, s *setup, ports []int, developer bool) error {
+	listeners, err := gateway.Listen(ctx, ports)
+	if err != nil {
+		if errors.Is(err, gateway.ErrPortsTaken) {
+			return exit(command.Unavailable, errors.New(message.Text(c.lang, "command.ports-taken", "ports", strings.Trim(fmt.Sprint(ports), "[]"))))
+		}
+		return exit(command.InputOutput, err)
+	}
+	watcher := card.Watch(ctx)
+	g := gateway.New(gateway.Config{
+		Signer: s.ceremony, Sites: s.store, Secret: s.store.Secret, Version: version.Version,
+		Cards: &cards{pool: s.pool, watcher: watcher}, Developer: developer,
+		Limits: gateway.Limits{MaxTotal: s.settings.MaxTotal}, Log: s.log,
+	})
+	_, _ = fmt.Fprintln(os.Stderr, message.Text(c.lang, "command.listening", "address", listeners[0].Addr()))
+	if developer {
+		_, _ = fmt.Fprintln(os.Stderr, message.Text(c.lang, "consent.developer"))
+	}
+	if err := g.Serve(ctx, listeners); err != nil {
+		return exit(command.InputOutput, err)
+	}
+	<-watcher.Done()
+	return nil
+}
+
+// cards joins what the modules and PC/SC say. PC/SC tells when to look again.
+type cards struct {
+	pool    *worker.Pool
+	watcher *card.Watcher
+}
+
+// Present asks the modules: a card that none of them knows is of no use.
+func (c *cards) Present(ctx context.Context) (bool, error) { return c.pool.Present(ctx) }
+
+// Watch tells changes.
+func (c *cards) Watch(ctx context.Context, changed func(bool)) error {
+	for {
+		_, next := c.watcher.Snapshot()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-next:
+		}
+		present, err := c.pool.Present(ctx)
+		if err == nil || present {
+			changed(present)
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/citel-pa/citel/agent/config"
+	"github.com/citel-pa/citel/agent/consent"
+	"github.com/citel-pa/citel/agent/consent/terminal"
+	"github.com/citel-pa/citel/agent/signing"
+	"github.com/citel-pa/citel/agent/wire"
+	"github.com/citel-pa/citel/agent/worker"
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/verify/command"
+)
+
+// common are the flags of every command that uses a card.
+type common struct {
+	lang    message.Lang
+	modules []string
+	dir     string
+	verbose bool
+	tester  testerFlags
+}
+
+func (c *common) register(cmd *cobra.Command, lang message.Lang) {
+	c.lang = lang
+	f := cmd.Flags()
+	f.StringArrayVar(&c.modules, "module", nil, message.Text(lang, "command.module"))
+	f.StringVar(&c.dir, "config", "", message.Text(lang, "command.config"))
+	f.BoolVarP(&c.verbose, "verbose", "v", false, message.Text(lang, "command.verbose"))
+	c.tester.register(cmd)
+}
+
+// setup is what the commands work with.
+type setup struct {
+	store    *config.Store
+	settings config.Settings
+	pool     *worker.Pool
+	ceremony *signing.Ceremony
+	log      *slog.Logger
+	close    []func() error
+}
+
+func (s *setup) Close() error {
+	var errs []error
+	for i := len(s.close) - 1; i >= 0; i-- {
+		errs = append(errs, s.close[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func (c *common) open() (_ *setup, err error) {
+	s := &setup{log: c.logger()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	dir := c.dir
+	if dir == "" {
+		if dir, err = config.DefaultDir(); err != nil {
+			return nil, exit(command.InputOutput, err)
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	s.store = config.Open(dir)
+	if s.settings, err = s.store.Settings(); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	if s.settings.Language != "" {
+		c.lang = message.ParseLang(s.settings.Language)
+	}
+	modules, err := c.moduleList(s.settings)
+	if err != nil {
+		return nil, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	if s.pool, err = worker.New(worker.Config{Exe: []string{exe, workerCommand}, Modules: modules, Log: s.log}); err != nil {
+		return nil, exit(command.Usage, err)
+	}
+	s.close = append(s.close, s.pool.Close)
+	pool := s.pool
+	s.ceremony = &signing.Ceremony{
+		Sources: func(context.Context) ([]signing.Source, error) { return pool.Sources(), nil },
+		Log:     s.log,
+	}
+	return s, nil
+}
+
+// face finds somebody to ask.
+func (c *common) face(s *setup) error {
+	face, err := c.tester.face()
+	if err != nil {
+		return exit(command.Usage, err)
+	}
+	if face == nil {
+		terminal.Explain = explain
+		t, err := terminal.Open(c.lang)
+		if err != nil {
+			return exit(command.Unavailable, errors.New(message.Text(c.lang, "command.no-terminal")))
+		}
+		s.close = append(s.close, t.Close)
+		face = t
+	}
+	s.ceremony.Asker = face
+	return nil
+}
+
+// logger writes to standard error. Nothing secret is logged anywhere.
+func (c *common) logger() *slog.Logger {
+	level := slog.LevelWarn
+	if c.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// moduleList: those named on the command line, else those of the settings, else
+// those that are known and installed.
+func (c *common) moduleList(s config.Settings) ([]worker.Module, error) {
+	var list []worker.Module
+	for _, m := range c.modules {
+		abs, err := filepath.Abs(m)
+		if err != nil {
+			return nil, exit(command.Usage, err)
+		}
+		if _, err := os.Stat(abs); err != nil {
+			return nil, exit(command.Unavailable, fmt.Errorf("--module: %w", err))
+		}
+		list = append(list, worker.Module{Name: filepath.Base(abs), Path: abs})
+	}
+	if list != nil {
+		return list, nil
+	}
+	for _, m := range s.Modules {
+		name := m.Name
+		if name == "" {
+			name = filepath.Base(m.Path)
+		}
+		list = append(list, worker.Module{Name: name, Path: m.Path, Env: m.Env})
+	}
+	if list != nil {
+		return list, nil
+	}
+	for _, m := range knownModules {
+		if _, err := os.Stat(m.Path); err == nil {
+			list = append(list, m)
+		}
+	}
+	return list, nil
+}
+
+// knownModules are where OpenSC's module lies on the systems that are supported.
+var knownModules = []worker.Module{
+	{Name: "OpenSC", Path: "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"},
+	{Name: "OpenSC", Path: "/usr/lib/aarch64-linux-gnu/opensc-pkcs11.so"},
+}
+
+func exit(code int, err error) error { return &command.ExitError{Code: code, Err: err} }
+
+// explain is the sentence for an error of the ceremony.
+func explain(lang message.Lang, err error) string {
+	code, tries := signing.Code(err)
+	if code == wire.CodeInternal {
+		return err.Error()
+	}
+	text := message.Text(lang, "wire."+string(code))
+	if tries != nil {
+		text += " " + message.Text(lang, "consent.tries-left", "n", *tries)
+	}
+	return text
+}
+
+// ended turns an error of the ceremony into an exit code and a sentence.
+func (c *common) ended(err error) error {
+	if err == nil {
+		return nil
+	}
+	code, _ := signing.Code(err)
+	status := command.InputOutput
+	switch code {
+	case wire.CodeRefused, wire.CodeTimedOut, wire.CodePINWrong, wire.CodePINLocked, wire.CodePINUncertain, wire.CodeCertificateUnfit, wire.CodeCancelled:
+		status = command.Invalid
+	case wire.CodeNoService, wire.CodeNoReader, wire.CodeNoCard, wire.CodeCardUnknown, wire.CodeNoCertificate, wire.CodeCardRemoved, wire.CodeCardBusy, wire.CodeCardFailed:
+		status = command.Unavailable
+	case wire.CodeNonceInvalid, wire.CodeFormatUnsupported, wire.CodeOriginRefused:
+		status = command.Usage
+	}
+	if c.verbose {
+		return exit(status, fmt.Errorf("%s (%w)", explain(c.lang, err), err))
+	}
+	return exit(status, errors.New(explain(c.lang, err)))
+}
+
+var _ consent.Asker = (*terminal.Face)(nil)
