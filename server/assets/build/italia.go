@@ -42,8 +42,8 @@ func addBootstrapItalia(out *output) error {
 		return err
 	}
 	for name, from := range map[string]string{
-		"svg/sprites.svg":                   "dist/svg/sprites.svg",
-		"licences/bootstrap-italia.txt":     "LICENSE",
+		"svg/sprites.svg":               "dist/svg/sprites.svg",
+		"licences/bootstrap-italia.txt": "LICENSE",
 	} {
 		if err := out.copy(name, italia+"/"+from); err != nil {
 			return err
