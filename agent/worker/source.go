@@ -48,7 +48,7 @@ func (s *source) warm() *start {
 	if s.next != nil {
 		select {
 		case <-s.next.ready:
-			if s.next.err == nil && s.next.h.alive() {
+			if s.next.err == nil && !s.next.h.broken() {
 				return s.next
 			}
 		default:
