@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef unsigned long ulong_t;
@@ -63,12 +64,15 @@ static void at(const char *place)
 		}
 	if (is("exit") && strcmp(place, "login") == 0)
 		exit(0);
-	// Writes over all that is open: the helper's pipes may be among it.
+	// Writes into every pipe that is open: the helper's are among them. Files are
+	// spared, the real module's token is among those.
 	snprintf(mode, sizeof mode, "scribble-%s", place);
 	if (is(mode))
-		for (int fd = 3; fd < 64; fd++)
-			if (write(fd, "\x7f\xff\xff\xff{\"garbage\":true}", 20) < 0)
+		for (int fd = 3; fd < 64; fd++) {
+			struct stat st;
+			if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && write(fd, "\x7f\xff\xff\xff{\"garbage\":true}", 20) < 0)
 				continue;
+		}
 }
 
 static ulong_t initialize(void *args)

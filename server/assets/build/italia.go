@@ -41,6 +41,11 @@ func addBootstrapItalia(out *output) error {
 	if err := addFonts(out); err != nil {
 		return err
 	}
+	own, err := os.ReadFile(home + "/pages/portal.css")
+	if err != nil {
+		return err
+	}
+	out.add("css/portal.css", own)
 	for name, from := range map[string]string{
 		"svg/sprites.svg":               "dist/svg/sprites.svg",
 		"licences/bootstrap-italia.txt": "LICENSE",

@@ -1,0 +1,35 @@
+// The signing page: the document as the server wrote it, signed by the card, back
+// to the server.
+import { link, ports, post, problem, progress, run } from "./lib/card";
+
+const hex = (b: ArrayBuffer): string => Array.from(new Uint8Array(b), (x) => x.toString(16).padStart(2, "0")).join("");
+
+run("card-sign", async (box, signal) => {
+  const draft = box.dataset["draft"] ?? "";
+  const answer = await fetch(`/bozze/${draft}/istanza.pdf`, { signal, credentials: "same-origin" });
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  if (!answer.ok || hex(await crypto.subtle.digest("SHA-256", bytes)) !== box.dataset["sha256"]) {
+    problem(document.getElementById("words")?.dataset["changed"] ?? "");
+    return;
+  }
+  const citel = await link(ports(box), signal);
+  try {
+    // Documents go only over a socket that proves the key that the login came
+    // over; after a login without one the agent's word is all there is.
+    const fingerprint = box.dataset["fingerprint"] || undefined;
+    const done = await citel.sign({
+      documents: [{ name: "istanza.pdf", mediaType: "application/pdf", bytes }],
+      codiceFiscale: box.dataset["code"], fingerprint, signal, onEvent: progress,
+    });
+    const signed = done.results[0];
+    if (!signed) throw new Error("no result");
+    progress("sending");
+    const received = await post(`/api/bozze/${draft}/firma`, new Blob([signed.bytes as BlobPart]), {
+      "Content-Type": "application/pkcs7-mime", "X-CSRF-Token": box.dataset["csrf"] ?? "",
+    }, signal);
+    progress("done");
+    location.assign(String(received["next"]));
+  } finally {
+    citel.close();
+  }
+});

@@ -1,0 +1,207 @@
+// Package session is a browser's session: a random id in a cookie, kept here as a
+// hash, with the level that was proved in it. The id changes at each rise of
+// level, and none that a browser brings is ever adopted.
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/citel-pa/citel/server/store"
+)
+
+// Level is what was proved; each includes the lower ones.
+type Level int
+
+// The levels.
+const (
+	None Level = iota
+	Debole
+	Media
+	Forte
+)
+
+// URI is the level's name towards other systems.
+func (l Level) URI() string { return "https://github.com/citel-pa/citel/level/" + l.String() }
+
+// String is the Italian name: debole, media, forte.
+func (l Level) String() string {
+	switch l {
+	case Debole:
+		return "debole"
+	case Media:
+		return "media"
+	case Forte:
+		return "forte"
+	}
+	return "nessuna"
+}
+
+// Life of a session: without a request, and in all.
+const (
+	Idle = 30 * time.Minute
+	Max  = 8 * time.Hour
+)
+
+// Session is one browser's.
+type Session struct {
+	// Binding names the session towards other rooms (nonces); it is not the id.
+	Binding     string
+	CSRF        string
+	Ente        string
+	Level       Level
+	Person      int64  // 0 below Media
+	Certificate []byte // DER of the card's certificate
+	Profile     string
+	// Fingerprint of the agent's key over whose socket the login came.
+	Fingerprint string
+	Created     time.Time
+
+	hash []byte
+}
+
+// Manager keeps the sessions of one ente.
+type Manager struct {
+	Store  *store.Store
+	Ente   string
+	Secure bool // the cookie goes over https only
+	Now    func() time.Time
+}
+
+func (m *Manager) now() time.Time {
+	if m.Now != nil {
+		return m.Now()
+	}
+	return time.Now()
+}
+
+// cookie is __Host- bound where there is https (RFC 6265bis, 4.1.3.2): no other
+// host, path or http page can set it.
+func (m *Manager) cookie() string {
+	if m.Secure {
+		return "__Host-citel"
+	}
+	return "citel"
+}
+
+// Get finds the request's session; nil without one.
+func (m *Manager) Get(ctx context.Context, r *http.Request) (*Session, error) {
+	c, err := r.Cookie(m.cookie())
+	if err != nil || len(c.Value) != 43 {
+		return nil, nil
+	}
+	sum := sha256.Sum256([]byte(c.Value))
+	s := &Session{hash: sum[:]}
+	var created, seen string
+	var person sql.NullInt64
+	err = m.Store.QueryRowContext(ctx, `SELECT csrf, ente, level, person, certificate, profile, fingerprint, created, seen
+		FROM session WHERE hash = ? AND ente = ?`, sum[:], m.Ente).
+		Scan(&s.CSRF, &s.Ente, &s.Level, &person, &s.Certificate, &s.Profile, &s.Fingerprint, &created, &seen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	s.Person = person.Int64
+	s.Created = store.ParseTime(created)
+	s.Binding = base64.RawURLEncoding.EncodeToString(sum[:])
+	now := m.now()
+	last := store.ParseTime(seen)
+	if now.Sub(last) > Idle || now.Sub(s.Created) > Max {
+		return nil, m.delete(ctx, sum[:])
+	}
+	if now.Sub(last) > time.Minute {
+		if _, err := m.Store.ExecContext(ctx, "UPDATE session SET seen = ? WHERE hash = ?", store.Time(now), sum[:]); err != nil {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Start makes a session with nothing proved and sets the cookie.
+func (m *Manager) Start(ctx context.Context, w http.ResponseWriter) (*Session, error) {
+	s := &Session{Ente: m.Ente}
+	return s, m.Store.Tx(ctx, func(tx *sql.Tx) error { return m.insert(ctx, tx, w, s) })
+}
+
+// Rise replaces a session by a new one with a higher level: new id, new CSRF
+// token, the old one gone.
+func (m *Manager) Rise(ctx context.Context, tx *sql.Tx, w http.ResponseWriter, old *Session, to Session) (*Session, error) {
+	if old != nil {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM session WHERE hash = ?", old.hash); err != nil {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+	}
+	to.Ente = m.Ente
+	return &to, m.insert(ctx, tx, w, &to)
+}
+
+func (m *Manager) insert(ctx context.Context, tx *sql.Tx, w http.ResponseWriter, s *Session) error {
+	id, csrf := random(), random()
+	sum := sha256.Sum256([]byte(id))
+	now := m.now()
+	s.hash, s.CSRF, s.Created = sum[:], csrf, now
+	s.Binding = base64.RawURLEncoding.EncodeToString(sum[:])
+	var person any
+	if s.Person != 0 {
+		person = s.Person
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO session (hash, ente, csrf, level, person, certificate, profile, fingerprint, created, seen)
+		VALUES (?,?,?,?,?,?,?,?,?,?)`, s.hash, s.Ente, s.CSRF, s.Level, person, s.Certificate, s.Profile, s.Fingerprint, store.Time(now), store.Time(now))
+	if err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	m.set(w, id, int(Max.Seconds()))
+	return nil
+}
+
+func (m *Manager) set(w http.ResponseWriter, value string, age int) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is off for the demo's http on loopback alone
+		Name: m.cookie(), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: m.Secure, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// End deletes a session and its cookie.
+func (m *Manager) End(ctx context.Context, w http.ResponseWriter, s *Session) error {
+	m.set(w, "", -1)
+	return m.delete(ctx, s.hash)
+}
+
+func (m *Manager) delete(ctx context.Context, hash []byte) error {
+	if _, err := m.Store.ExecContext(ctx, "DELETE FROM session WHERE hash = ?", hash); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	return nil
+}
+
+// Sweep deletes what is over. The server calls it now and then.
+func (m *Manager) Sweep(ctx context.Context) error {
+	now := m.now()
+	_, err := m.Store.ExecContext(ctx, "DELETE FROM session WHERE seen < ? OR created < ?", store.Time(now.Add(-Idle)), store.Time(now.Add(-Max)))
+	if err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	return nil
+}
+
+// CheckCSRF compares a form's or header's token with the session's.
+func (s *Session) CheckCSRF(token string) bool {
+	return s != nil && subtle.ConstantTimeCompare([]byte(s.CSRF), []byte(strings.TrimSpace(token))) == 1
+}
+
+// random is 256 bits in 43 characters.
+func random() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

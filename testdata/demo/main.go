@@ -1,0 +1,210 @@
+// Command demo does the main job in front of the reader's eyes, with the real
+// programs: a card signs in at the counter and signs an application. `make demo`
+// runs it. On a terminal it stays up afterwards, for a browser.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/citel-pa/citel/pkcs/validation"
+	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/pki"
+	"github.com/citel-pa/citel/testdata/stack"
+)
+
+const (
+	dir    = "build/demo"
+	listen = "127.0.0.1:8480"
+	pin    = "24680"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// steps prints each step with the time it took.
+type steps struct{ begin time.Time }
+
+func (s *steps) done(format string, args ...any) {
+	fmt.Printf("%8.1f ms  %s\n", float64(time.Since(s.begin).Microseconds())/1000, fmt.Sprintf(format, args...))
+	s.begin = time.Now()
+}
+
+func run(ctx context.Context) (err error) {
+	fmt.Println("CiTel: the main job, on real parts (TEST certificates, no legal value)")
+	t := &steps{time.Now()}
+	agent, err1 := filepath.Abs("build/citel-agent")
+	server, err2 := filepath.Abs("build/citel-server")
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	s, err := stack.New(dir, agent, server)
+	if err != nil {
+		return err
+	}
+	citizen := pki.Citizens[0]
+	slot, _, err := s.Card(pki.CNS, pki.RSA2048, citizen, pin)
+	if err != nil {
+		return err
+	}
+	if err := s.Publish(); err != nil {
+		return err
+	}
+	t.done("test PKI and a SoftHSM token (slot %d) with the CNS of %s %s, %s", slot.ID, citizen.Given, citizen.Surname, citizen.CF)
+
+	sp, origin, err := s.StartServer(ctx, stack.ServerOptions{Listen: listen})
+	if errors.Is(err, stack.ErrPortTaken) {
+		return fmt.Errorf("port %s is in use: end the other demo, or the program that uses it, and try again", listen)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sp.Stop()) }()
+	t.done("server up at %s (SQLite)", origin)
+	ap, port, err := s.StartAgent(ctx, stack.AgentOptions{PIN: pin, Origin: origin})
+	if err != nil {
+		return err
+	}
+	t.done("agent up at 127.0.0.1:%d; its window is played by the testers' unattended face", port)
+	err = errors.Join(job(ctx, t, origin, port, citizen), ap.Stop())
+	if err != nil {
+		return err
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return nil
+	}
+	return stay(ctx, s, origin)
+}
+
+// job is what page, card and server do together.
+func job(ctx context.Context, t *steps, origin string, port int, citizen pki.Person) error {
+	link, err := page.Dial(ctx, port, origin)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = link.Close() }()
+	hello, err := link.Hello()
+	if err != nil {
+		return err
+	}
+	t.done("page and agent %s shake hands over ws://127.0.0.1:%d", hello.Agent, port)
+	site := page.NewSite(origin)
+	nonce, life, err := site.Nonce(ctx)
+	if err != nil {
+		return err
+	}
+	t.done("server's challenge: a nonce good for %s", life)
+	login, fingerprint, err := link.Login(nonce, life)
+	if err != nil {
+		return err
+	}
+	t.done("card found, consent (%s), PIN, login token signed", strings.Join(link.Events, ", "))
+	if err := errors.Join(save("token.json", login.Token), save("origin", []byte(origin)), save("nonce", []byte(login.Nonce))); err != nil {
+		return err
+	}
+	if err := site.Login(ctx, login.Token, login.Nonce, fingerprint); err != nil {
+		return err
+	}
+	area, _, err := site.Get(ctx, "/area")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(area), citizen.CF) {
+		return errors.New("the area does not show the citizen's codice fiscale")
+	}
+	t.done("server verified signature, origin, nonce, chain, revocation, profile: level forte for %s", citizen.CF)
+	var again *page.ServerError
+	if err := site.Login(ctx, login.Token, login.Nonce, fingerprint); !errors.As(err, &again) {
+		return fmt.Errorf("the same token was taken twice: %w", err)
+	}
+	t.done("the same token once more: refused (%s)", again.Code)
+	return application(ctx, t, site, link, citizen, fingerprint)
+}
+
+func application(ctx context.Context, t *steps, site *page.Site, link *page.Link, citizen pki.Person, fingerprint string) error {
+	draft, err := site.Form(ctx, "/servizi/nido", page.Kindergarten(time.Now()))
+	if err != nil {
+		return err
+	}
+	content, _, err := site.Get(ctx, draft+"/istanza.pdf")
+	if err != nil {
+		return err
+	}
+	t.done("form filled in; the document to be signed is a PDF of %d bytes", len(content))
+	signed, err := link.Sign([]page.Document{{Name: "istanza.pdf", MediaType: "application/pdf", Bytes: content}}, false, citizen.CF, fingerprint)
+	if err != nil {
+		return err
+	}
+	t.done("consent, PIN, signed by the card: CAdES-B-B, %d bytes", len(signed[0]))
+	next, protocol, err := site.Submit(ctx, path.Base(draft), signed[0])
+	if err != nil {
+		return err
+	}
+	t.done("server verified the signature, stored it, protocol %s", protocol)
+	p7m, _, err1 := site.Get(ctx, next+"/istanza.pdf.p7m")
+	pdf, _, err2 := site.Get(ctx, next+"/istanza.pdf")
+	receipt, _, err3 := site.Get(ctx, next+"/ricevuta.pdf")
+	report, _, err4 := site.Get(ctx, next+"/rapporto.json")
+	if err := errors.Join(err1, err2, err3, err4, save("istanza.p7m", p7m), save("istanza.pdf", pdf), save("ricevuta.pdf", receipt), save("report.json", report)); err != nil {
+		return err
+	}
+	var r validation.Report
+	if err := json.Unmarshal(report, &r); err != nil {
+		return err
+	}
+	if len(r.Signatures) != 1 || r.Signatures[0].Indication != validation.TotalPassed {
+		return fmt.Errorf("the report does not say TOTAL-PASSED: %s", report)
+	}
+	t.done("receipt: protocol %s, %s, %s %s by %s", protocol, r.Signatures[0].Indication, r.Signatures[0].Format, r.Signatures[0].Level, r.Signatures[0].Signer.CodiceFiscale)
+	fmt.Printf("\nin %s: istanza.p7m istanza.pdf ricevuta.pdf report.json ca.pem token.json origin nonce\n", dir)
+	fmt.Printf("others can check it: openssl cms -verify -inform DER -in %[1]s/istanza.p7m -CAfile %[1]s/ca.pem -purpose any -out /dev/null\n", dir)
+	return nil
+}
+
+func save(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) } //nolint:gosec // results, for everybody to read
+
+// stay leaves server and agent up, with the agent asking on this terminal.
+func stay(ctx context.Context, s *stack.Stack, origin string) error {
+	type card struct {
+		kind pki.Kind
+		who  pki.Person
+		pin  string
+	}
+	cards := []card{{pki.CNS, pki.Citizens[0], pin}, {pki.CIE, pki.Citizens[1], "13579"}, {pki.CNS, pki.Citizens[2], "11223"}}
+	for _, c := range cards[1:] {
+		if _, _, err := s.Card(c.kind, pki.P256, c.who, c.pin); err != nil {
+			return err
+		}
+	}
+	ap, _, err := s.StartAgent(ctx, stack.AgentOptions{Ports: []int{52310, 52311, 52312, 52313}, Stderr: os.Stderr})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nOpen %s in a browser on this computer; this terminal is the agent's window. Ctrl-C ends it.\n\n", origin)
+	for _, c := range cards {
+		fmt.Printf("  %-28s %s  %-4s PIN %s  level forte\n", c.who.Given+" "+c.who.Surname, c.who.CF, c.kind, c.pin)
+	}
+	select {
+	case <-ctx.Done():
+	case <-ap.Done():
+	}
+	return ap.Stop()
+}
