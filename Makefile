@@ -51,13 +51,6 @@ token: deps-demo ## a SoftHSM token for a tester: make token CF=... KIND=cns|cie
 .PHONY: test
 test: deps-test build ## all tests with the race detector, browsers included
 	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
-	cd testdata/wycheproof && $(GO) test ./...
-
-.PHONY: conformance
-CORPUS ?=
-conformance: ## suites that lie in a folder: make conformance CORPUS=DIR
-	@test -n '$(CORPUS)' || { echo 'usage: make conformance CORPUS=DIR'; exit 64; }
-	CITEL_CORPUS='$(abspath $(CORPUS))' $(GO) test -count=1 -run Conformance ./testdata/conformance
 
 .PHONY: fuzz fuzz-short
 FUZZTIME ?= 10m
@@ -67,12 +60,8 @@ fuzz-short: ## all fuzz targets in 5 minutes together
 	@$(GO) run ./testdata/cmd/fuzz -total 5m $(PACKAGES)
 
 .PHONY: bench
-bench: deps-test build ## speed side by side with peers; writes build/bench.json
-	@$(GO) run ./testdata/bench -out build/bench.json
-
-.PHONY: soak
-soak: deps-test build ## the long repetitions that make test leaves out
-	CITEL_SOAK=1 $(GO) test -count=1 -timeout 60m -run Soak -v -tags tester $(PACKAGES)
+bench: ## Go's benchmarks of signing, verifying, tokens and receipts
+	$(GO) test -run '^$$' -bench . -benchtime 1s $(PACKAGES)
 
 .PHONY: lint
 LINT_VERSION := v2.15.0

@@ -15,7 +15,7 @@ import (
 	"github.com/citel-pa/citel/agent/signing"
 )
 
-// ErrReset: another program reset the card between two of our transactions.
+// ErrReset means that another program reset the card between two of our transactions.
 // What was selected and verified is gone; the caller starts again from there.
 var ErrReset = errors.New("card: reset by another program")
 

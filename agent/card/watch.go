@@ -25,11 +25,11 @@ const (
 type State int
 
 const (
-	// Empty: no card.
+	// Empty is a reader without a card.
 	Empty State = iota
-	// Present: a card that answered its reset.
+	// Present is a card that answered its reset.
 	Present
-	// Mute: a card that does not answer, e.g. put in the wrong way round.
+	// Mute is a card that does not answer, e.g. put in the wrong way round.
 	Mute
 )
 

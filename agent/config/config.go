@@ -34,7 +34,7 @@ const maxFile = 1 << 20
 // SecretLen is the length of the link's master secret, in bytes.
 const SecretLen = 32
 
-// ErrPermissions: a file that must be the user's own can be read by others.
+// ErrPermissions means that a file that must be the user's own can be read by others.
 var ErrPermissions = errors.New("config: readable by others")
 
 // Store is one user's folder. It is safe for concurrent use.

@@ -25,8 +25,10 @@ var (
 type Purpose string
 
 const (
+	// PurposeLogin is a login token for a site.
 	PurposeLogin Purpose = "login"
-	PurposeSign  Purpose = "sign"
+	// PurposeSign is a signature over documents.
+	PurposeSign Purpose = "sign"
 	// PurposeOrigin only asks whether a site may talk to the agent at all; no
 	// key is used.
 	PurposeOrigin Purpose = "origin"

@@ -116,7 +116,7 @@ const (
 	maxHeader  = 64 << 10
 )
 
-// ErrPortsTaken: every port of the list is in use.
+// ErrPortsTaken means that every port of the list is in use.
 var ErrPortsTaken = errors.New("gateway: every port of the list is taken")
 
 // Listen opens the first port of ports that is free on 127.0.0.1, and the same

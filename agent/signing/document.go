@@ -11,7 +11,7 @@ import (
 	"github.com/citel-pa/citel/agent/consent"
 )
 
-// ErrDocumentChanged: the bytes at signing are not those that the person was
+// ErrDocumentChanged means that the bytes at signing are not those that the person was
 // shown.
 var ErrDocumentChanged = errors.New("signing: the document changed after it was shown")
 

@@ -37,7 +37,7 @@ type LoginResult struct {
 	Certificate *x509.Certificate
 }
 
-// CheckNonce: 32 bytes or more as standard base64 text, not expired.
+// CheckNonce accepts 32 bytes or more as standard base64 text, not expired.
 func CheckNonce(nonce string, expires time.Time, now time.Time) error {
 	if len(nonce) < wire.MinNonce || len(nonce) > wire.MaxNonce {
 		return fmt.Errorf("%w: %d characters", ErrNonceInvalid, len(nonce))

@@ -76,16 +76,3 @@ func checked(key Key, id Identity) signFunc {
 		return signature, nil
 	}
 }
-
-// hashFor is the digest that goes with a key: as long as the curve, SHA-256 else.
-func hashFor(public crypto.PublicKey) crypto.Hash {
-	if key, ok := public.(*ecdsa.PublicKey); ok {
-		switch bits := key.Curve.Params().BitSize; {
-		case bits > 384:
-			return crypto.SHA512
-		case bits > 256:
-			return crypto.SHA384
-		}
-	}
-	return crypto.SHA256
-}

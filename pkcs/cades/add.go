@@ -13,7 +13,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/cms"
 )
 
-// ErrNoContent: a signer cannot be added without the content.
+// ErrNoContent means that a signer cannot be added without the content.
 var ErrNoContent = errors.New("cades: the content of the detached signature is missing")
 
 // AddSigner writes existing with a second, parallel signer (RFC 5652, 5.1: one

@@ -10,7 +10,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/cms"
 )
 
-// ErrContentChanged: the content was not as long as announced.
+// ErrContentChanged means that the content was not as long as announced.
 var ErrContentChanged = errors.New("cades: the content is not as long as announced")
 
 // copyBuffer is the size of the pieces that are hashed and written.

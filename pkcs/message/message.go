@@ -21,7 +21,9 @@ var files embed.FS
 type Lang string
 
 const (
+	// Italian comes first.
 	Italian Lang = "it"
+	// English comes second.
 	English Lang = "en"
 )
 

@@ -12,7 +12,7 @@ import (
 // digits.
 type CodiceFiscale string
 
-// ErrCodiceFiscale: not a codice fiscale. The error's text says why.
+// ErrCodiceFiscale means that a text is no codice fiscale. The error's text says why.
 var ErrCodiceFiscale = errors.New("profile: not a codice fiscale")
 
 // Places of the seven digits that omocodia may turn into letters.

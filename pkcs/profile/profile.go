@@ -58,7 +58,7 @@ type Person struct {
 	Country string
 }
 
-// ErrUnknown: the certificate fits no profile that its anchor is listed for. The
+// ErrUnknown means that the certificate fits no profile that its anchor is listed for. The
 // text says what was seen.
 var ErrUnknown = errors.New("profile: unknown certificate profile")
 

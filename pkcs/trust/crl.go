@@ -28,7 +28,7 @@ type CRL struct {
 	signedBy atomic.Pointer[x509.Certificate]
 }
 
-// ErrCRL: the bytes are not a list that can be used.
+// ErrCRL means that the bytes are not a list that can be used.
 var ErrCRL = errors.New("trust: not a usable revocation list")
 
 // MaxCRL bounds a list; the largest seen in use have some 20 MB.

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ErrForbidden: an address that a certificate or a list must not make us reach.
+// ErrForbidden means an address that a certificate or a list must not make us reach.
 var ErrForbidden = errors.New("trust: this address is not asked")
 
 // Fetcher gets lists over HTTP. Addresses come out of certificates, so each one

@@ -45,7 +45,7 @@ type Algorithms struct {
 	Keys    []KeyRule         `json:"keys"`
 }
 
-// KeyRule: keys of at least Bits are good until the day Until ("" for no end).
+// KeyRule says that keys of at least Bits are good until the day Until ("" for no end).
 // Of several rules the one with the most bits that fits counts.
 type KeyRule struct {
 	Name  string `json:"name"`
@@ -75,7 +75,7 @@ func Strict() *Policy {
 	return p
 }
 
-// ErrPolicy: the text is not a policy.
+// ErrPolicy means that the text is not a policy.
 var ErrPolicy = errors.New("validation: not a usable policy")
 
 // ParsePolicy reads a policy in JSON. Unknown fields, checks and levels are

@@ -21,7 +21,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
-// ErrNoSignature: the bytes are no signed file of a format that is known.
+// ErrNoSignature means that the bytes are no signed file of a format that is known.
 var ErrNoSignature = errors.New("verify: no signature found")
 
 // Options says what is trusted and how it is judged.

@@ -88,7 +88,7 @@ func (r row) bytes(before []byte) []byte {
 	return b
 }
 
-// ErrChanged: the log is not as it was written.
+// ErrChanged means that the log is not as it was written.
 var ErrChanged = errors.New("audit: the log was changed")
 
 // Verify walks the whole log and gives the number of rows and the last MAC, which

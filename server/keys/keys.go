@@ -21,10 +21,10 @@ import (
 	"time"
 )
 
-// ErrPermissions: the key file can be read by others.
+// ErrPermissions means that the key file can be read by others.
 var ErrPermissions = errors.New("keys: the file can be read by others; chmod 600 it")
 
-// ErrUnknown: no key of that name.
+// ErrUnknown means that there is no key of that name.
 var ErrUnknown = errors.New("keys: unknown key")
 
 // Ring is the set of keys, newest last.

@@ -44,7 +44,6 @@ type Document struct {
 	footer  string
 	y       float64
 	root    *element
-	marks   int
 	parents [][]*element // by page: the element of each marked content
 }
 
@@ -53,7 +52,6 @@ type element struct {
 	kind     string
 	parent   *element
 	children []*element
-	page     int // of the marked contents
 	mcids    []content
 	scope    string // of a TH
 	object   int

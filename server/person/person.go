@@ -47,7 +47,7 @@ func Ensure(ctx context.Context, tx *sql.Tx, who profile.Person, now time.Time) 
 	return p, nil
 }
 
-// ErrNotFound: no such account.
+// ErrNotFound means that there is no such account.
 var ErrNotFound = errors.New("person: not found")
 
 // Get reads an account.

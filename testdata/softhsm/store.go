@@ -14,7 +14,7 @@ import (
 	"github.com/citel-pa/citel/testdata/pki"
 )
 
-// ErrMissing: SoftHSM is not installed.
+// ErrMissing means that SoftHSM is not installed.
 var ErrMissing = errors.New("softhsm: libsofthsm2.so is not installed; `make deps` installs it")
 
 // places where distributions put the module. SOFTHSM2_MODULE goes before them.

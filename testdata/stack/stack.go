@@ -180,7 +180,7 @@ type ServerOptions struct {
 	Args   []string
 }
 
-// ErrPortTaken: another program uses the port.
+// ErrPortTaken means that another program uses the port.
 var ErrPortTaken = errors.New("stack: the port is taken by another program")
 
 // StartServer starts citel-server --demo and gives its origin.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrFile: a file of the card does not hold what the CNS file system says.
+// ErrFile means that a file of the card does not hold what the CNS file system says.
 var ErrFile = errors.New("cns: file content")
 
 // PersonalData is EF_DatiPersonali (file system of the CNS, DF1/EF 1102). Fields

@@ -27,7 +27,7 @@ type Face struct {
 	mu   sync.Mutex // one question at a time on one terminal
 }
 
-// ErrNoTerminal: there is nobody to ask.
+// ErrNoTerminal means that there is nobody to ask.
 var ErrNoTerminal = errors.New("terminal: no terminal to ask on")
 
 // Open takes the process's controlling terminal.

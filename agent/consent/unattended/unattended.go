@@ -30,7 +30,7 @@ type Face struct {
 	Log io.Writer
 }
 
-// ErrOtherOrigin: this face answers for another site.
+// ErrOtherOrigin means that this face answers for another site.
 var ErrOtherOrigin = errors.New("unattended: another site asks")
 
 // FromFile reads the PIN from a file at each use.

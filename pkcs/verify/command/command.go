@@ -223,13 +223,13 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 	results, err := verify.Reader(ctx, in, o)
 	switch {
 	case errors.Is(err, verify.ErrNoSignature):
-		keep(false)
+		_ = keep(false) // nothing was kept, the error below is the one to tell
 		return fail(Undecided, errors.New(message.Text(lang, "command.no-signature")))
 	case errors.Is(err, cms.ErrMalformed), errors.Is(err, cms.ErrTooLarge):
-		keep(false)
+		_ = keep(false) // nothing was kept, the error below is the one to tell
 		return fail(Invalid, err)
 	case err != nil:
-		keep(false)
+		_ = keep(false) // nothing was kept, the error below is the one to tell
 		return fail(InputOutput, err)
 	}
 	code := Done

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -115,15 +114,23 @@ func takeDataOut(css []byte, out *output) ([]byte, error) {
 	return css, failed
 }
 
-// decodeData decodes the body of a data: address (RFC 2397, 2, Description).
+// decodeData decodes the body of a data: address (RFC 2397, 3, Syntax). A
+// percent sign that begins no escape stands for itself, as browsers have it
+// (WHATWG URL, 1.3, percent-decode): one of the style sheet's images has "100%".
 func decodeData(params, body string) ([]byte, error) {
 	if strings.HasSuffix(params, ";base64") {
 		return base64.StdEncoding.DecodeString(body)
 	}
-	// Browsers leave a percent sign alone that no two digits follow, and Sass
-	// writes such; url.PathUnescape would refuse the whole.
-	s, err := url.PathUnescape(strayPercent.ReplaceAllString(body, "%25$1"))
-	return []byte(strings.TrimSpace(s)), err
+	var b []byte
+	for i := 0; i < len(body); i++ {
+		if body[i] == '%' && i+2 < len(body) {
+			if c, err := hex.DecodeString(body[i+1 : i+3]); err == nil {
+				b = append(b, c[0])
+				i += 2
+				continue
+			}
+		}
+		b = append(b, body[i])
+	}
+	return bytes.TrimSpace(b), nil
 }
-
-var strayPercent = regexp.MustCompile(`%([^0-9a-fA-F]|[0-9a-fA-F][^0-9a-fA-F]|$)`)

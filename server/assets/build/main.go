@@ -90,7 +90,7 @@ func stamp(names ...string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%s %d\n", name, len(b))
+		_, _ = fmt.Fprintf(h, "%s %d\n", name, len(b))
 		h.Write(b)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
