@@ -1,67 +1,140 @@
-// Package assets holds what the pages are dressed with: the style sheet, fonts,
-// icons and scripts that server/assets/build put into dist, embedded into the
-// program. Every address carries a hash over the whole of them, in a segment of
-// its own so that the addresses inside the style sheets, which are relative,
-// stay true; what lies under such an address never changes and is kept by
-// browsers for a year (RFC 8246, HTTP Immutable Responses).
-//
-// The pages need no exception in their Content-Security-Policy for any of it:
-//
-//	default-src 'none'; style-src 'self'; script-src 'self'; font-src 'self'; img-src 'self'
+// Package assets holds what the pages are dressed with: Bootstrap Italia's style
+// sheet, fonts and icons, and the bundled page scripts. The files are fetched and
+// bundled by ./build, embedded here, and never committed.
 package assets
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
+	"mime"
 	"net/http"
+	"path"
+	"strings"
 	"sync"
 )
 
 //go:embed all:dist
-var embedded embed.FS
+var files embed.FS
 
-// ErrNotBuilt is given by Check, and shown by Handler, when the program was
-// compiled before the assets were built.
-var ErrNotBuilt = errors.New("the pages' assets are not built: run make assets, then build again")
+// ErrNotBuilt means that the program was compiled without the files of the pages.
+var ErrNotBuilt = errors.New("assets: the pages' files are not there; run `make assets` and build again")
 
-// Names of what pages use, for URL. A script of the project's own, from
-// server/portal/src/NAME.ts, is "app/NAME.js".
-const (
-	// Style is the style sheet of Bootstrap Italia.
-	Style = "css/bootstrap-italia.min.css"
-	// Fonts is the style sheet that declares the fonts of Style.
-	Fonts = "css/fonts.css"
-	// Sprites holds the icons: <use href="URL#it-user">.
-	Sprites = "svg/sprites.svg"
-	// Dropdown is a module (script type="module") with the behaviour of menus.
-	Dropdown = "js/dropdown.js"
-	// Bundle is the whole behaviour of Bootstrap Italia (1 MB). Its font loader
-	// and its video player want more than a strict policy allows; pages take
-	// Dropdown.
-	Bundle = "js/bootstrap-italia.bundle.min.js"
-)
+// Prefix is where Handler is mounted.
+const Prefix = "/assets/"
 
-// built is the tree of the embedded files, read once.
-var built = sync.OnceValue(func() *tree {
-	dist, err := fs.Sub(embedded, "dist")
+type file struct {
+	kind       string
+	data, gzip []byte
+}
+
+type tree struct {
+	hash  string
+	files map[string]*file
+}
+
+// load reads the embedded tree once. The hash over all of it stands in every
+// address, so that relative addresses between the files keep working and a
+// browser may keep them for ever.
+var load = sync.OnceValues(func() (*tree, error) {
+	t := &tree{files: map[string]*file{}}
+	sum := sha256.New()
+	err := fs.WalkDir(files, "dist", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Base(name) == ".keep" {
+			return err
+		}
+		data, err := files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		short := strings.TrimPrefix(name, "dist/")
+		_, _ = fmt.Fprintf(sum, "%s %d\n", short, len(data))
+		_, _ = sum.Write(data)
+		t.files[short] = newFile(short, data)
+		return nil
+	})
 	if err != nil {
-		panic(err) // only a malformed constant name can bring this
+		return nil, err
 	}
-	return newTree(dist)
+	if t.files["css/bootstrap-italia.min.css"] == nil {
+		return nil, ErrNotBuilt
+	}
+	t.hash = hex.EncodeToString(sum.Sum(nil)[:6])
+	return t, nil
 })
 
-// Check tells whether the assets are there: nil or ErrNotBuilt. A server asks at
-// its start.
-func Check() error { return built().check() }
+func newFile(name string, data []byte) *file {
+	f := &file{kind: mime.TypeByExtension(path.Ext(name)), data: data}
+	switch path.Ext(name) {
+	case ".woff2":
+		f.kind = "font/woff2"
+		return f // compressed already
+	case ".js":
+		f.kind = "text/javascript; charset=utf-8"
+	case ".css":
+		f.kind = "text/css; charset=utf-8"
+	case ".svg":
+		f.kind = "image/svg+xml"
+	case ".txt":
+		f.kind = "text/plain; charset=utf-8"
+	}
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(data)
+	if errors.Join(err, w.Close()) == nil && b.Len() < len(data) {
+		f.gzip = b.Bytes()
+	}
+	return f
+}
 
-// Has tells whether there is an asset of this name, such as "app/login.js".
-func Has(name string) bool { return built().files[name] != nil }
+// Check tells whether the files are there: ErrNotBuilt when they are not.
+func Check() error {
+	_, err := load()
+	return err
+}
 
-// URL gives the address of an asset, "/assets/<hash>/css/bootstrap-italia.min.css".
-// The name's presence is not checked, see Has.
-func URL(name string) string { return built().url(name) }
+// URL is a file's address, e.g. URL("css/bootstrap-italia.min.css"). A name that
+// is not there gives an address that answers 404.
+func URL(name string) string {
+	t, err := load()
+	if err != nil {
+		return Prefix + "-/" + name
+	}
+	return Prefix + t.hash + "/" + name
+}
 
-// Handler serves every address URL gives, and answers all else under /assets/
-// with 404 Not Found, or with 503 and ErrNotBuilt while there are no assets.
-func Handler() http.Handler { return built() }
+// Handler serves the files below Prefix.
+func Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t, err := load()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		hash, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Prefix), "/")
+		f := t.files[name]
+		if f == nil || hash != t.hash || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+			http.NotFound(w, r)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", f.kind)
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Vary", "Accept-Encoding")
+		body := f.data
+		if f.gzip != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			h.Set("Content-Encoding", "gzip")
+			body = f.gzip
+		}
+		h.Set("Content-Length", fmt.Sprint(len(body)))
+		if r.Method == http.MethodGet {
+			_, _ = w.Write(body)
+		}
+	})
+}
