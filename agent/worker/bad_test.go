@@ -60,9 +60,12 @@ func TestMisbehaviour(t *testing.T) {
 			if n := b.logins(t); n > 1 {
 				t.Errorf("%d C_Login for one request", n)
 			}
-			// What the module does from now on is right: the pool is, too.
-			p.sources[0].module.Env = append(p.sources[0].module.Env, "CITEL_BADMODULE=")
-			replaceIdle(t, p)
+			// With a module that behaves, the same settings work.
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			b.cfg.Modules[0].Env = append(b.cfg.Modules[0].Env, "CITEL_BADMODULE=")
+			p = b.pool(t)
 			if where, err := request(p); where != "" || err != nil {
 				t.Errorf("the next request fails at %q: %v", where, err)
 			}
@@ -93,17 +96,6 @@ func request(p *Pool) (where string, err error) {
 		return "sign", err
 	}
 	return "", nil
-}
-
-// replaceIdle ends the helper that was started with the old environment.
-func replaceIdle(t *testing.T, p *Pool) {
-	t.Helper()
-	s := p.sources[0]
-	h, err := s.take(context.Background())
-	if err != nil {
-		return // none there: the next is started anew
-	}
-	s.give(h, true)
 }
 
 // The caller's own deadline cuts a module off too, before its time limit.
