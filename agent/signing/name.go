@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 // X.520 attribute types that Go's own String leaves as numbers.
@@ -14,29 +16,6 @@ var (
 	oidSurname   = asn1.ObjectIdentifier{2, 5, 4, 4}
 	oidGivenName = asn1.ObjectIdentifier{2, 5, 4, 42}
 )
-
-// labels name the attribute types in Italian certificates.
-var labels = map[string]string{
-	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "SERIALNUMBER", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
-	"2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.42": "GN", "2.5.4.46": "dnQualifier",
-	"2.5.4.97": "organizationIdentifier",
-}
-
-// DistinguishedName writes a name for people and logs, the most specific part
-// first. It is not meant to be parsed again.
-func DistinguishedName(n pkix.Name) string {
-	parts := make([]string, 0, len(n.Names))
-	for i := len(n.Names) - 1; i >= 0; i-- {
-		label := n.Names[i].Type.String()
-		if l, ok := labels[label]; ok {
-			label = l
-		}
-		value := fmt.Sprint(n.Names[i].Value)
-		value = strings.NewReplacer(`\`, `\\`, ",", `\,`, "+", `\+`).Replace(value)
-		parts = append(parts, label+"="+value)
-	}
-	return strings.Join(parts, ",")
-}
 
 func attribute(n pkix.Name, typ asn1.ObjectIdentifier) string {
 	for _, a := range n.Names {
@@ -61,7 +40,7 @@ func IssuerName(cert *x509.Certificate) string {
 	if cert.Issuer.CommonName != "" {
 		return cert.Issuer.CommonName
 	}
-	return DistinguishedName(cert.Issuer)
+	return profile.DistinguishedName(cert.Issuer)
 }
 
 // ClaimedCodiceFiscale is what the certificate says, for showing and choosing
@@ -110,8 +89,8 @@ type Certificate struct {
 func Describe(cert *x509.Certificate) Certificate {
 	return Certificate{
 		SHA256:        fingerprint(cert),
-		Subject:       DistinguishedName(cert.Subject),
-		Issuer:        DistinguishedName(cert.Issuer),
+		Subject:       profile.DistinguishedName(cert.Subject),
+		Issuer:        profile.DistinguishedName(cert.Issuer),
 		Serial:        strings.ToUpper(cert.SerialNumber.Text(16)),
 		CodiceFiscale: ClaimedCodiceFiscale(cert),
 		NotAfter:      cert.NotAfter,

@@ -129,7 +129,7 @@ type ESSFacts struct {
 // IdentityFacts is what the signer's certificate says of its holder, and how far
 // that counts.
 type IdentityFacts struct {
-	Subject string `json:"subject,omitempty"` // RFC 4514
+	Subject string `json:"subject,omitempty"` // as profile.DistinguishedName writes it
 	Serial  string `json:"serial,omitempty"`  // hexadecimal
 	// Profile is "cns", "cie" or "qualified" where certificate and anchor agree.
 	Profile string `json:"profile,omitempty"`

@@ -136,7 +136,7 @@ var (
 
 func identityFacts(c *x509.Certificate) validation.IdentityFacts {
 	id := validation.IdentityFacts{
-		Subject: c.Subject.String(), Serial: fmt.Sprintf("%x", c.SerialNumber), Seal: profile.IsSeal(c),
+		Subject: profile.DistinguishedName(c.Subject), Serial: fmt.Sprintf("%x", c.SerialNumber), Seal: profile.IsSeal(c),
 		RevocationSources: len(c.CRLDistributionPoints) > 0 || len(c.OCSPServer) > 0,
 		NoRevocation: slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool {
 			return e.Id.Equal(oidNoRevAvail) || e.Id.Equal(oidShortTerm)
