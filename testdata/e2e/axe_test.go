@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/stack"
+)
+
+// axe is what axe-core finds that hinders a person seriously.
+const axe = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations
+	.filter(v => v.impact === "serious" || v.impact === "critical")
+	.map(v => v.id + ": " + v.help + " | " + v.nodes.map(n => n.html).join(" || ")).join("\n"))`
+
+// axe-core (WCAG 2.1 A and AA and its good practices) finds nothing serious on
+// any page, in both languages, on a desk's and a phone's width.
+func TestAccessiblePages(t *testing.T) {
+	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
+	if err != nil {
+		t.Fatalf("%v (`make assets` fetches it)", err)
+	}
+	s := town(t)
+	origin := serve(t, s, ports...)
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	ctx := browser(t)
+	check := func(t *testing.T, name string) {
+		t.Helper()
+		do(t, ctx, name, chromedp.Evaluate[bool](string(script)+"; true"))
+		if found := do(t, ctx, name, chromedp.Evaluate[string](axe, chromedp.EvalAwaitPromise)); found != "" {
+			t.Errorf("%s:\n%s", name, found)
+		}
+	}
+	open := func(t *testing.T, path string) {
+		t.Helper()
+		do(t, ctx, path, chromedp.Navigate(origin+path))
+		do(t, ctx, path, chromedp.WaitVisible("h1"))
+		check(t, path)
+	}
+	for _, path := range []string{"/", "/accedi", "/aiuto", "/accessibilita", "/?lang=en", "/niente"} {
+		open(t, path)
+	}
+	do(t, ctx, "login", chromedp.Navigate(origin+"/servizi/nido"))
+	do(t, ctx, "login", chromedp.WaitVisible("#start"))
+	do(t, ctx, "login", chromedp.Click("#start"))
+	do(t, ctx, "form", chromedp.WaitVisible("#f-child-given"))
+	check(t, "form")
+	do(t, ctx, "empty form", chromedp.Click("form[action='/servizi/nido'] button"))
+	do(t, ctx, "a form with errors", chromedp.WaitVisible("#wrong"))
+	check(t, "a form with errors")
+	do(t, ctx, "form", chromedp.Navigate(origin+"/servizi/nido"))
+	fillForm(t, ctx, page.Kindergarten(time.Now()))
+	do(t, ctx, "sign", chromedp.WaitVisible("#card-sign"))
+	check(t, "sign")
+	do(t, ctx, "sign", chromedp.Click("#start"))
+	do(t, ctx, "receipt", chromedp.WaitVisible("#protocol"))
+	check(t, "receipt")
+	for _, path := range []string{"/area", "/istanze"} {
+		open(t, path)
+	}
+	do(t, ctx, "a phone", chromedp.EmulateViewport(360, 740))
+	for _, path := range []string{"/", "/area", "/servizi/nido"} {
+		open(t, path)
+	}
+}

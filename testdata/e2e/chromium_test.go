@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/stack"
+)
+
+// browser starts headless Chromium; shots go to build/screenshots.
+func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Fatal("chromium is missing; `make deps` installs it")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "it"), chromedp.Flag("accept-lang", "it"),
+		chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// do makes one step in the browser.
+func do[T any](t *testing.T, ctx context.Context, what string, a chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		if png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
+			save(t, "failed", png)
+		}
+		t.Fatalf("%s: %v", what, err)
+	}
+	return v
+}
+
+func save(t *testing.T, name string, png []byte) {
+	t.Helper()
+	dir := filepath.Join("..", "..", "build", "screenshots")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)); err != nil { //nolint:gosec // pictures of test pages
+		t.Fatal(err)
+	}
+}
+
+func shot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	save(t, name, do(t, ctx, "screenshot", chromedp.FullScreenshot(100)))
+}
+
+var ports = []string{"--agent-ports", "52390,52391"}
+
+func TestChromium(t *testing.T) {
+	s := town(t)
+	origin := serve(t, s, ports...)
+	ctx := browser(t)
+	// No agent: the page says so and how to get it.
+	do(t, ctx, "open the service", chromedp.Navigate(origin+"/servizi/nido"))
+	do(t, ctx, "the login page", chromedp.WaitVisible("#start"))
+	do(t, ctx, "press", chromedp.Click("#start"))
+	do(t, ctx, "the page says that the agent is missing", chromedp.WaitVisible("#state-missing"))
+	shot(t, ctx, "no-agent")
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	do(t, ctx, "press", chromedp.Click("#start"))
+	do(t, ctx, "back at the form", chromedp.WaitVisible("#f-child-given"))
+	shot(t, ctx, "form")
+	fillForm(t, ctx, page.Kindergarten(time.Now()))
+	do(t, ctx, "the signing page", chromedp.WaitVisible("#card-sign"))
+	shot(t, ctx, "sign")
+	do(t, ctx, "sign", chromedp.Click("#start"))
+	do(t, ctx, "the receipt", chromedp.WaitVisible("#protocol"))
+	shot(t, ctx, "receipt")
+	if heading := do(t, ctx, "heading", chromedp.Text("h1")); !strings.Contains(heading, "/0000001") {
+		t.Errorf("receipt: %q", heading)
+	}
+	do(t, ctx, "my area", chromedp.Navigate(origin+"/area"))
+	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
+		t.Errorf("level: %q", level)
+	}
+	shot(t, ctx, "area")
+	do(t, ctx, "a phone", chromedp.EmulateViewport(360, 740))
+	do(t, ctx, "home", chromedp.Navigate(origin+"/"))
+	do(t, ctx, "home", chromedp.WaitVisible("h1"))
+	width := do(t, ctx, "width", chromedp.Evaluate[int]("document.documentElement.scrollWidth"))
+	if width > 360 {
+		t.Errorf("on a phone the page is %d wide in 360", width)
+	}
+	shot(t, ctx, "phone")
+}
+
+// fillForm fills the kindergarten's form and sends it.
+func fillForm(t *testing.T, ctx context.Context, values map[string]string) {
+	t.Helper()
+	for name, v := range values {
+		switch name {
+		case "truth", "privacy":
+			do(t, ctx, name, chromedp.Click("label[for=f-"+name+"]"))
+		default:
+			do(t, ctx, name, chromedp.SetValue("#f-"+name, v))
+		}
+	}
+	do(t, ctx, "go on", chromedp.Click("form[action='/servizi/nido'] button"))
+}
