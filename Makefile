@@ -59,9 +59,17 @@ fuzz: ## every fuzz target for FUZZTIME (10m)
 fuzz-short: ## all fuzz targets in 5 minutes together
 	@$(GO) run ./testdata/cmd/fuzz -total 5m $(PACKAGES)
 
-.PHONY: bench
-bench: ## Go's benchmarks of signing, verifying, tokens and receipts
-	$(GO) test -run '^$$' -bench . -benchtime 1s $(PACKAGES)
+.PHONY: bench bench-go
+BIG ?= 2147483648
+bench: deps-test build ## figures beside their peers, in one run, into build/bench.json
+	@$(GO) run ./testdata/bench -out build/bench.json -big $(BIG)
+bench-go: ## every package's own benchmarks
+	$(GO) test -tags tester -run '^$$' -bench . -benchtime 1s $(PACKAGES)
+
+.PHONY: soak
+ROUNDS ?= 200
+soak: deps-demo build ## the main job ROUNDS times (200): nothing may be kept
+	@$(GO) run ./testdata/soak -rounds $(ROUNDS)
 
 .PHONY: lint
 LINT_VERSION := v2.15.0
