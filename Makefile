@@ -51,6 +51,7 @@ token: deps-demo ## a SoftHSM token for a tester: make token CF=... KIND=cns|cie
 .PHONY: test
 test: deps-test build ## all tests with the race detector, browsers included
 	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
+	cd testdata/wycheproof && $(GO) test ./...
 
 .PHONY: fuzz fuzz-short
 FUZZTIME ?= 10m

@@ -1,6 +1,7 @@
 package authtoken
 
 import (
+	"crypto"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -245,16 +246,29 @@ func checkKey(a algorithm, cert *x509.Certificate, p *validation.Policy, at time
 }
 
 func holds(a algorithm, cert *x509.Certificate, sig []byte, origin, nonce string) bool {
-	sum := digest(a.hash, origin, nonce)
-	switch k := cert.PublicKey.(type) {
+	return a.verify(cert.PublicKey, digest(a.hash, origin, nonce), sig)
+}
+
+// VerifyDigest checks a signature value as a token carries it: by the JWA name
+// (RFC 7518, 3.1), over a digest of that algorithm's hash, ECDSA as R||S of fixed
+// length (RFC 7518, 3.4).
+func VerifyDigest(name string, key crypto.PublicKey, digest, sig []byte) bool {
+	a, ok := byName(name)
+	return ok && a.verify(key, digest, sig)
+}
+
+func (a algorithm) verify(key crypto.PublicKey, sum, sig []byte) bool {
+	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if a.key == "RSA-PSS" {
+		switch a.key {
+		case "RSA-PSS":
 			return rsa.VerifyPSS(k, a.hash, sum, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: a.hash}) == nil
+		case "RSA":
+			return rsa.VerifyPKCS1v15(k, a.hash, sum, sig) == nil
 		}
-		return rsa.VerifyPKCS1v15(k, a.hash, sum, sig) == nil
 	case *ecdsa.PublicKey:
 		size := (a.bits + 7) / 8
-		if len(sig) != 2*size {
+		if a.key != "ECDSA" || k.Curve.Params().BitSize != a.bits || len(sig) != 2*size {
 			return false
 		}
 		return ecdsa.Verify(k, sum, new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:]))
