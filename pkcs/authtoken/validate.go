@@ -1,9 +1,9 @@
 package authtoken
 
 import (
-	"crypto"
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
