@@ -1,7 +1,7 @@
 // Package keys holds the server's own keys in one room: the seal that receipts
-// carry, and the key of the audit log. They are files that only the server's
-// user can read. Rotating makes a new key; old ones stay and verify what they
-// made.
+// carry, and the key of the audit log. They are in a file that only the server's
+// user can read, or on a PKCS#11 token (Token). Rotating makes a new key; old ones
+// stay and verify what they made.
 package keys
 
 import (
@@ -29,23 +29,36 @@ var ErrUnknown = errors.New("keys: unknown key")
 
 // Ring is the set of keys, newest last.
 type Ring struct {
-	path string
+	path  string
+	token *Token // nil: keys are in the file
 
 	mu   sync.RWMutex
 	keys []key
 }
 
-// key is one generation: an Ed25519 seed for seals, a secret for MACs.
+// key is one generation. In a file: an Ed25519 seed for seals, a secret for MACs.
+// On a token: the certificate's SHA-256 and the public key (SubjectPublicKeyInfo),
+// nothing secret; the secret for MACs is derived when the ring is opened.
 type key struct {
-	ID    string    `json:"id"`
-	Made  time.Time `json:"made"`
-	Seal  []byte    `json:"seal"`
-	Audit []byte    `json:"audit"`
+	ID     string    `json:"id"`
+	Made   time.Time `json:"made"`
+	Seal   []byte    `json:"seal,omitempty"`
+	Audit  []byte    `json:"audit,omitempty"`
+	Token  string    `json:"token,omitempty"`
+	Public []byte    `json:"public,omitempty"`
+
+	mac []byte // Audit, or derived
 }
 
-// Open reads the keys of a folder, and makes the first ones when there are none.
-func Open(dir string) (*Ring, error) {
-	r := &Ring{path: filepath.Join(dir, "keys.json")}
+// ErrNeedsToken means that a key is on a token and none was named.
+var ErrNeedsToken = errors.New("keys: a key is on a PKCS#11 token; name it (--keys-module, --keys-pin-file)")
+
+var errSeal = errors.New("keys: the seal does not hold")
+
+// Open reads the keys of a folder, and makes the first ones when there are none:
+// in the file, or on the token where one is given.
+func Open(dir string, t *Token) (*Ring, error) {
+	r := &Ring{path: filepath.Join(dir, "keys.json"), token: t}
 	st, err := os.Stat(r.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return r, r.Rotate(time.Now())
@@ -63,9 +76,9 @@ func Open(dir string) (*Ring, error) {
 	if err := json.Unmarshal(data, &r.keys); err != nil {
 		return nil, fmt.Errorf("keys: %s: %w", r.path, err)
 	}
-	for _, k := range r.keys {
-		if k.ID == "" || len(k.Seal) != ed25519.SeedSize || len(k.Audit) != sha256.Size {
-			return nil, fmt.Errorf("keys: %s: a key is damaged", r.path)
+	for i := range r.keys {
+		if err := r.ready(&r.keys[i]); err != nil {
+			return nil, err
 		}
 	}
 	if len(r.keys) == 0 {
@@ -74,16 +87,31 @@ func Open(dir string) (*Ring, error) {
 	return r, nil
 }
 
+// ready checks a key and makes its secret known.
+func (r *Ring) ready(k *key) (err error) {
+	switch {
+	case k.ID != "" && k.Token != "" && len(k.Public) > 0 && len(k.Seal) == 0 && len(k.Audit) == 0:
+		if r.token == nil {
+			return ErrNeedsToken
+		}
+		k.mac, err = r.token.derive(*k)
+		return err
+	case k.ID != "" && k.Token == "" && len(k.Seal) == ed25519.SeedSize && len(k.Audit) == sha256.Size:
+		k.mac = k.Audit
+		return nil
+	}
+	return fmt.Errorf("keys: %s: a key is damaged", r.path)
+}
+
 // Rotate makes a new key that is used from now on.
 func (r *Ring) Rotate(now time.Time) error {
-	k := key{Made: now.UTC().Truncate(time.Second), Seal: make([]byte, ed25519.SeedSize), Audit: make([]byte, sha256.Size)}
-	id := make([]byte, 4)
-	for _, b := range [][]byte{k.Seal, k.Audit, id} {
-		if _, err := rand.Read(b); err != nil {
-			return err
-		}
+	k, err := r.generate(now)
+	if err != nil {
+		return err
 	}
-	k.ID = hex.EncodeToString(id)
+	if err := r.ready(&k); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := append(append([]key(nil), r.keys...), k)
@@ -96,6 +124,27 @@ func (r *Ring) Rotate(now time.Time) error {
 	}
 	r.keys = all
 	return nil
+}
+
+func (r *Ring) generate(now time.Time) (key, error) {
+	k := key{Made: now.UTC().Truncate(time.Second)}
+	id := make([]byte, 4)
+	if _, err := rand.Read(id); err != nil {
+		return k, err
+	}
+	k.ID = hex.EncodeToString(id)
+	if r.token != nil {
+		chosen, err := r.token.choose()
+		if err != nil {
+			return k, err
+		}
+		k.Token, k.Public = chosen.ID, chosen.Certificate.RawSubjectPublicKeyInfo
+		return k, nil
+	}
+	k.Seal, k.Audit = make([]byte, ed25519.SeedSize), make([]byte, sha256.Size)
+	_, err1 := rand.Read(k.Seal)
+	_, err2 := rand.Read(k.Audit)
+	return k, errors.Join(err1, err2)
 }
 
 func write(path string, data []byte) error {
@@ -131,11 +180,20 @@ func (r *Ring) find(id string) (key, error) {
 	return key{}, fmt.Errorf("%w: %q", ErrUnknown, id)
 }
 
-// Seal signs data for everybody to verify: "id.signature", Ed25519 (RFC 8032).
-func (r *Ring) Seal(data []byte) string {
+// Seal signs data: "id.signature", Ed25519 (RFC 8032) with a key of the file, RSA
+// PKCS#1 v1.5 with SHA-256 with one of a token. A token can fail.
+func (r *Ring) Seal(data []byte) (string, error) {
 	k := r.newest()
-	sig := ed25519.Sign(ed25519.NewKeyFromSeed(k.Seal), data)
-	return k.ID + "." + base64.RawURLEncoding.EncodeToString(sig)
+	var sig []byte
+	if k.Token == "" {
+		sig = ed25519.Sign(ed25519.NewKeyFromSeed(k.Seal), data)
+	} else {
+		var err error
+		if sig, err = r.token.sign(k.Token, append([]byte(sealDomain), data...)); err != nil {
+			return "", err
+		}
+	}
+	return k.ID + "." + base64.RawURLEncoding.EncodeToString(sig), nil
 }
 
 // CheckSeal tells whether a seal of this server, of now or before, is on data.
@@ -146,9 +204,15 @@ func (r *Ring) CheckSeal(data []byte, seal string) error {
 		return err
 	}
 	sig, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return errSeal
+	}
+	if k.Token != "" {
+		return checkRSA(k.Public, append([]byte(sealDomain), data...), sig)
+	}
 	public := ed25519.NewKeyFromSeed(k.Seal).Public().(ed25519.PublicKey)
-	if err != nil || !ed25519.Verify(public, data, sig) {
-		return errors.New("keys: the seal does not hold")
+	if !ed25519.Verify(public, data, sig) {
+		return errSeal
 	}
 	return nil
 }
@@ -172,7 +236,7 @@ func (r *Ring) CheckMAC(id string, data, mac []byte) error {
 }
 
 func sum(k key, data []byte) []byte {
-	h := hmac.New(sha256.New, k.Audit)
+	h := hmac.New(sha256.New, k.mac)
 	_, _ = h.Write(data)
 	return h.Sum(nil)
 }

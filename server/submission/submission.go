@@ -342,7 +342,9 @@ func (o *Office) record(ctx context.Context, s *Submission, who *person.Person, 
 		if s.Number, err = register.Next(ctx, tx, o.Ente.Code, s.Received); err != nil {
 			return err
 		}
-		s.Seal = o.Keys.Seal(s.sealed(o.Ente.Code))
+		if s.Seal, err = o.Keys.Seal(s.sealed(o.Ente.Code)); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO submission (id, ente, service, draft, person, fields, year, number, received, sha256, signers, report, facts, seal, test)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, s.ID, o.Ente.Code, s.Service.ID, s.Draft, s.Person, string(fields), s.Number.Year, s.Number.Number,
 			store.Time(s.Received), s.SHA256, string(signers), string(report), string(factsJSON), s.Seal, s.Test)

@@ -14,6 +14,7 @@ import (
 	_ "time/tzdata" // Europe/Rome on machines without a time zone database
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
@@ -66,13 +67,15 @@ func newRoot() *cobra.Command {
 func auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "the audit log"}
 	var data string
+	var onToken keys.Token
 	check := &cobra.Command{
 		Use: "verify", Short: "tell whether the audit log was changed", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, ring, err := openData(cmd.Context(), data)
+			s, ring, err := openData(cmd.Context(), data, orNil(&onToken))
 			if err != nil {
 				return err
 			}
+			defer func() { _ = onToken.Close() }()
 			defer func() { _ = s.Close() }()
 			rows, last, err := (&audit.Log{Store: s, Keys: ring}).Verify(cmd.Context())
 			switch {
@@ -85,6 +88,7 @@ func auditCommand() *cobra.Command {
 			return err
 		},
 	}
+	tokenFlags(check.Flags(), &onToken)
 	check.Flags().StringVar(&data, "data", "citel-data", "folder of the server's data")
 	c.AddCommand(check)
 	return c
@@ -93,23 +97,40 @@ func auditCommand() *cobra.Command {
 func keysCommand() *cobra.Command {
 	c := &cobra.Command{Use: "keys", Short: "the server's own keys"}
 	var data string
+	var onToken keys.Token
 	rotate := &cobra.Command{
 		Use: "rotate", Short: "make new keys for seals and log; old ones still verify (restart the server)", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ring, err := keys.Open(data)
+			ring, err := keys.Open(data, orNil(&onToken))
 			if err != nil {
 				return exit(command.InputOutput, err)
 			}
-			return ring.Rotate(timeNow())
+			return errors.Join(ring.Rotate(timeNow()), onToken.Close())
 		},
 	}
+	tokenFlags(rotate.Flags(), &onToken)
 	rotate.Flags().StringVar(&data, "data", "citel-data", "folder of the server's data")
 	c.AddCommand(rotate)
 	return c
 }
 
+// tokenFlags name the PKCS#11 token with the server's own keys.
+func tokenFlags(f *pflag.FlagSet, t *keys.Token) {
+	f.StringVar(&t.Module, "keys-module", "", "PKCS#11 module with the server's own RSA key; without it keys are in a file")
+	f.StringVar(&t.PINFile, "keys-pin-file", "", "file with that token's PIN (mode 600)")
+	f.StringVar(&t.Certificate, "keys-cert", "", "SHA-256 of the certificate whose key is used, where the token has several")
+}
+
+// orNil: no module, no token.
+func orNil(t *keys.Token) *keys.Token {
+	if t.Module == "" {
+		return nil
+	}
+	return t
+}
+
 // openData opens what is there already; it makes nothing.
-func openData(ctx context.Context, dir string) (*store.Store, *keys.Ring, error) {
+func openData(ctx context.Context, dir string, t *keys.Token) (*store.Store, *keys.Ring, error) {
 	if _, err := os.Stat(filepath.Join(dir, "citel.db")); err != nil {
 		return nil, nil, exit(command.InputOutput, err)
 	}
@@ -117,7 +138,7 @@ func openData(ctx context.Context, dir string) (*store.Store, *keys.Ring, error)
 	if err != nil {
 		return nil, nil, exit(command.InputOutput, err)
 	}
-	ring, err := keys.Open(dir)
+	ring, err := keys.Open(dir, t)
 	if err != nil {
 		return nil, nil, exit(command.InputOutput, errors.Join(err, s.Close()))
 	}

@@ -47,6 +47,7 @@ type serveFlags struct {
 	tlsCert, tlsKey, acme, metrics   string
 	demo, proxy, verbose             bool
 	ports                            []int
+	token                            keys.Token
 }
 
 func serveCommand() *cobra.Command {
@@ -58,6 +59,7 @@ func serveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd.Context()) },
 	}
 	x := c.Flags()
+	tokenFlags(x, &f.token)
 	x.StringVar(&f.data, "data", "citel-data", "folder of the server's data")
 	x.StringVar(&f.listen, "listen", "127.0.0.1:8443", "address to listen on")
 	x.StringVar(&f.origin, "origin", "", "where the pages are, as a browser writes it: https://host[:port]")
@@ -96,6 +98,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.store.Close() }()
+	defer func() { _ = s.flags.token.Close() }()
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", f.listen)
 	if err != nil {
@@ -168,7 +171,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 			err = errors.Join(err, s.store.Close())
 		}
 	}()
-	ring, err := keys.Open(f.data)
+	ring, err := keys.Open(f.data, orNil(&f.token))
 	if err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
