@@ -37,6 +37,9 @@ dist: assets ## the same programs without the tester's commands, into build/dist
 	@mkdir -p build/dist
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-agent ./agent/cmd/citel-agent
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-server ./server/cmd/citel-server
+	@rm -rf build/npm && mkdir -p build/npm && cp -r agent/client/package.json agent/client/README.md agent/client/src LICENSE build/npm/
+	@$(GO) run ./agent/client/bundle/cmd/bundle -out build/npm/dist
+	@cd build/npm && npm pack --silent --pack-destination ../dist
 
 .PHONY: demo
 demo: deps-demo build ## the main job in front of your eyes

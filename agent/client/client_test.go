@@ -83,3 +83,49 @@ func TestBundle(t *testing.T) {
 		}
 	}
 }
+
+// Every state and message, against a socket that plays the agent's part.
+func TestWithoutABrowser(t *testing.T) {
+	t.Chdir("../..")
+	out := t.TempDir()
+	if err := bundle.Build(out); err != nil {
+		t.Fatal(err)
+	}
+	module := filepath.Join(out, "citel.mjs")
+	if err := os.Rename(filepath.Join(out, "citel.js"), module); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("node", "--test", "agent/client/test/client.test.mjs")
+	cmd.Env = append(os.Environ(), "CITEL_BUNDLE="+module)
+	if report, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("node (`make deps` installs it): %v\n%s", err, report)
+	}
+}
+
+// What npm packs holds the built module, its types' source and the guide.
+func TestPackage(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"package.json", "README.md"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(read(t, name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(dir, "src"), os.DirFS("src")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("../..")
+	if err := bundle.Build(filepath.Join(dir, "dist")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("npm", "pack", "--dry-run", "--json")
+	cmd.Dir = dir
+	report, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("npm pack (`make deps` installs npm): %v", err)
+	}
+	for _, want := range []string{"dist/citel.js", "src/index.ts", "README.md"} {
+		if !strings.Contains(string(report), `"`+want+`"`) {
+			t.Errorf("the package lacks %s:\n%s", want, report)
+		}
+	}
+}

@@ -14,6 +14,7 @@ type Handler = { message(m: Message): void; bytes?(b: Uint8Array): void; fail(e:
 
 const frame = 256 << 10;
 const busy = 4 << 20; // bytes waiting in the socket
+const greeting = 5000; // milliseconds
 
 export interface ConnectOptions {
   ports?: number[]; language?: "it" | "en"; onState?: (s: State) => void; signal?: AbortSignal;
@@ -74,7 +75,7 @@ export class Citel {
   }
 
   // request runs one exchange; step gets each message and resolves through done.
-  #request<T>(first: object, signal: AbortSignal | undefined, step: (m: Message, id: number, done: (v: T) => void, fail: (e: unknown) => void) => void, bytes?: (b: Uint8Array, done: (v: T) => void) => void): Promise<T> {
+  #request<T>(first: object, signal: AbortSignal | undefined, step: (m: Message, id: number, done: (v: T) => void, fail: (e: unknown) => void) => void, bytes?: (b: Uint8Array, done: (v: T) => void) => void, started?: (fail: (e: unknown) => void) => void): Promise<T> {
     const id = ++this.#id;
     return new Promise<T>((resolve, reject) => {
       const abort = (): void => {
@@ -101,14 +102,21 @@ export class Citel {
       signal?.addEventListener("abort", abort);
       if (signal?.aborted) return abort();
       this.#send({ ...first, id });
+      started?.(fail);
     });
   }
 
   async hello(): Promise<void> {
     const random = challenge();
-    const m = await this.#request<Message>({ type: "hello", version: 1, challenge: toBase64(random) }, undefined, (m, _id, done) => {
+    // Something that listens but does not greet is no agent: the greeting needs
+    // no person.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const m = await this.#request<Message>({ type: "hello", version: 1, challenge: toBase64(random) }, undefined, (m, _id, done, fail) => {
       if (m.type === "hello") done(m);
-    });
+      else fail(errorOf("link-lost"));
+    }, undefined, (fail) => {
+      timer = setTimeout(() => { fail(errorOf("link-lost")); this.close(); }, greeting);
+    }).finally(() => clearTimeout(timer));
     this.agent = m.agent ?? "";
     this.card = m.card;
     this.fingerprint = await verify(m.proof, location.origin, random);
