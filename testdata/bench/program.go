@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/token"
@@ -191,18 +190,25 @@ func memory(ctx context.Context, t *table, s *stack.Stack, dir string, big int64
 	} {
 		cmd := exec.CommandContext(ctx, s.Agent, job.args...) //nolint:gosec // our own program
 		cmd.Env = append(os.Environ(), s.Cards.Env()...)
-		var errs bytes.Buffer
-		cmd.Stderr = &errs
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", job.name, err, errs.String())
+		p, err := stack.Start(cmd, nil)
+		if err != nil {
+			return err
 		}
-		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		if !ok {
-			return errors.New("no figures of a process on this system")
+		peak := 0
+		for done := false; !done; {
+			select {
+			case <-p.Done():
+				done = true
+			case <-time.After(2 * time.Millisecond):
+				if m, err := p.PeakMemory(); err == nil {
+					peak = max(peak, m)
+				}
+			}
 		}
-		// Never less than what this process had when it started the child: an upper
-		// bound of the child's own.
-		t.add(Row{Name: fmt.Sprintf("peak memory, %s, %.4g GiB", job.name, float64(big)/(1<<30)), Value: float64(usage.Maxrss) / 1024, Unit: "MB", Target: "under 64"})
+		if err := p.Err(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", job.name, err, p.Log())
+		}
+		t.add(Row{Name: fmt.Sprintf("peak memory, %s, %.4g GiB", job.name, float64(big)/(1<<30)), Value: float64(peak) / (1 << 20), Unit: "MB", Target: "under 64"})
 	}
 	for _, f := range []string{doc, doc + ".p7s", doc + ".p7m"} {
 		if err := os.Remove(f); err != nil {

@@ -106,6 +106,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Err is how the program ended; it may be asked once Done is closed.
+func (p *Process) Err() error { return p.err }
+
 // Stop asks the program to end, and ends it when it does not.
 func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -141,7 +144,9 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-func start(cmd *exec.Cmd, to io.Writer) (*Process, error) {
+// Start starts a program; what it writes to standard error is kept, and copied to
+// the writer where there is one.
+func Start(cmd *exec.Cmd, to io.Writer) (*Process, error) {
 	p := &Process{cmd: cmd, done: make(chan struct{}), log: &logBuffer{to: to}}
 	cmd.Stderr = p.log
 	if err := cmd.Start(); err != nil {
@@ -211,7 +216,7 @@ func (s *Stack) StartServer(ctx context.Context, o ServerOptions) (*Process, str
 	}
 	cmd := exec.CommandContext(ctx, s.Server, append(args, o.Args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	p, err := start(cmd, nil)
+	p, err := Start(cmd, nil)
 	if err != nil {
 		return nil, "", err
 	}
@@ -266,7 +271,7 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 		cmd.Stdin, cmd.Stdout = o.TTY, o.TTY
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	}
-	p, err := start(cmd, o.Stderr)
+	p, err := Start(cmd, o.Stderr)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -13,6 +13,12 @@ func (p *Process) Memory() (int, error) {
 	return kib << 10, err
 }
 
+// PeakMemory is the most it had resident until now, in bytes (VmHWM).
+func (p *Process) PeakMemory() (int, error) {
+	kib, err := p.status("VmHWM")
+	return kib << 10, err
+}
+
 // Threads of the program.
 func (p *Process) Threads() (int, error) { return p.status("Threads") }
 
