@@ -88,6 +88,12 @@ vuln: ## known vulnerabilities of what is linked, where the database can be reac
 	@test -x build/tools/govulncheck || GOBIN='$(abspath build/tools)' $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.9.0
 	@build/tools/govulncheck ./... || { test $$? -eq 3 && exit 3; echo 'govulncheck: NOT RUN (its database could not be reached)'; }
 
+.PHONY: tidy
+tidy: ## go mod tidy; it passes testdata by, so what only tests use is put back
+	$(GO) mod tidy
+	$(GO) get github.com/chromedp/chromedp@v0.23.0 github.com/chromedp/cdproto@v0.159.0
+	cd testdata/wycheproof && $(GO) mod tidy
+
 .PHONY: clean
 clean: ## take build/ away
 	rm -rf build
