@@ -96,7 +96,10 @@ func (m *Module) tokenInfo(slot uint) (Info, error) {
 		Label: text(info.Label), Manufacturer: text(info.ManufacturerID), Model: text(info.Model), Serial: text(info.SerialNumber),
 		// Some modules set only the second one.
 		Initialized: is(pkcs11.CKF_TOKEN_INITIALIZED) || is(pkcs11.CKF_USER_PIN_INITIALIZED),
-		CountLow:    is(pkcs11.CKF_USER_PIN_COUNT_LOW), FinalTry: is(pkcs11.CKF_USER_PIN_FINAL_TRY), Locked: is(pkcs11.CKF_USER_PIN_LOCKED),
+		CountLow:    is(pkcs11.CKF_USER_PIN_COUNT_LOW), FinalTry: is(pkcs11.CKF_USER_PIN_FINAL_TRY),
+		// OpenSC's emulation of the CNS ("IC: ...; mask: ...") never learns the tries
+		// left and says "locked" of every card (its issue 3755).
+		Locked: is(pkcs11.CKF_USER_PIN_LOCKED) && !strings.HasPrefix(info.ManufacturerID, "IC: "),
 		Pinpad: is(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH), LoginRequired: is(pkcs11.CKF_LOGIN_REQUIRED),
 		MinPIN: length(info.MinPinLen), MaxPIN: length(info.MaxPinLen),
 	}, nil

@@ -94,6 +94,9 @@ func agent(t *testing.T, s *stack.Stack, o stack.AgentOptions) (port int) {
 		if err := p.Stop(); err != nil {
 			t.Error(err)
 		}
+		if t.Failed() {
+			t.Log(p.Log())
+		}
 		if strings.Contains(p.Log(), pin) {
 			t.Error("the PIN is in the agent's log")
 		}

@@ -240,6 +240,10 @@ type AgentOptions struct {
 	TTY    *os.File
 	Args   []string
 	Stderr io.Writer
+	// Native: no module is named, the agent reads cards by itself; Env says which
+	// pcscd it uses.
+	Native bool
+	Env    []string
 }
 
 var listening = regexp.MustCompile(`127\.0\.0\.1:(\d+)`)
@@ -252,7 +256,10 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 	if len(o.Ports) == 0 {
 		o.Ports = []int{0}
 	}
-	args := []string{"run", "--developer", "--config", s.path(o.Config), "--module", s.Cards.Module()}
+	args := []string{"run", "--developer", "--config", s.path(o.Config)}
+	if !o.Native {
+		args = append(args, "--module", s.Cards.Module())
+	}
 	for _, p := range o.Ports {
 		args = append(args, "--port", strconv.Itoa(p))
 	}
@@ -265,7 +272,7 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 	}
 	cmd := exec.CommandContext(ctx, s.Agent, append(args, o.Args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = append(os.Environ(), append(s.Cards.Env(), "LANG=it_IT.UTF-8", "LC_ALL=")...)
+	cmd.Env = append(os.Environ(), append(append(s.Cards.Env(), o.Env...), "LANG=it_IT.UTF-8", "LC_ALL=")...)
 	if o.TTY != nil {
 		// A session of its own with this as its controlling terminal: /dev/tty.
 		cmd.Stdin, cmd.Stdout = o.TTY, o.TTY

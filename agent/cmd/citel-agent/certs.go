@@ -62,7 +62,11 @@ func certsCommand(lang message.Lang) *cobra.Command {
 func certificates(ctx context.Context, s *setup) (list []listed, failures []error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	for _, src := range s.pool.Sources() {
+	sources, err := s.sources(ctx)
+	if err != nil {
+		return nil, []error{err}
+	}
+	for _, src := range sources {
 		ids, err := src.Identities(ctx)
 		if err != nil {
 			failures = append(failures, err)

@@ -9,10 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/citel-pa/citel/agent/card"
 	"github.com/citel-pa/citel/agent/gateway"
 	"github.com/citel-pa/citel/agent/wire"
-	"github.com/citel-pa/citel/agent/worker"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/pkcs/version"
@@ -53,10 +51,9 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer boo
 		}
 		return exit(command.InputOutput, err)
 	}
-	watcher := card.Watch(ctx)
 	g := gateway.New(gateway.Config{
 		Signer: s.ceremony, Sites: s.store, Secret: s.store.Secret, Version: version.Version,
-		Cards: &cards{pool: s.pool, watcher: watcher}, Developer: developer,
+		Cards: &cards{setup: s}, Developer: developer,
 		Limits: gateway.Limits{MaxTotal: s.settings.MaxTotal}, Log: s.log,
 	})
 	_, _ = fmt.Fprintln(os.Stderr, message.Text(c.lang, "command.listening", "address", listeners[0].Addr()))
@@ -66,29 +63,26 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer boo
 	if err := g.Serve(ctx, listeners); err != nil {
 		return exit(command.InputOutput, err)
 	}
-	<-watcher.Done()
 	return nil
 }
 
-// cards joins what the modules and PC/SC say. PC/SC tells when to look again.
-type cards struct {
-	pool    *worker.Pool
-	watcher *card.Watcher
-}
+// cards joins what the native drivers, the modules and PC/SC say. PC/SC tells when
+// to look again.
+type cards struct{ setup *setup }
 
-// Present asks the modules: a card that none of them knows is of no use.
-func (c *cards) Present(ctx context.Context) (bool, error) { return c.pool.Present(ctx) }
+// Present asks drivers and modules: a card that none of them knows is of no use.
+func (c *cards) Present(ctx context.Context) (bool, error) { return c.setup.present(ctx) }
 
 // Watch tells changes.
 func (c *cards) Watch(ctx context.Context, changed func(bool)) error {
 	for {
-		_, next := c.watcher.Snapshot()
+		_, next := c.setup.watcher.Snapshot()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-next:
 		}
-		present, err := c.pool.Present(ctx)
+		present, err := c.Present(ctx)
 		if err == nil || present {
 			changed(present)
 		}

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
+	"github.com/citel-pa/citel/agent/card"
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/consent/terminal"
@@ -42,7 +44,13 @@ func (c *common) register(cmd *cobra.Command, lang message.Lang) {
 type setup struct {
 	store    *config.Store
 	settings config.Settings
-	pool     *worker.Pool
+	// modules starts the PKCS#11 modules' helpers, once. fallback: they are those
+	// known by default, for cards that CiTel does not read by itself; they are not
+	// started before there is one, and leave the others alone.
+	modules  func() (*worker.Pool, error)
+	fallback bool
+	watcher  *card.Watcher
+	native   *card.Native // nil: the person named a module
 	ceremony *signing.Ceremony
 	log      *slog.Logger
 	close    []func() error
@@ -87,16 +95,69 @@ func (c *common) open() (_ *setup, err error) {
 	if err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
-	if s.pool, err = worker.New(worker.Config{Exe: []string{exe, workerCommand}, Modules: modules, Log: s.log}); err != nil {
-		return nil, exit(command.Usage, err)
+	s.fallback = len(c.modules) == 0 && len(s.settings.Modules) == 0
+	s.modules = sync.OnceValues(func() (*worker.Pool, error) {
+		return worker.New(worker.Config{Exe: []string{exe, workerCommand}, Modules: modules, Log: s.log})
+	})
+	if !s.fallback {
+		if _, err := s.modules(); err != nil {
+			return nil, exit(command.Usage, err)
+		}
 	}
-	s.close = append(s.close, s.pool.Close)
-	pool := s.pool
+	s.close = append(s.close, func() error {
+		pool, err := s.modules()
+		if err != nil {
+			return err
+		}
+		return pool.Close()
+	})
+	watching, stop := context.WithCancel(context.Background())
+	s.watcher = card.Watch(watching)
+	s.close = append(s.close, func() error {
+		stop()
+		<-s.watcher.Done()
+		return nil
+	})
+	if len(c.modules) == 0 {
+		s.native = card.NewNative(s.watcher)
+	}
 	s.ceremony = &signing.Ceremony{
-		Sources: func(context.Context) ([]signing.Source, error) { return pool.Sources(), nil },
+		Sources: s.sources,
 		Log:     s.log,
 	}
 	return s, nil
+}
+
+// sources are where keys may be: cards that CiTel reads by itself come first, so
+// that a card that a module knows too is read natively.
+func (s *setup) sources(ctx context.Context) ([]signing.Source, error) {
+	var list []signing.Source
+	if s.native != nil {
+		list = append(list, s.native)
+	}
+	if s.fallback && !s.native.Unread(ctx) {
+		return list, nil
+	}
+	pool, err := s.modules()
+	if err != nil {
+		return nil, err
+	}
+	return append(list, pool.Sources()...), nil
+}
+
+// present tells whether there is a card of any use.
+func (s *setup) present(ctx context.Context) (bool, error) {
+	if s.native != nil && s.native.Present(ctx) {
+		return true, nil
+	}
+	if s.fallback && !s.native.Unread(ctx) {
+		return false, nil
+	}
+	pool, err := s.modules()
+	if err != nil {
+		return false, err
+	}
+	return pool.Present(ctx)
 }
 
 // face finds somebody to ask.

@@ -1,0 +1,322 @@
+package cns
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/citel-pa/citel/agent/card/iso7816"
+)
+
+// Family is what differs from maker to maker. The ATR's historical bytes name the
+// mask (CNS functional specification 1.1.6, ATR): 00 6B, the chip's maker, the
+// mask's maker, the system's version, and "CNS" with the specification's version.
+type Family struct {
+	Name string
+	// PIN is the reference of the holder's PIN in P2 (ISO/IEC 7816-4, 11.6).
+	PIN byte
+}
+
+// families by the mask's maker. The masks of STIncard want bit 8 of the PIN's
+// reference set; all others seen do not.
+var families = map[byte]Family{
+	0x05: {"Oberthur", 0x10},
+	0x08: {"Siemens", 0x10},
+	0x09: {"STIncard", 0x90},
+	0x0C: {"Athena", 0x10},
+}
+
+// generic is a CNS of a maker that we do not know.
+var generic = Family{"", 0x10}
+
+// maskAt is where the mask's maker stands, counted from the ATR's end: fifteen
+// historical bytes and TCK.
+const maskAt = 13
+
+// FamilyOf reads a family out of an ATR. What it says is a hint: the card's files
+// decide whether it is a CNS.
+func FamilyOf(atr []byte) Family {
+	// Historical bytes: 00 6B ic mask os os 01 x x 'C' 'N' 'S' version 31 80, TCK.
+	if n := len(atr); n > 16 && string(atr[n-7:n-4]) == "CNS" && atr[n-16] == 0x00 && atr[n-15] == 0x6B {
+		if f, ok := families[atr[n-maskAt]]; ok {
+			return f
+		}
+	}
+	return generic
+}
+
+// Errors that callers decide on. Status words come as *iso7816.StatusError.
+var (
+	// ErrNotCNS: the card does not have the CNS's files.
+	ErrNotCNS = errors.New("cns: the card is no CNS")
+	// ErrPINLength: the PIN has 5 to 8 digits.
+	ErrPINLength = errors.New("cns: a PIN has 5 to 8 digits")
+	// ErrBlocked: the PIN, or the PUK, is blocked.
+	ErrBlocked = errors.New("cns: blocked")
+)
+
+// WrongError is a PIN or PUK that was not right. It has used a try.
+type WrongError struct{ TriesLeft int }
+
+// Error names the tries left.
+func (e *WrongError) Error() string { return fmt.Sprintf("cns: wrong, %d tries left", e.TriesLeft) }
+
+const (
+	maxRead        = 256  // of one READ BINARY
+	maxCertificate = 8192 // of the whole file
+	personalSize   = 400
+	idSize         = 16
+	secretSize     = 8
+	minSecret      = 5
+	keyReference   = 0x01
+)
+
+// Files by their path from the MF (CNS file system v11).
+var (
+	pathID          = []byte{0x10, 0x00, 0x10, 0x03}
+	pathCertificate = []byte{0x11, 0x00, 0x11, 0x01}
+	pathPersonal    = []byte{0x11, 0x00, 0x11, 0x02}
+)
+
+// Card is a CNS with which the caller has a transaction: nobody else's command
+// comes between.
+type Card struct {
+	t      iso7816.Transmitter
+	o      iso7816.Options
+	family Family
+}
+
+// New speaks to a card through t; atr tells its family.
+func New(t iso7816.Transmitter, atr []byte, o iso7816.Options) *Card {
+	return &Card{t: t, o: o, family: FamilyOf(atr)}
+}
+
+// Family is the maker's.
+func (c *Card) Family() Family { return c.family }
+
+func (c *Card) send(ctx context.Context, name string, cmd iso7816.Command) (iso7816.Response, error) {
+	r, err := iso7816.Exchange(ctx, c.t, cmd, c.o)
+	if err != nil {
+		return r, fmt.Errorf("cns: %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// open selects a file by its path.
+func (c *Card) open(ctx context.Context, path []byte) error {
+	r, err := c.send(ctx, "SELECT", iso7816.Command{INS: 0xA4, P1: 0x08, P2: 0x0C, Data: path, Le: iso7816.NoLe})
+	if err != nil {
+		return err
+	}
+	switch r.SW {
+	case iso7816.OK:
+		return nil
+	case iso7816.FileNotFound, iso7816.InsNotSupported, iso7816.ClaNotSupported, iso7816.WrongParameters, iso7816.FuncNotSupported:
+		return fmt.Errorf("%w: %w", ErrNotCNS, r.SW.Err("SELECT"))
+	}
+	return fmt.Errorf("cns: %w", r.SW.Err("SELECT"))
+}
+
+// read reads n bytes of the selected file from an offset, or less at its end.
+func (c *Card) read(ctx context.Context, offset, n int) ([]byte, error) {
+	var out []byte
+	for len(out) < n {
+		at := offset + len(out)
+		r, err := c.send(ctx, "READ BINARY", iso7816.Command{INS: 0xB0, P1: byte(at >> 8), P2: byte(at), Le: min(n-len(out), maxRead)})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r.Data...)
+		switch {
+		case len(out) > n:
+			return nil, fmt.Errorf("%w: the card reads more than it was asked for", ErrFile)
+		case r.SW == iso7816.EndOfFile, r.SW == iso7816.OutOfRange, r.SW == iso7816.OK && len(r.Data) == 0:
+			return out, nil
+		case r.SW != iso7816.OK:
+			return nil, fmt.Errorf("cns: %w", r.SW.Err("READ BINARY"))
+		}
+	}
+	return out, nil
+}
+
+// ID is the card's number, 16 digits (EF_IDCarta).
+func (c *Card) ID(ctx context.Context) (string, error) {
+	if err := c.open(ctx, pathID); err != nil {
+		return "", err
+	}
+	b, err := c.read(ctx, 0, idSize)
+	if err != nil {
+		return "", err
+	}
+	if len(b) != idSize {
+		return "", fmt.Errorf("%w: the card's number has %d characters", ErrFile, len(b))
+	}
+	for _, x := range b {
+		if x < '0' || x > '9' {
+			return "", fmt.Errorf("%w: the card's number is no number", ErrFile)
+		}
+	}
+	return string(b), nil
+}
+
+// Certificate is the holder's authentication certificate (EF_C_Carta).
+func (c *Card) Certificate(ctx context.Context) (*x509.Certificate, error) {
+	if err := c.open(ctx, pathCertificate); err != nil {
+		return nil, err
+	}
+	// The file is padded; the certificate's own length says how much to read.
+	der, err := c.read(ctx, 0, maxRead)
+	if err != nil {
+		return nil, err
+	}
+	n, err := iso7816.ElementLength(der)
+	if err != nil || n > maxCertificate || len(der) > 0 && der[0] != 0x30 {
+		return nil, fmt.Errorf("%w: no certificate in its file", ErrFile)
+	}
+	if n > len(der) {
+		rest, err := c.read(ctx, len(der), n-len(der))
+		if err != nil {
+			return nil, err
+		}
+		der = append(der, rest...)
+	}
+	if n > len(der) {
+		return nil, fmt.Errorf("%w: the certificate is cut off", ErrFile)
+	}
+	cert, err := x509.ParseCertificate(der[:n])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return cert, nil
+}
+
+// Personal is EF_DatiPersonali.
+func (c *Card) Personal(ctx context.Context) (PersonalData, error) {
+	if err := c.open(ctx, pathPersonal); err != nil {
+		return PersonalData{}, err
+	}
+	b, err := c.read(ctx, 0, personalSize)
+	if err != nil {
+		return PersonalData{}, err
+	}
+	return ParsePersonalData(b)
+}
+
+// padded writes a PIN or PUK as the card keeps it: 8 bytes, filled with FF.
+func padded(dst, secret []byte) ([]byte, error) {
+	if len(secret) < minSecret || len(secret) > secretSize {
+		return nil, ErrPINLength
+	}
+	dst = append(dst, secret...)
+	for range secretSize - len(secret) {
+		dst = append(dst, 0xFF)
+	}
+	return dst, nil
+}
+
+// judge reads the answer to a PIN or a PUK.
+func judge(name string, sw iso7816.Status) error {
+	if n, ok := sw.TriesLeft(); ok {
+		return &WrongError{TriesLeft: n}
+	}
+	switch sw {
+	case iso7816.OK:
+		return nil
+	case iso7816.Blocked, iso7816.RefDataUnusable:
+		return fmt.Errorf("%w: %w", ErrBlocked, sw.Err(name))
+	case iso7816.AuthFailed:
+		return &WrongError{TriesLeft: -1}
+	}
+	return fmt.Errorf("cns: %w", sw.Err(name))
+}
+
+// secret sends one or two secrets; their copies are wiped.
+func (c *Card) secret(ctx context.Context, name string, ins byte, secrets ...[]byte) error {
+	data := make([]byte, 0, 2*secretSize)
+	defer func() { clear(data[:cap(data)]) }()
+	var err error
+	for _, s := range secrets {
+		if data, err = padded(data, s); err != nil {
+			return err
+		}
+	}
+	r, err := c.send(ctx, name, iso7816.Command{INS: ins, P2: c.family.PIN, Data: data, Le: iso7816.NoLe})
+	if err != nil {
+		return err
+	}
+	return judge(name, r.SW)
+}
+
+// Verify enters the PIN, once. The caller wipes pin.
+func (c *Card) Verify(ctx context.Context, pin []byte) error {
+	return c.secret(ctx, "VERIFY", 0x20, pin)
+}
+
+// Change sets a new PIN, given the old one.
+func (c *Card) Change(ctx context.Context, old, fresh []byte) error {
+	return c.secret(ctx, "CHANGE REFERENCE DATA", 0x24, old, fresh)
+}
+
+// Unblock sets a new PIN, given the PUK. The PIN's counter starts again.
+func (c *Card) Unblock(ctx context.Context, puk, fresh []byte) error {
+	return c.secret(ctx, "RESET RETRY COUNTER", 0x2C, puk, fresh)
+}
+
+// digestInfo are the first bytes of a DigestInfo (RFC 8017, 9.2, note 1).
+var digestInfo = map[crypto.Hash][]byte{
+	crypto.SHA256: {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20},
+	crypto.SHA384: {0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30},
+	crypto.SHA512: {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40},
+}
+
+// Sign makes an RSA PKCS#1 v1.5 signature; the PIN was verified before. The card
+// does the bare operation, so the block is padded here (RFC 8017, 9.2). The key is
+// reached as one for decipherment (PSO DECIPHER), as its certificate's use says
+// and as it works on every card seen.
+func (c *Card) Sign(ctx context.Context, key *rsa.PublicKey, digest []byte, h crypto.Hash) ([]byte, error) {
+	prefix, ok := digestInfo[h]
+	size := key.Size()
+	if !ok || len(digest) != h.Size() || size < len(prefix)+len(digest)+11 {
+		return nil, fmt.Errorf("cns: no signature of %s with %d bits", h, 8*size)
+	}
+	block := make([]byte, 1+size) // the padding indicator 00 comes first
+	block[2] = 0x01
+	message := slices.Concat(prefix, digest)
+	for i := 3; i < len(block)-len(message)-1; i++ {
+		block[i] = 0xFF
+	}
+	copy(block[len(block)-len(message):], message)
+
+	for _, step := range []struct {
+		name string
+		cmd  iso7816.Command
+	}{
+		// The trailing 00 is what the CNS specification wants after RESTORE.
+		{"MSE RESTORE", iso7816.Command{INS: 0x22, P1: 0xF3, P2: 0x03, Le: 256}},
+		{"MSE SET", iso7816.Command{INS: 0x22, P1: 0xF1, P2: 0xB8, Data: []byte{0x83, 1, keyReference}, Le: iso7816.NoLe}},
+	} {
+		r, err := c.send(ctx, step.name, step.cmd)
+		if err != nil {
+			return nil, err
+		}
+		if r.SW != iso7816.OK {
+			return nil, fmt.Errorf("cns: %w", r.SW.Err(step.name))
+		}
+	}
+	r, err := c.send(ctx, "PSO DECIPHER", iso7816.Command{INS: 0x2A, P1: 0x80, P2: 0x86, Data: block, Le: 256})
+	if err != nil {
+		return nil, err
+	}
+	if r.SW != iso7816.OK {
+		return nil, fmt.Errorf("cns: %w", r.SW.Err("PSO DECIPHER"))
+	}
+	if len(r.Data) != size {
+		return nil, fmt.Errorf("cns: a signature of %d bytes: %w", len(r.Data), io.ErrUnexpectedEOF)
+	}
+	return r.Data, nil
+}

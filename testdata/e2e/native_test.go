@@ -1,0 +1,223 @@
+package e2e
+
+import (
+	"crypto/rsa"
+	"os"
+	"path"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/citel-pa/citel/agent/card/virtual"
+	"github.com/citel-pa/citel/agent/wire"
+	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/pcscd"
+	"github.com/citel-pa/citel/testdata/pki"
+	"github.com/citel-pa/citel/testdata/stack"
+)
+
+// desk is a town with a real pcscd, its virtual reader, and one citizen's CNS.
+type desk struct {
+	*stack.Stack
+	pcsc *pcscd.Service
+	card *virtual.CNS
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	s := town(t)
+	dir, err := os.MkdirTemp("", "citel-pcsc-") // short: a socket is in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p, err := pcscd.Start(t.Context(), dir, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	who := pki.Citizens[0]
+	id, err := s.PKI.Issue(pki.CNS, pki.RSA2048, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, ok := id.Key.(*rsa.PrivateKey)
+	if !ok {
+		t.Fatal("no RSA key")
+	}
+	card, err := virtual.NewCNS(virtual.CNSOptions{Certificate: id.Cert.Raw, Key: key, ID: who.CardID, PIN: pin, PUK: "12345678",
+		Personal: [16]string{"6090", "01012024", "01012030", who.Surname, who.Given, "01011980", who.Sex, "", who.CF}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &desk{Stack: s, pcsc: p, card: card}
+}
+
+func (d *desk) insert(t *testing.T, f *virtual.Faults) {
+	t.Helper()
+	if err := d.pcsc.Readers[0].Insert(t.Context(), d.card, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// login tries until the agent has seen the card; enough says when a card that is
+// not there is an answer too.
+func login(t *testing.T, l *page.Link, site *page.Site, enough func() bool) (*wire.LoginReply, string, error) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		// pcscd looks at its virtual reader every 400 ms, and a page may not ask on
+		// and on.
+		time.Sleep(900 * time.Millisecond)
+		nonce, life, err := site.Nonce(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, key, err := l.Login(nonce, life)
+		if c := code(err); (c != wire.CodeNoCard && c != wire.CodeNoReader) || enough() || time.Now().After(deadline) {
+			return reply, key, err
+		}
+	}
+}
+
+func never() bool { return false }
+
+// The main job with a CNS behind the real pcscd, read by the native driver.
+func TestNativeCNS(t *testing.T) {
+	d := newDesk(t)
+	origin := serve(t, d.Stack)
+	port := agent(t, d.Stack, stack.AgentOptions{PIN: pin, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()})
+	l := dial(t, port, origin)
+	site := page.NewSite(origin)
+	nonce, life, err := site.Nonce(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Login(nonce, life); code(err) != wire.CodeNoCard {
+		t.Errorf("an empty reader: %v", err)
+	}
+	faults := &virtual.Faults{}
+	d.insert(t, faults)
+	reply, key, err := login(t, l, site, never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := site.Login(t.Context(), reply.Token, reply.Nonce, key); err != nil {
+		t.Fatal(err)
+	}
+	cold, _ := faults.Count()
+	draft, err := site.Form(t.Context(), "/servizi/nido", page.Kindergarten(time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _, err := site.Get(t.Context(), draft+"/istanza.pdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := l.Sign([]page.Document{{Name: "istanza.pdf", MediaType: "application/pdf", Bytes: content}}, false, pki.Citizens[0].CF, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, bytes := faults.Count()
+	if _, protocol, err := site.Submit(t.Context(), path.Base(draft), signed[0]); err != nil || !strings.HasSuffix(protocol, "/0000001") {
+		t.Errorf("protocol %q: %v", protocol, err)
+	}
+	t.Logf("APDUs: %d from an empty cache to the login's signature, %d for the next signature, %d bytes in all", cold, both-cold, bytes)
+	if cold > 20 || both-cold > 8 {
+		t.Errorf("more APDUs than promised: %d cold (20), %d cached (8)", cold, both-cold)
+	}
+	// Taken out and put in again.
+	d.pcsc.Readers[0].Remove()
+	d.insert(t, nil)
+	if _, _, err := login(t, l, site, never); err != nil {
+		t.Errorf("after the card came back: %v", err)
+	}
+	// PC/SC goes away and comes back under the agent.
+	d.pcsc.Kill()
+	if nonce, life, err = site.Nonce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Login(nonce, life); err == nil {
+		t.Error("a login without pcscd")
+	}
+	if err := d.pcsc.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.insert(t, nil)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		_, _, err := login(t, l, site, never)
+		if err == nil {
+			break
+		}
+		if c := code(err); c != wire.CodeNoService && c != wire.CodeNoCertificate || time.Now().After(deadline) {
+			t.Fatalf("after pcscd came back: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// A wrong PIN uses one try of the card, and the page learns how many are left.
+func TestNativeWrongPIN(t *testing.T) {
+	d := newDesk(t)
+	origin := serve(t, d.Stack)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: "99999", Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()}), origin)
+	d.insert(t, nil)
+	_, _, err := login(t, l, page.NewSite(origin), never)
+	if code(err) != wire.CodePINWrong || d.card.TriesLeft() != 2 {
+		t.Errorf("%v, %d tries left on the card", err, d.card.TriesLeft())
+	}
+}
+
+// The link to the card ends after every single APDU of a login in turn, the card
+// having seen the command: never a hang, never a success, and a PIN that may have
+// been used up is said to be.
+func TestTheLinkEndsAfterEveryAPDU(t *testing.T) {
+	d := newDesk(t)
+	origin := serve(t, d.Stack)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: pin, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()}), origin)
+	site := page.NewSite(origin)
+	for at := 1; ; at++ {
+		var cut, atPIN atomic.Bool
+		d.insert(t, &virtual.Faults{At: func(n int, apdu []byte) (virtual.Action, []byte) {
+			if n < at {
+				return virtual.Pass, nil
+			}
+			cut.Store(true)
+			atPIN.Store(len(apdu) > 1 && apdu[1] == 0x20)
+			return virtual.CutAfter, nil
+		}})
+		begin := time.Now()
+		_, _, err := login(t, l, site, cut.Load)
+		if took := time.Since(begin); took > 15*time.Second {
+			t.Errorf("APDU %d: it took %s", at, took)
+		}
+		if !cut.Load() {
+			if err != nil {
+				t.Errorf("no APDU was cut: %v", err)
+			}
+			t.Logf("%d APDUs", at-1)
+			if at < 14 {
+				t.Errorf("a login of %d APDUs cannot be", at-1)
+			}
+			break
+		}
+		switch c := code(err); {
+		case err == nil:
+			t.Errorf("APDU %d: a login without an answer", at)
+		case atPIN.Load() && c != wire.CodePINUncertain:
+			t.Errorf("the PIN's APDU (%d): %v", at, err)
+		case c == wire.CodeInternal || c == wire.CodePINWrong:
+			t.Errorf("APDU %d: %v", at, err)
+		}
+		d.pcsc.Readers[0].Remove()
+		time.Sleep(1200 * time.Millisecond) // until pcscd has looked: each round begins with a new card
+		if at > 60 {
+			t.Fatal("no end")
+		}
+	}
+	if d.card.TriesLeft() != 3 {
+		t.Errorf("%d tries left", d.card.TriesLeft())
+	}
+}
