@@ -42,8 +42,9 @@ dist: assets ## the same programs without the tester's commands, into build/dist
 	@cd build/npm && npm pack --silent --pack-destination ../dist
 
 .PHONY: demo
-demo: deps-demo build ## the main job in front of your eyes
-	@$(GO) run ./testdata/demo
+demo: deps-demo build ## the main job in front of your eyes (CARD=cns: a virtual CNS in the real pcscd)
+	@$(if $(CARD),$(MAKE) --no-print-directory deps-test)
+	@CARD='$(CARD)' $(GO) run ./testdata/demo
 
 .PHONY: token
 CF   ?=

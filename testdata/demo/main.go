@@ -20,6 +20,7 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/pcscd"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -68,7 +69,21 @@ func run(ctx context.Context) (err error) {
 	if err := s.Publish(); err != nil {
 		return err
 	}
-	t.done("test PKI and a SoftHSM token (slot %d) with the CNS of %s %s, %s", slot.ID, citizen.Given, citizen.Surname, citizen.CF)
+	options := stack.AgentOptions{PIN: pin}
+	switch kind := os.Getenv("CARD"); kind {
+	case "":
+		t.done("test PKI and a SoftHSM token (slot %d) with the CNS of %s %s, %s", slot.ID, citizen.Given, citizen.Surname, citizen.CF)
+	case "cns":
+		reader, err := insert(ctx, s, citizen)
+		if err != nil {
+			return err
+		}
+		defer reader.Stop()
+		options.Native, options.Env = true, reader.Env()
+		t.done("test PKI and a virtual CNS of %s %s, %s, in the real pcscd; no vendor's module", citizen.Given, citizen.Surname, citizen.CF)
+	default:
+		return fmt.Errorf("CARD=%s is not there; possible: cns, or nothing for SoftHSM", kind)
+	}
 
 	sp, origin, err := s.StartServer(ctx, stack.ServerOptions{Listen: listen})
 	if errors.Is(err, stack.ErrPortTaken) {
@@ -79,7 +94,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, sp.Stop()) }()
 	t.done("server up at %s (SQLite)", origin)
-	ap, port, err := s.StartAgent(ctx, stack.AgentOptions{PIN: pin, Origin: origin})
+	ap, port, err := s.StartAgent(ctx, withOrigin(options, origin))
 	if err != nil {
 		return err
 	}
@@ -92,6 +107,30 @@ func run(ctx context.Context) (err error) {
 		return nil
 	}
 	return stay(ctx, s, origin)
+}
+
+func withOrigin(o stack.AgentOptions, origin string) stack.AgentOptions {
+	o.Origin = origin
+	return o
+}
+
+// insert starts a pcscd of its own with the citizen's virtual CNS in its reader, and
+// waits until PC/SC says that a card is there.
+func insert(ctx context.Context, s *stack.Stack, citizen pki.Person) (*pcscd.Service, error) {
+	reader, err := pcscd.Start(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	card, err := s.VirtualCNS(citizen, pin)
+	if err == nil {
+		err = reader.Readers[0].Insert(ctx, card, nil)
+	}
+	if err != nil {
+		reader.Stop()
+		return nil, err
+	}
+	time.Sleep(time.Second) // pcscd looks at its virtual reader every 400 ms
+	return reader, nil
 }
 
 // job is what page, card and server do together.

@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"crypto/rsa"
-	"os"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -27,27 +25,12 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	s := town(t)
-	dir, err := os.MkdirTemp("", "citel-pcsc-") // short: a socket is in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p, err := pcscd.Start(t.Context(), dir, 1)
+	p, err := pcscd.Start(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
-	who := pki.Citizens[0]
-	id, err := s.PKI.Issue(pki.CNS, pki.RSA2048, who)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, ok := id.Key.(*rsa.PrivateKey)
-	if !ok {
-		t.Fatal("no RSA key")
-	}
-	card, err := virtual.NewCNS(virtual.CNSOptions{Certificate: id.Cert.Raw, Key: key, ID: who.CardID, PIN: pin, PUK: "12345678",
-		Personal: [16]string{"6090", "01012024", "01012030", who.Surname, who.Given, "01011980", who.Sex, "", who.CF}})
+	card, err := s.VirtualCNS(pki.Citizens[0], pin)
 	if err != nil {
 		t.Fatal(err)
 	}

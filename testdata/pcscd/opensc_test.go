@@ -19,12 +19,7 @@ import (
 // service starts a pcscd of the test's own.
 func service(t *testing.T, readers int) *pcscd.Service {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "citel-pcsc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s, err := pcscd.Start(t.Context(), dir, readers)
+	s, err := pcscd.Start(t.Context(), readers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,12 +75,25 @@ const (
 	defaultPort = 0x8C7B
 )
 
-// Start runs pcscd with n readers, two at most; dir is a short folder of the
-// test's own (a socket's path has 107 characters at most).
-func Start(ctx context.Context, dir string, n int) (*Service, error) {
+// Start runs pcscd with n readers, two at most, in a new folder that Stop takes
+// away.
+func Start(ctx context.Context, n int) (*Service, error) {
 	if _, err := Program(); err != nil {
 		return nil, err
 	}
+	// Short, because a socket's path has 107 characters at most.
+	dir, err := os.MkdirTemp("", "citel-pcsc-")
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(ctx, dir, n)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+func start(ctx context.Context, dir string, n int) (*Service, error) {
 	s := &Service{dir: dir, log: &lockedBuffer{}}
 	if err := os.MkdirAll(filepath.Join(dir, "run"), 0o755); err != nil { //nolint:gosec // clients of other users may connect, as in /run
 		return nil, err
@@ -97,7 +110,11 @@ func Start(ctx context.Context, dir string, n int) (*Service, error) {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i))
 		s.Readers = append(s.Readers, &virtual.Reader{Dial: func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, address) }})
 	}
-	return s, s.Restart(ctx)
+	if err := s.Restart(ctx); err != nil {
+		s.Kill()
+		return nil, err
+	}
+	return s, nil
 }
 
 func root() bool { return os.Getuid() == 0 }
@@ -225,6 +242,7 @@ func (s *Service) Stop() {
 		r.Remove()
 	}
 	s.Kill()
+	_ = os.RemoveAll(s.dir)
 }
 
 // Log is what pcscd printed.

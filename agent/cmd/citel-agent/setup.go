@@ -96,21 +96,29 @@ func (c *common) open() (_ *setup, err error) {
 		return nil, exit(command.InputOutput, err)
 	}
 	s.fallback = len(c.modules) == 0 && len(s.settings.Modules) == 0
-	s.modules = sync.OnceValues(func() (*worker.Pool, error) {
-		return worker.New(worker.Config{Exe: []string{exe, workerCommand}, Modules: modules, Log: s.log})
+	var mu sync.Mutex
+	var pool *worker.Pool
+	s.modules = func() (_ *worker.Pool, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if pool == nil {
+			pool, err = worker.New(worker.Config{Exe: []string{exe, workerCommand}, Modules: modules, Log: s.log})
+		}
+		return pool, err
+	}
+	s.close = append(s.close, func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if pool == nil {
+			return nil // none was needed
+		}
+		return pool.Close()
 	})
 	if !s.fallback {
 		if _, err := s.modules(); err != nil {
 			return nil, exit(command.Usage, err)
 		}
 	}
-	s.close = append(s.close, func() error {
-		pool, err := s.modules()
-		if err != nil {
-			return err
-		}
-		return pool.Close()
-	})
 	watching, stop := context.WithCancel(context.Background())
 	s.watcher = card.Watch(watching)
 	s.close = append(s.close, func() error {

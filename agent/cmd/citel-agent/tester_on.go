@@ -61,7 +61,9 @@ func (t *testerFlags) face() (consent.Asker, error) {
 	return face, nil
 }
 
-func testerCommands(lang message.Lang) []*cobra.Command { return []*cobra.Command{loginCommand(lang)} }
+func testerCommands(lang message.Lang) []*cobra.Command {
+	return []*cobra.Command{loginCommand(lang), virtualCardCommand()}
+}
 
 func loginCommand(lang message.Lang) *cobra.Command {
 	var c common
