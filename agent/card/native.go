@@ -94,6 +94,43 @@ func (n *Native) Identities(ctx context.Context) ([]signing.Identity, error) {
 	return list, nil
 }
 
+// Kinds of cards.
+const (
+	KindCNS     = "cns"
+	KindUnknown = "unknown"
+)
+
+// Found is a reader and what is known of its card.
+type Found struct {
+	Reader
+	// Kind, Maker and Number are empty without a card that answers.
+	Kind, Maker, Number string
+}
+
+// Cards lists readers and cards. The error is signing.ErrNoService.
+func (n *Native) Cards(ctx context.Context) ([]Found, error) {
+	_, err := n.Identities(ctx) // looks at what is new
+	if errors.Is(err, signing.ErrNoService) {
+		return nil, err
+	}
+	now, _ := n.watcher.Snapshot()
+	list := make([]Found, 0, len(now.Readers))
+	for _, r := range now.Readers {
+		f := Found{Reader: r}
+		if r.State == Present {
+			n.mu.Lock()
+			s := n.seen[r.Name]
+			n.mu.Unlock()
+			f.Kind = KindUnknown
+			if s.err == nil && s.cert != nil {
+				f.Kind, f.Number, f.Maker = KindCNS, s.id, cns.FamilyOf(r.ATR).Name
+			}
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
 // Unread tells whether a card is there that is not read here: then a vendor's
 // module is worth asking.
 func (n *Native) Unread(ctx context.Context) bool {

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"os/exec"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -109,6 +111,11 @@ func TestNativeCNS(t *testing.T) {
 	t.Logf("APDUs: %d from an empty cache to the login's signature, %d for the next signature, %d bytes in all", cold, both-cold, bytes)
 	if cold > 20 || both-cold > 8 {
 		t.Errorf("more APDUs than promised: %d cold (20), %d cached (8)", cold, both-cold)
+	}
+	cmd := exec.Command(d.Agent, "cards", "--json")
+	cmd.Env = append(os.Environ(), append(d.pcsc.Env(), "HOME="+t.TempDir())...)
+	if out, err := cmd.Output(); err != nil || !strings.Contains(string(out), `"kind": "cns"`) || !strings.Contains(string(out), pki.Citizens[0].CardID) {
+		t.Errorf("cards: %v\n%s", err, out)
 	}
 	// Taken out and put in again.
 	d.pcsc.Readers[0].Remove()
