@@ -211,3 +211,37 @@ func TestTheLinkEndsAfterEveryAPDU(t *testing.T) {
 		t.Errorf("%d tries left", d.card.TriesLeft())
 	}
 }
+
+// The card is taken out in the middle of a signature: a typed error within a
+// second, and the next card works.
+func TestRemovalInTheMiddle(t *testing.T) {
+	d := newDesk(t)
+	origin := serve(t, d.Stack)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: pin, Origin: origin, Native: true, Env: d.pcsc.Env()}), origin)
+	site := page.NewSite(origin)
+	var at atomic.Pointer[time.Time]
+	d.insert(t, &virtual.Faults{At: func(_ int, apdu []byte) (virtual.Action, []byte) {
+		if len(apdu) > 3 && apdu[1] == 0x2A { // the key's operation
+			now := time.Now()
+			at.CompareAndSwap(nil, &now)
+			return virtual.CutMiddle, nil
+		}
+		return virtual.Pass, nil
+	}})
+	_, _, err := login(t, l, site, never)
+	if at.Load() == nil {
+		t.Fatalf("the key was never used: %v", err)
+	}
+	if took := time.Since(*at.Load()); took > time.Second {
+		t.Errorf("the answer took %s", took)
+	}
+	if c := code(err); c != wire.CodeCardRemoved && c != wire.CodeCardFailed {
+		t.Errorf("%v", err)
+	}
+	d.pcsc.Readers[0].Remove()
+	time.Sleep(1200 * time.Millisecond)
+	d.insert(t, nil)
+	if _, _, err := login(t, l, site, never); err != nil {
+		t.Errorf("the next card: %v", err)
+	}
+}
