@@ -134,3 +134,17 @@ func (s Scheme) Identifier() ([]byte, error) {
 // DigestIdentifier writes the AlgorithmIdentifier of a hash; parameters are left
 // out (RFC 5754, 2, Message Digest Algorithms).
 func DigestIdentifier(h crypto.Hash) []byte { return Sequence(OID(OIDByHash(h))) }
+
+// DigestInfo is what an RSA signature of PKCS #1 v1.5 pads (RFC 8017, 9.2, step 2
+// and note 1): SHA-256, SHA-384 or SHA-512, the parameters NULL.
+func DigestInfo(h crypto.Hash, digest []byte) ([]byte, error) {
+	switch h {
+	case crypto.SHA256, crypto.SHA384, crypto.SHA512:
+	default:
+		return nil, fmt.Errorf("%w: %s", ErrAlgorithmUnknown, h)
+	}
+	if len(digest) != h.Size() {
+		return nil, fmt.Errorf("%w: a digest of %d bytes for %s", ErrAlgorithmMismatch, len(digest), h)
+	}
+	return Sequence(Sequence(OID(OIDByHash(h)), []byte{tagNull, 0}), OctetString(digest)), nil
+}

@@ -11,6 +11,8 @@ import (
 	"math/big"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/citel-pa/citel/pkcs/cms"
 )
 
 // Key is a private key on a token. It is a crypto.Signer.
@@ -25,15 +27,6 @@ var _ crypto.Signer = (*Key)(nil)
 
 // Public is the key of the certificate.
 func (k *Key) Public() crypto.PublicKey { return k.public }
-
-// prefixes are the DER of DigestInfo up to the digest (RFC 8017, 9.2, note 1).
-// The token pads what it is given (CKM_RSA_PKCS); cards know fewer of the
-// mechanisms that hash by themselves.
-var prefixes = map[crypto.Hash]string{
-	crypto.SHA256: "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20",
-	crypto.SHA384: "\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30",
-	crypto.SHA512: "\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
-}
 
 // pssHash are the hash and mask mechanisms of CK_RSA_PKCS_PSS_PARAMS.
 var pssHash = map[crypto.Hash]struct{ hash, mgf uint }{
@@ -50,14 +43,16 @@ func (k *Key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 		return nil, ErrHash
 	}
 	hash := opts.HashFunc()
-	prefix, ok := prefixes[hash]
-	if !ok || len(digest) != hash.Size() {
+	// The token pads what it is given (CKM_RSA_PKCS); cards know fewer of the
+	// mechanisms that hash by themselves.
+	info, err := cms.DigestInfo(hash, digest)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %d bytes, hash %d", ErrHash, len(digest), hash)
 	}
 	pss, isPSS := opts.(*rsa.PSSOptions)
 	switch pub := k.public.(type) {
 	case *rsa.PublicKey:
-		input := append([]byte(prefix), digest...)
+		input := info
 		mechanism := pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS, nil)
 		if isPSS {
 			salt, err := saltLength(pub, pss)

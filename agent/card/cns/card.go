@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/citel-pa/citel/agent/card/iso7816"
+	"github.com/citel-pa/citel/pkcs/cms"
 )
 
 // Family is what differs from maker to maker. The ATR's historical bytes name the
@@ -267,26 +267,18 @@ func (c *Card) Unblock(ctx context.Context, puk, fresh []byte) error {
 	return c.secret(ctx, "RESET RETRY COUNTER", 0x2C, puk, fresh)
 }
 
-// digestInfo are the first bytes of a DigestInfo (RFC 8017, 9.2, note 1).
-var digestInfo = map[crypto.Hash][]byte{
-	crypto.SHA256: {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20},
-	crypto.SHA384: {0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30},
-	crypto.SHA512: {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40},
-}
-
 // Sign makes an RSA PKCS#1 v1.5 signature; the PIN was verified before. The card
 // does the bare operation, so the block is padded here (RFC 8017, 9.2). The key is
 // reached as one for decipherment (PSO DECIPHER), as its certificate's use says
 // and as it works on every card seen.
 func (c *Card) Sign(ctx context.Context, key *rsa.PublicKey, digest []byte, h crypto.Hash) ([]byte, error) {
-	prefix, ok := digestInfo[h]
+	message, err := cms.DigestInfo(h, digest)
 	size := key.Size()
-	if !ok || len(digest) != h.Size() || size < len(prefix)+len(digest)+11 {
+	if err != nil || size < len(message)+11 {
 		return nil, fmt.Errorf("cns: no signature of %s with %d bits", h, 8*size)
 	}
 	block := make([]byte, 1+size) // the padding indicator 00 comes first
 	block[2] = 0x01
-	message := slices.Concat(prefix, digest)
 	for i := 3; i < len(block)-len(message)-1; i++ {
 		block[i] = 0xFF
 	}

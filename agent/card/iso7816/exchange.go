@@ -19,9 +19,14 @@ type Options struct {
 	Extended bool
 }
 
+// Chaining is CLA's bit 5: not the last command (ISO/IEC 7816-4, 5.3.3.1).
+const Chaining = 0x10
+
 const (
-	chaining = 0x10 // CLA bit 5: not the last command (ISO/IEC 7816-4, 5.3.3.1)
-	getResp  = 0xC0
+	getResp = 0xC0
+	// chainAndSM are the bits of CLA that GET RESPONSE does not take over: it
+	// fetches an answer that is protected already.
+	chainAndSM = Chaining | 0x0C
 	// maxAnswer and maxRounds bound what a card can make us collect.
 	maxAnswer = 64 << 10
 	maxRounds = 512
@@ -42,7 +47,7 @@ func Exchange(ctx context.Context, t Transmitter, c Command, o Options) (Respons
 	if !o.Extended {
 		for len(c.Data) > piece {
 			part := c
-			part.CLA |= chaining
+			part.CLA |= Chaining
 			part.Data, c.Data = c.Data[:piece], c.Data[piece:]
 			part.Le = NoLe
 			r, err := send(ctx, t, part)
@@ -71,11 +76,11 @@ func Exchange(ctx context.Context, t Transmitter, c Command, o Options) (Respons
 			r.Data = data
 			return r, nil
 		}
-		if r, err = send(ctx, t, Command{CLA: c.CLA &^ chaining, INS: getResp, Le: n}); err != nil {
+		if r, err = send(ctx, t, Command{CLA: c.CLA &^ chainAndSM, INS: getResp, Le: n}); err != nil {
 			return r, err
 		}
 		if le, again := r.SW.CorrectLe(); again {
-			if r, err = send(ctx, t, Command{CLA: c.CLA &^ chaining, INS: getResp, Le: le}); err != nil {
+			if r, err = send(ctx, t, Command{CLA: c.CLA &^ chainAndSM, INS: getResp, Le: le}); err != nil {
 				return r, err
 			}
 		}
