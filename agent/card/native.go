@@ -8,19 +8,25 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ebfe/scard"
 
+	"github.com/citel-pa/citel/agent/card/cie"
 	"github.com/citel-pa/citel/agent/card/cns"
 	"github.com/citel-pa/citel/agent/card/iso7816"
 	"github.com/citel-pa/citel/agent/signing"
 )
 
 // Native is the source of the cards that CiTel reads by itself, without a vendor's
-// module: the CNS. It follows the readers through a Watcher.
+// module: the CNS and the CIE. It follows the readers through a Watcher.
 type Native struct {
+	// Roots are the country signing certificates that a CIE's security object must
+	// lead to; nil: the chip's own authentication alone decides.
+	Roots *x509.CertPool
+
 	watcher *Watcher
 
 	mu sync.Mutex
@@ -28,12 +34,26 @@ type Native struct {
 	seen map[string]sighting
 	// tries remembers the last 63Cx of a card, by its number.
 	tries map[string]int
+	// cies remembers what is known of a CIE, by its number.
+	cies map[string]knownCIE
 }
+
+// knownCIE saves a CIE's second use half of its commands. It is safe to keep: a
+// card with this number that does not have the chip's key never sees the PIN, and
+// a certificate whose key the card does not have gives no signature that holds.
+type knownCIE struct {
+	chip *cie.Chip
+	cert *x509.Certificate // nil before the first PIN
+}
+
+// maxKnown bounds what is remembered on a computer that sees many cards.
+const maxKnown = 64
 
 // sighting is what one look at a card found.
 type sighting struct {
 	insertion uint32
 	atr       string
+	kind      string
 	id        string // the card's number
 	cert      *x509.Certificate
 	err       error
@@ -44,7 +64,7 @@ const identifyTime = 15 * time.Second
 
 // NewNative makes the source.
 func NewNative(w *Watcher) *Native {
-	return &Native{watcher: w, seen: map[string]sighting{}, tries: map[string]int{}}
+	return &Native{watcher: w, seen: map[string]sighting{}, tries: map[string]int{}, cies: map[string]knownCIE{}}
 }
 
 // Name is for people.
@@ -86,7 +106,7 @@ func (n *Native) Identities(ctx context.Context) ([]signing.Identity, error) {
 			worst = s.err
 			continue
 		}
-		list = append(list, signing.Identity{Certificate: s.cert, Ref: r.Name + "\x00" + s.id, Source: r.Name, PIN: n.state(s.id)})
+		list = append(list, n.identity(r, s))
 	}
 	if len(list) == 0 {
 		return nil, worst
@@ -94,9 +114,21 @@ func (n *Native) Identities(ctx context.Context) ([]signing.Identity, error) {
 	return list, nil
 }
 
+func (n *Native) identity(r Reader, s sighting) signing.Identity {
+	id := signing.Identity{Certificate: s.cert, Kind: s.kind, Number: s.id, Ref: strings.Join([]string{r.Name, s.kind, s.id}, "\x00"), Source: r.Name, PIN: n.state(s.id)}
+	if s.kind == KindCIE {
+		id.PIN.Digits = cie.Digits
+		n.mu.Lock()
+		id.Certificate = n.cies[s.id].cert
+		n.mu.Unlock()
+	}
+	return id
+}
+
 // Kinds of cards.
 const (
 	KindCNS     = "cns"
+	KindCIE     = "cie"
 	KindUnknown = "unknown"
 )
 
@@ -122,8 +154,11 @@ func (n *Native) Cards(ctx context.Context) ([]Found, error) {
 			s := n.seen[r.Name]
 			n.mu.Unlock()
 			f.Kind = KindUnknown
-			if s.err == nil && s.cert != nil {
-				f.Kind, f.Number, f.Maker = KindCNS, s.id, cns.FamilyOf(r.ATR).Name
+			if s.err == nil && s.kind != "" {
+				f.Kind, f.Number = s.kind, s.id
+			}
+			if f.Kind == KindCNS {
+				f.Maker = cns.FamilyOf(r.ATR).Name
 			}
 		}
 		list = append(list, f)
@@ -169,12 +204,8 @@ func (n *Native) look(ctx context.Context, r Reader) sighting {
 	ctx, cancel := context.WithTimeout(ctx, identifyTime)
 	defer cancel()
 	s = sighting{insertion: r.Insertion, atr: string(r.ATR)}
-	s.err = withCard(ctx, r.Name, func(c *cns.Card) (err error) {
-		if s.id, err = c.ID(ctx); err != nil {
-			return err
-		}
-		s.cert, err = c.Certificate(ctx)
-		return err
+	s.err = withSession(ctx, r.Name, func(session *Session) error {
+		return identify(ctx, session, &s)
 	})
 	// What may be otherwise the next time is not remembered.
 	if s.err == nil || errors.Is(s.err, signing.ErrCardUnknown) {
@@ -185,9 +216,37 @@ func (n *Native) look(ctx context.Context, r Reader) sighting {
 	return s
 }
 
-// withCard runs f in one transaction with the card in a reader. A card that was
-// reset before it began is begun with again once.
-func withCard(ctx context.Context, reader string, f func(*cns.Card) error) error {
+// identify finds out which card it is: the files decide, the answer to reset only
+// says what is tried first.
+func identify(ctx context.Context, session *Session, s *sighting) error {
+	kinds := []string{KindCIE, KindCNS}
+	if cns.Likely(session.ATR()) {
+		kinds = []string{KindCNS, KindCIE}
+	}
+	var err error
+	for _, s.kind = range kinds {
+		switch s.kind {
+		case KindCIE:
+			if s.id, err = cie.New(session, iso7816.Options{}).Number(ctx); err == nil {
+				go cie.Warm() // the person reads the question meanwhile
+			}
+		case KindCNS:
+			c := cns.New(session, session.ATR(), iso7816.Options{})
+			if s.id, err = c.Number(ctx); err == nil {
+				s.cert, err = c.Certificate(ctx)
+			}
+		}
+		if !errors.Is(err, cie.ErrNotCIE) && !errors.Is(err, cns.ErrNotCNS) {
+			return meaning(err)
+		}
+	}
+	s.kind = ""
+	return meaning(err)
+}
+
+// withSession runs f in one transaction with the card in a reader. A card that was
+// reset before it began is begun with again.
+func withSession(ctx context.Context, reader string, f func(*Session) error) error {
 	session, err := Connect(ctx, reader)
 	if err != nil {
 		return err
@@ -198,7 +257,7 @@ func withCard(ctx context.Context, reader string, f func(*cns.Card) error) error
 		return err
 	}
 	defer end()
-	return meaning(f(cns.New(session, session.ATR(), iso7816.Options{})))
+	return f(session)
 }
 
 func begin(ctx context.Context, s *Session) (end func(), err error) {
@@ -212,23 +271,34 @@ func begin(ctx context.Context, s *Session) (end func(), err error) {
 
 // meaning translates what a driver says.
 func meaning(err error) error {
-	var wrong *cns.WrongError
+	var wrong *iso7816.WrongError
 	var status *iso7816.StatusError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, cns.ErrNotCNS):
+	case errors.Is(err, cns.ErrNotCNS), errors.Is(err, cie.ErrNotCIE):
 		return fmt.Errorf("%w: %w", signing.ErrCardUnknown, err)
 	case errors.As(err, &wrong):
 		return fmt.Errorf("%w: %w", &signing.ErrPINWrong{TriesLeft: wrong.TriesLeft}, err)
-	case errors.Is(err, cns.ErrBlocked):
+	case errors.Is(err, iso7816.ErrBlocked):
 		return fmt.Errorf("%w: %w", signing.ErrPINLocked, err)
 	case errors.Is(err, ErrReset):
 		return fmt.Errorf("%w: %w", signing.ErrCardBusy, err)
-	case errors.As(err, &status), errors.Is(err, cns.ErrFile), errors.Is(err, iso7816.ErrAPDU), errors.Is(err, iso7816.ErrAnswer), errors.Is(err, iso7816.ErrTLV):
+	case errors.Is(err, cns.ErrPINLength), errors.Is(err, cie.ErrSecret):
+		return fmt.Errorf("%w: %w", &signing.ErrPINWrong{TriesLeft: -1}, err) // the card was not asked
+	case errors.As(err, &status), isOneOf(err, cns.ErrFile, cie.ErrCardData, cie.ErrChannel, cie.ErrNotGenuine, iso7816.ErrAPDU, iso7816.ErrAnswer, iso7816.ErrTLV):
 		return fmt.Errorf("%w: %w", signing.ErrCardFailed, err)
 	}
 	return err
+}
+
+func isOneOf(err error, list ...error) bool {
+	for _, e := range list {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // state is what is known of a card's PIN.
@@ -256,50 +326,100 @@ func (n *Native) remember(id string, err error) {
 	}
 }
 
+// driver is what a card's driver does for a key.
+type driver interface {
+	// Number selects what is needed and gives the card's number.
+	Number(ctx context.Context) (string, error)
+	Verify(ctx context.Context, pin []byte) error
+	Certificate(ctx context.Context) (*x509.Certificate, error)
+	Sign(ctx context.Context, key *rsa.PublicKey, digest []byte, h crypto.Hash) ([]byte, error)
+}
+
 // Open takes the card for one request: from here to Close no other program's
 // command comes between.
 func (n *Native) Open(ctx context.Context, id signing.Identity) (_ signing.Key, err error) {
-	reader, number, ok := cut(id.Ref)
-	if !ok {
+	ref := strings.Split(id.Ref, "\x00")
+	if len(ref) != 3 {
 		return nil, fmt.Errorf("%w: not a card of ours", signing.ErrCardFailed)
 	}
-	public, ok := id.Certificate.PublicKey.(*rsa.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("%w: a CNS has an RSA key", signing.ErrCardFailed)
+	reader, kind, number := ref[0], ref[1], ref[2]
+	k := &key{native: n, kind: kind, number: number, end: func() {}}
+	if id.Certificate != nil {
+		if err := k.holder(id.Certificate); err != nil {
+			return nil, err
+		}
 	}
-	session, err := Connect(ctx, reader)
-	if err != nil {
+	if k.session, err = Connect(ctx, reader); err != nil {
 		return nil, gone(err)
 	}
-	k := &key{native: n, session: session, number: number, public: public, end: func() {}}
 	defer func() {
 		if err != nil {
 			_ = k.Close()
 		}
 	}()
-	if k.end, err = begin(ctx, session); err != nil {
-		k.end = func() {}
+	end, err := begin(ctx, k.session)
+	if err != nil {
 		return nil, gone(err)
 	}
-	k.card = cns.New(session, session.ATR(), iso7816.Options{})
-	// The person said yes to the certificate of one card: is it still this one?
-	now, err := k.card.ID(ctx)
+	k.end = end
+	var eid *cie.Card
+	switch kind {
+	case KindCIE:
+		eid = cie.New(k.session, iso7816.Options{})
+		k.card = eid
+	default:
+		k.card = cns.New(k.session, k.session.ATR(), iso7816.Options{})
+	}
+	// The person said yes to one card: is it still this one?
+	now, err := k.card.Number(ctx)
 	if err != nil {
 		return nil, gone(meaning(err))
 	}
 	if now != number {
 		return nil, fmt.Errorf("%w: another card is in the reader", signing.ErrCardRemoved)
 	}
+	if eid != nil {
+		if err := n.secure(ctx, eid, number); err != nil {
+			return nil, gone(meaning(err))
+		}
+	}
 	return k, nil
 }
 
-func cut(ref string) (reader, number string, ok bool) {
-	for i := range len(ref) {
-		if ref[i] == 0 {
-			return ref[:i], ref[i+1:], true
+// secure opens a CIE's channel, to a chip that proved to be genuine.
+func (n *Native) secure(ctx context.Context, c *cie.Card, number string) error {
+	n.mu.Lock()
+	known := n.cies[number]
+	n.mu.Unlock()
+	var sod *cie.SecurityObject
+	if n.Roots != nil && known.chip == nil {
+		var err error
+		if sod, err = c.SecurityObject(ctx, n.Roots, time.Now()); err != nil {
+			return err
 		}
 	}
-	return "", "", false
+	chip, err := c.Secure(ctx, known.chip)
+	if err != nil {
+		return err
+	}
+	if sod != nil {
+		if err := sod.Holds(cie.GroupChipKey, chip.KeyFile); err != nil {
+			return err
+		}
+	}
+	n.learn(number, func(k *knownCIE) { k.chip = chip })
+	return nil
+}
+
+func (n *Native) learn(number string, change func(*knownCIE)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.cies) >= maxKnown {
+		clear(n.cies)
+	}
+	k := n.cies[number]
+	change(&k)
+	n.cies[number] = k
 }
 
 // gone: a card that was there when the person was asked, and is not any more.
@@ -310,20 +430,51 @@ func gone(err error) error {
 	return err
 }
 
-// key is a CNS in use.
+// key is a card in use.
 type key struct {
-	native  *Native
-	session *Session
-	card    *cns.Card
-	number  string
-	public  *rsa.PublicKey
-	end     func()
-	entered bool // a PIN was
-	once    sync.Once
+	native       *Native
+	session      *Session
+	card         driver
+	kind, number string
+	public       *rsa.PublicKey // nil until the certificate is known
+	end          func()
+	entered      bool // a PIN was
+	once         sync.Once
+}
+
+var _ signing.Revealer = (*key)(nil)
+
+func (k *key) holder(cert *x509.Certificate) error {
+	public, ok := cert.PublicKey.(*rsa.PublicKey)
+	if !ok {
+		return fmt.Errorf("%w: a card of this kind has an RSA key", signing.ErrCardFailed)
+	}
+	k.public = public
+	return nil
 }
 
 // Public is the certificate's key.
-func (k *key) Public() crypto.PublicKey { return k.public }
+func (k *key) Public() crypto.PublicKey {
+	if k.public == nil {
+		return nil
+	}
+	return k.public
+}
+
+// Certificate is read once the PIN was entered.
+func (k *key) Certificate(ctx context.Context) (*x509.Certificate, error) {
+	cert, err := k.card.Certificate(ctx)
+	if err != nil {
+		return nil, gone(meaning(err))
+	}
+	if err := k.holder(cert); err != nil {
+		return nil, err
+	}
+	if k.kind == KindCIE {
+		k.native.learn(k.number, func(c *knownCIE) { c.cert = cert })
+	}
+	return cert, nil
+}
 
 // Unlock enters the PIN.
 func (k *key) Unlock(ctx context.Context, pin []byte) error {
@@ -331,25 +482,21 @@ func (k *key) Unlock(ctx context.Context, pin []byte) error {
 	err := meaning(k.card.Verify(ctx, pin))
 	k.native.remember(k.number, err)
 	var wrong *signing.ErrPINWrong
-	switch {
-	case err == nil, errors.As(err, &wrong), errors.Is(err, signing.ErrPINLocked), errors.Is(err, cns.ErrPINLength):
-		if errors.Is(err, cns.ErrPINLength) {
-			return fmt.Errorf("%w: %w", &signing.ErrPINWrong{TriesLeft: -1}, err) // the card was not asked
-		}
-		return err
-	}
 	var status *iso7816.StatusError
-	if errors.As(err, &status) {
+	switch {
+	case err == nil, errors.As(err, &wrong), errors.Is(err, signing.ErrPINLocked):
+		return err
+	case errors.As(err, &status) && !errors.Is(err, cie.ErrChannel):
 		return err // the card answered, and it was not about the PIN
 	}
-	// The command was on its way and no answer came.
+	// The command was on its way and no answer came that can be believed.
 	return fmt.Errorf("%w: %w", signing.ErrPINUncertain, err)
 }
 
 // Sign signs a digest; opts is a crypto.Hash.
 func (k *key) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if _, pss := opts.(*rsa.PSSOptions); pss {
-		return nil, fmt.Errorf("%w: PSS is not made with a CNS", signing.ErrCardFailed)
+	if _, pss := opts.(*rsa.PSSOptions); pss || k.public == nil {
+		return nil, fmt.Errorf("%w: only PKCS #1 v1.5 is made with this card", signing.ErrCardFailed)
 	}
 	sig, err := k.card.Sign(ctx, k.public, digest, opts.HashFunc())
 	return sig, gone(meaning(err))

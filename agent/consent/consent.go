@@ -58,8 +58,6 @@ type Request struct {
 	// Extend asks for more time; it returns the new deadline. For a login it
 	// fetches a fresh nonce from the page first. Nil: cannot be extended.
 	Extend func(ctx context.Context) (time.Time, error)
-	// Digits is set when the PIN has a fixed shape, e.g. 8 for the CIE.
-	Digits int
 }
 
 // Caller is who asks.
@@ -94,6 +92,11 @@ type Certificate struct {
 	CodiceFiscale string
 	Issuer        string
 	NotAfter      time.Time
+	// Kind ("cns", "cie") and Number are the card's, where they are known. AfterPIN:
+	// the card gives its certificate only after the PIN, so that nothing else is
+	// known of it, the holder's name included.
+	Kind, Number string
+	AfterPIN     bool
 	// Source is where the key is, for people ("CNS in Lettore 1").
 	Source string
 	// Unfit says why it cannot be used here, as a message code; empty when it can.
@@ -109,6 +112,8 @@ type PIN struct {
 	CountLow, FinalTry, Locked bool
 	// Pinpad is set when the PIN is typed on the reader; Answer.PIN stays empty.
 	Pinpad bool
+	// Digits is set when the PIN has a fixed length, e.g. 8 for the CIE.
+	Digits int
 }
 
 // Answer is a yes.

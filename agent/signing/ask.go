@@ -57,7 +57,7 @@ func (c *Ceremony) ask(ctx context.Context, caller *Caller, r *consent.Request, 
 // chosen finds the person's choice among the usable candidates.
 func chosen(found []candidate, answer *consent.Answer) (candidate, error) {
 	for _, f := range found {
-		if f.unfit == "" && fingerprint(f.id.Certificate) == answer.CertificateID {
+		if f.unfit == "" && f.id.id() == answer.CertificateID {
 			return f, nil
 		}
 	}

@@ -124,8 +124,8 @@ func (c *Ceremony) find(ctx context.Context, purpose consent.Purpose, want Choic
 			continue
 		}
 		for _, id := range ids {
-			known := slices.ContainsFunc(found, func(f candidate) bool { return f.id.Certificate.Equal(id.Certificate) })
-			if id.Certificate == nil || known {
+			known := slices.ContainsFunc(found, func(f candidate) bool { return f.id.Certificate != nil && f.id.Certificate.Equal(id.Certificate) })
+			if known {
 				continue // the same card through two modules
 			}
 			found = append(found, candidate{id: id, source: src, unfit: unfit(id, purpose, want, c.now())})
@@ -139,6 +139,14 @@ func (c *Ceremony) find(ctx context.Context, purpose consent.Purpose, want Choic
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return rank(purpose, a, b) })
 	return found, nil
+}
+
+// fit judges an identity whose PIN was just taken.
+func (c *Ceremony) fit(purpose consent.Purpose, want Choice) func(Identity) string {
+	return func(id Identity) string {
+		id.PIN = PINState{TriesLeft: -1}
+		return unfit(id, purpose, want, c.now())
+	}
 }
 
 // mostTelling picks, of several sources that have nothing, the failure that
@@ -185,10 +193,13 @@ func describe(found []candidate) []consent.Certificate {
 	for i, f := range found {
 		cert := f.id.Certificate
 		list[i] = consent.Certificate{
-			ID: fingerprint(cert), Name: HolderName(cert), CodiceFiscale: ClaimedCodiceFiscale(cert),
-			Issuer: IssuerName(cert), NotAfter: cert.NotAfter, Source: f.id.Source, Unfit: f.unfit,
+			ID: f.id.id(), Kind: f.id.Kind, Number: f.id.Number, AfterPIN: cert == nil, Source: f.id.Source, Unfit: f.unfit,
 			PIN: consent.PIN{TriesLeft: f.id.PIN.TriesLeft, CountLow: f.id.PIN.CountLow, FinalTry: f.id.PIN.FinalTry,
-				Locked: f.id.PIN.Locked, Pinpad: f.id.PIN.Pinpad},
+				Locked: f.id.PIN.Locked, Pinpad: f.id.PIN.Pinpad, Digits: f.id.PIN.Digits},
+		}
+		if cert != nil {
+			list[i].Name, list[i].CodiceFiscale = HolderName(cert), ClaimedCodiceFiscale(cert)
+			list[i].Issuer, list[i].NotAfter = IssuerName(cert), cert.NotAfter
 		}
 		if list[i].Source == "" {
 			list[i].Source = f.source.Name()

@@ -37,7 +37,12 @@ const (
 // for the server to say.
 func unfit(id Identity, purpose consent.Purpose, want Choice, now time.Time) string {
 	cert := id.Certificate
+	locked := id.PIN.Locked || id.PIN.TriesLeft == 0
 	switch {
+	case cert == nil && locked:
+		return unfitLocked
+	case cert == nil:
+		return "" // judged once it is read
 	case !want.matches(cert):
 		return unfitOther
 	case purpose == consent.PurposeLogin && !forLogin(cert):
@@ -50,7 +55,7 @@ func unfit(id Identity, purpose consent.Purpose, want Choice, now time.Time) str
 		return unfitNotYet
 	case weak(cert):
 		return unfitWeak
-	case id.PIN.Locked || id.PIN.TriesLeft == 0:
+	case locked:
 		return unfitLocked
 	}
 	return ""
@@ -127,7 +132,7 @@ func rank(purpose consent.Purpose, a, b candidate) int {
 		switch {
 		case c.unfit != "":
 			return 2
-		case purpose == consent.PurposeSign && !signatureOnly(c.id.Certificate):
+		case purpose == consent.PurposeSign && (c.id.Certificate == nil || !signatureOnly(c.id.Certificate)):
 			return 1
 		}
 		return 0
@@ -135,7 +140,15 @@ func rank(purpose consent.Purpose, a, b candidate) int {
 	if d := cmp.Compare(order(a), order(b)); d != 0 {
 		return d
 	}
-	return b.id.Certificate.NotAfter.Compare(a.id.Certificate.NotAfter)
+	return until(b).Compare(until(a))
+}
+
+// until is the end of a certificate's life; one that is not known comes last.
+func until(c candidate) time.Time {
+	if c.id.Certificate == nil {
+		return time.Time{}
+	}
+	return c.id.Certificate.NotAfter
 }
 
 // fingerprint is the SHA-256 of the certificate in lower-case hex.

@@ -7,7 +7,9 @@ package signing
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 )
 
 // Source is a place where keys are: a PKCS#11 module in a helper process, a
@@ -23,12 +25,31 @@ type Source interface {
 
 // Identity is a certificate with a key behind it.
 type Identity struct {
+	// Certificate is nil where the card gives it after its PIN only (the CIE, until
+	// it was used once): its Key is a Revealer then.
 	Certificate *x509.Certificate
+	// Kind of the card ("cns", "cie") and its Number, where they are known.
+	Kind, Number string
 	// Ref is the source's own handle; opaque here.
 	Ref string
 	PIN PINState
 	// Source names the token or reader, for people.
 	Source string
+}
+
+// Revealer is a Key whose certificate is read once it is unlocked.
+type Revealer interface {
+	Certificate(ctx context.Context) (*x509.Certificate, error)
+}
+
+// id names the identity in a question: the certificate's SHA-256, or one made of
+// the card's handle.
+func (i *Identity) id() string {
+	if i.Certificate != nil {
+		return fingerprint(i.Certificate)
+	}
+	sum := sha256.Sum256([]byte("card\x00" + i.Ref))
+	return hex.EncodeToString(sum[:])
 }
 
 // PINState is what the token says of its PIN before one is entered.

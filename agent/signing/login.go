@@ -64,7 +64,6 @@ func (c *Ceremony) Login(ctx context.Context, req LoginRequest) (*LoginResult, e
 	if err != nil {
 		return nil, err
 	}
-	r.Digits = found[0].id.PIN.Digits
 
 	// The person may ask for more time in one goroutine while the question ends
 	// in another.
@@ -119,7 +118,7 @@ func (c *Ceremony) login(ctx context.Context, req *LoginRequest, found []candida
 		return nil, fmt.Errorf("%w: expired", ErrNonceInvalid)
 	}
 	req.Caller.notify(StageWorking)
-	key, err := unlock(ctx, use, answer)
+	key, err := unlock(ctx, &use, answer, c.fit(consent.PurposeLogin, req.Choice))
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,6 @@ func (c *Ceremony) Sign(ctx context.Context, req SignRequest) (*SignResult, erro
 	if err != nil {
 		return nil, err
 	}
-	r.Digits = found[0].id.PIN.Digits
 	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
 	defer answer.Wipe()
 	if err != nil {
@@ -71,7 +70,7 @@ func (c *Ceremony) sign(ctx context.Context, req *SignRequest, found []candidate
 		return nil, err
 	}
 	req.Caller.notify(StageWorking)
-	key, err := unlock(ctx, use, answer)
+	key, err := unlock(ctx, &use, answer, c.fit(consent.PurposeSign, req.Choice))
 	if err != nil {
 		return nil, err
 	}

@@ -5,17 +5,19 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
 	"github.com/citel-pa/citel/agent/consent"
 )
 
-// unlock opens the chosen key and enters the PIN, once. The PIN is wiped before
+// unlock opens the chosen key and enters the PIN, once. A certificate that is read
+// only then is judged as the others were before the question. The PIN is wiped before
 // it returns, whatever happened. From here on the page's patience does not count:
 // a request cancelled while a PIN is on its way would leave nobody to say whether
 // a try was used.
-func unlock(ctx context.Context, chosen candidate, answer *consent.Answer) (_ Key, err error) {
+func unlock(ctx context.Context, chosen *candidate, answer *consent.Answer, fit func(Identity) string) (_ Key, err error) {
 	defer answer.Wipe()
 	if !chosen.id.PIN.Pinpad && len(answer.PIN) == 0 {
 		return nil, fmt.Errorf("signing: an answer without a PIN: %w", consent.ErrRefused)
@@ -31,9 +33,8 @@ func unlock(ctx context.Context, chosen candidate, answer *consent.Answer) (_ Ke
 			err = errors.Join(err, key.Close())
 		}
 	}()
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(chosen.id.Certificate.PublicKey) {
-		return nil, fmt.Errorf("%w: the key does not belong to the certificate", ErrCardFailed)
+	if chosen.id.Certificate != nil && !belongs(key, chosen.id.Certificate) {
+		return nil, errNotItsKey
 	}
 	pin := answer.PIN
 	if chosen.id.PIN.Pinpad {
@@ -42,7 +43,39 @@ func unlock(ctx context.Context, chosen candidate, answer *consent.Answer) (_ Ke
 	if err := key.Unlock(ctx, pin); err != nil {
 		return nil, fmt.Errorf("signing: entering the PIN: %w", err)
 	}
+	if chosen.id.Certificate == nil {
+		if err := reveal(ctx, key, chosen, fit); err != nil {
+			return nil, err
+		}
+	}
 	return key, nil
+}
+
+var errNotItsKey = fmt.Errorf("%w: the key does not belong to the certificate", ErrCardFailed)
+
+func belongs(key Key, cert *x509.Certificate) bool {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(cert.PublicKey)
+}
+
+// reveal reads the certificate of an unlocked card and judges it.
+func reveal(ctx context.Context, key Key, chosen *candidate, fit func(Identity) string) error {
+	r, ok := key.(Revealer)
+	if !ok {
+		return fmt.Errorf("%w: no certificate", ErrCardFailed)
+	}
+	cert, err := r.Certificate(ctx)
+	if err != nil {
+		return fmt.Errorf("signing: reading the certificate: %w", err)
+	}
+	if !belongs(key, cert) {
+		return errNotItsKey
+	}
+	chosen.id.Certificate = cert
+	if why := fit(chosen.id); why != "" {
+		return fmt.Errorf("%w: %s", ErrCertificateUnfit, why)
+	}
+	return nil
 }
 
 // signFunc signs one digest with one key.

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pcscd"
@@ -29,6 +30,7 @@ const (
 	dir    = "build/demo"
 	listen = "127.0.0.1:8480"
 	pin    = "24680"
+	pinCIE = "13572468"
 )
 
 func main() {
@@ -73,16 +75,19 @@ func run(ctx context.Context) (err error) {
 	switch kind := os.Getenv("CARD"); kind {
 	case "":
 		t.done("test PKI and a SoftHSM token (slot %d) with the CNS of %s %s, %s", slot.ID, citizen.Given, citizen.Surname, citizen.CF)
-	case "cns":
-		reader, err := insert(ctx, s, citizen)
+	case "cns", "cie":
+		if kind == "cie" {
+			options.PIN = pinCIE
+		}
+		reader, err := insert(ctx, s, kind, citizen, options.PIN)
 		if err != nil {
 			return err
 		}
 		defer reader.Stop()
 		options.Native, options.Env = true, reader.Env()
-		t.done("test PKI and a virtual CNS of %s %s, %s, in the real pcscd; no vendor's module", citizen.Given, citizen.Surname, citizen.CF)
+		t.done("test PKI and a virtual %s of %s %s, %s, in the real pcscd; no vendor's module", strings.ToUpper(kind), citizen.Given, citizen.Surname, citizen.CF)
 	default:
-		return fmt.Errorf("CARD=%s is not there; possible: cns, or nothing for SoftHSM", kind)
+		return fmt.Errorf("CARD=%s is not there; possible: cns, cie, softhsm", kind)
 	}
 
 	sp, origin, err := s.StartServer(ctx, stack.ServerOptions{Listen: listen})
@@ -114,14 +119,19 @@ func withOrigin(o stack.AgentOptions, origin string) stack.AgentOptions {
 	return o
 }
 
-// insert starts a pcscd of its own with the citizen's virtual CNS in its reader, and
+// insert starts a pcscd of its own with the citizen's virtual card in its reader, and
 // waits until PC/SC says that a card is there.
-func insert(ctx context.Context, s *stack.Stack, citizen pki.Person) (*pcscd.Service, error) {
+func insert(ctx context.Context, s *stack.Stack, kind string, citizen pki.Person, pin string) (*pcscd.Service, error) {
 	reader, err := pcscd.Start(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	card, err := s.VirtualCNS(citizen, pin)
+	var card virtual.Card
+	if kind == "cie" {
+		card, err = s.VirtualCIE(citizen, pin)
+	} else {
+		card, err = s.VirtualCNS(citizen, pin)
+	}
 	if err == nil {
 		err = reader.Readers[0].Insert(ctx, card, nil)
 	}

@@ -17,14 +17,22 @@ import (
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
-// desk is a town with a real pcscd, its virtual reader, and one citizen's CNS.
+// desk is a town with a real pcscd, its virtual reader, and one citizen's card.
 type desk struct {
 	*stack.Stack
 	pcsc *pcscd.Service
-	card *virtual.CNS
+	card interface {
+		virtual.Card
+		TriesLeft() int
+	}
+	pin string
+	who pki.Person
 }
 
-func newDesk(t *testing.T) *desk {
+// eightDigits is the PIN of the tests' CIE.
+const eightDigits = "13572468"
+
+func newDesk(t *testing.T, kind pki.Kind) *desk {
 	t.Helper()
 	s := town(t)
 	p, err := pcscd.Start(t.Context(), 1)
@@ -32,11 +40,17 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
-	card, err := s.VirtualCNS(pki.Citizens[0], pin)
+	d := &desk{Stack: s, pcsc: p, pin: pin, who: pki.Citizens[0]}
+	if kind == pki.CIE {
+		d.pin, d.who = eightDigits, pki.Citizens[1]
+		d.card, err = s.VirtualCIE(d.who, d.pin)
+	} else {
+		d.card, err = s.VirtualCNS(d.who, d.pin)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &desk{Stack: s, pcsc: p, card: card}
+	return d
 }
 
 func (d *desk) insert(t *testing.T, f *virtual.Faults) {
@@ -68,11 +82,16 @@ func login(t *testing.T, l *page.Link, site *page.Site, enough func() bool) (*wi
 
 func never() bool { return false }
 
-// The main job with a CNS behind the real pcscd, read by the native driver.
-func TestNativeCNS(t *testing.T) {
-	d := newDesk(t)
+// The main job with a card behind the real pcscd, read by the native drivers.
+func TestNative(t *testing.T) {
+	t.Run("cns", func(t *testing.T) { t.Parallel(); mainJob(t, newDesk(t, pki.CNS), 20, 8, pki.Citizens[0].CardID) })
+	t.Run("cie", func(t *testing.T) { t.Parallel(); mainJob(t, newDesk(t, pki.CIE), 60, 30, stack.VirtualService) })
+}
+
+func mainJob(t *testing.T, d *desk, mostCold, mostCached int, number string) {
+	t.Helper()
 	origin := serve(t, d.Stack)
-	port := agent(t, d.Stack, stack.AgentOptions{PIN: pin, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()})
+	port := agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()})
 	l := dial(t, port, origin)
 	site := page.NewSite(origin)
 	nonce, life, err := site.Nonce(t.Context())
@@ -100,7 +119,7 @@ func TestNativeCNS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := l.Sign([]page.Document{{Name: "istanza.pdf", MediaType: "application/pdf", Bytes: content}}, false, pki.Citizens[0].CF, key)
+	signed, err := l.Sign([]page.Document{{Name: "istanza.pdf", MediaType: "application/pdf", Bytes: content}}, false, d.who.CF, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,12 +128,12 @@ func TestNativeCNS(t *testing.T) {
 		t.Errorf("protocol %q: %v", protocol, err)
 	}
 	t.Logf("APDUs: %d from an empty cache to the login's signature, %d for the next signature, %d bytes in all", cold, both-cold, bytes)
-	if cold > 20 || both-cold > 8 {
-		t.Errorf("more APDUs than promised: %d cold (20), %d cached (8)", cold, both-cold)
+	if cold > mostCold || both-cold > mostCached {
+		t.Errorf("more APDUs than promised: %d cold (%d), %d cached (%d)", cold, mostCold, both-cold, mostCached)
 	}
 	cmd := exec.Command(d.Agent, "cards", "--json")
 	cmd.Env = append(os.Environ(), append(d.pcsc.Env(), "HOME="+t.TempDir())...)
-	if out, err := cmd.Output(); err != nil || !strings.Contains(string(out), `"kind": "cns"`) || !strings.Contains(string(out), pki.Citizens[0].CardID) {
+	if out, err := cmd.Output(); err != nil || !strings.Contains(string(out), `"kind": "c`) || !strings.Contains(string(out), number) {
 		t.Errorf("cards: %v\n%s", err, out)
 	}
 	// Taken out and put in again.
@@ -150,9 +169,14 @@ func TestNativeCNS(t *testing.T) {
 
 // A wrong PIN uses one try of the card, and the page learns how many are left.
 func TestNativeWrongPIN(t *testing.T) {
-	d := newDesk(t)
+	t.Run("cns", func(t *testing.T) { t.Parallel(); wrongPIN(t, newDesk(t, pki.CNS), "99999") })
+	t.Run("cie", func(t *testing.T) { t.Parallel(); wrongPIN(t, newDesk(t, pki.CIE), "99999999") })
+}
+
+func wrongPIN(t *testing.T, d *desk, wrong string) {
+	t.Helper()
 	origin := serve(t, d.Stack)
-	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: "99999", Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()}), origin)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: wrong, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()}), origin)
 	d.insert(t, nil)
 	_, _, err := login(t, l, page.NewSite(origin), never)
 	if code(err) != wire.CodePINWrong || d.card.TriesLeft() != 2 {
@@ -164,9 +188,14 @@ func TestNativeWrongPIN(t *testing.T) {
 // having seen the command: never a hang, never a success, and a PIN that may have
 // been used up is said to be.
 func TestTheLinkEndsAfterEveryAPDU(t *testing.T) {
-	d := newDesk(t)
+	t.Run("cns", func(t *testing.T) { t.Parallel(); everyAPDU(t, newDesk(t, pki.CNS), 14) })
+	t.Run("cie", func(t *testing.T) { t.Parallel(); everyAPDU(t, newDesk(t, pki.CIE), 20) })
+}
+
+func everyAPDU(t *testing.T, d *desk, least int) {
+	t.Helper()
 	origin := serve(t, d.Stack)
-	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: pin, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()}), origin)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: origin, Native: true, Args: []string{"--verbose"}, Env: d.pcsc.Env()}), origin)
 	site := page.NewSite(origin)
 	for at := 1; ; at++ {
 		var cut, atPIN atomic.Bool
@@ -188,7 +217,7 @@ func TestTheLinkEndsAfterEveryAPDU(t *testing.T) {
 				t.Errorf("no APDU was cut: %v", err)
 			}
 			t.Logf("%d APDUs", at-1)
-			if at < 14 {
+			if at < least {
 				t.Errorf("a login of %d APDUs cannot be", at-1)
 			}
 			break
@@ -215,9 +244,9 @@ func TestTheLinkEndsAfterEveryAPDU(t *testing.T) {
 // The card is taken out in the middle of a signature: a typed error within a
 // second, and the next card works.
 func TestRemovalInTheMiddle(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t, pki.CNS)
 	origin := serve(t, d.Stack)
-	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: pin, Origin: origin, Native: true, Env: d.pcsc.Env()}), origin)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: origin, Native: true, Env: d.pcsc.Env()}), origin)
 	site := page.NewSite(origin)
 	var at atomic.Pointer[time.Time]
 	d.insert(t, &virtual.Faults{At: func(_ int, apdu []byte) (virtual.Action, []byte) {

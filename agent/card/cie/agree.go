@@ -28,6 +28,8 @@ type Chip struct {
 	// Key is the chip's own, for its authentication (EF.IntAuth); KeyFile its file.
 	Key     *rsa.PublicKey
 	KeyFile []byte
+	// terminal is the certificate that this process shows to the card.
+	terminal []byte
 }
 
 // role is the certification authority of terminals as the card names it.
@@ -140,7 +142,11 @@ func (c *Card) chip(ctx context.Context) (*Chip, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Chip{Domain: d, Role: r, Key: key, KeyFile: file}, nil
+	terminal, err := r.certificate()
+	if err != nil {
+		return nil, err
+	}
+	return &Chip{Domain: d, Role: r, Key: key, KeyFile: file, terminal: terminal}, nil
 }
 
 // parseKey reads SEQUENCE { modulus, exponent } (RFC 8017, A.1.1, RSAPublicKey).

@@ -24,17 +24,9 @@ var (
 	// State gives away keeps half of the PIN on the computer and asks for the
 	// other half, which is why people try four.
 	ErrSecret = errors.New("cie: PIN and PUK have 8 digits")
-	// ErrBlocked: the PIN, or the PUK, is blocked.
-	ErrBlocked = errors.New("cie: blocked")
 	// ErrNeedsPIN: the card gives this only after its PIN.
 	ErrNeedsPIN = errors.New("cie: the card wants its PIN first")
 )
-
-// WrongError is a PIN or PUK that was not right. It has used a try.
-type WrongError struct{ TriesLeft int }
-
-// Error names the tries left.
-func (e *WrongError) Error() string { return fmt.Sprintf("cie: wrong, %d tries left", e.TriesLeft) }
 
 // Digits of PIN and PUK.
 const Digits = 8
@@ -280,18 +272,10 @@ func (c *Card) secret(ctx context.Context, name string, ins, p1, p2 byte, secret
 	if err != nil {
 		return err
 	}
-	if n, ok := r.SW.TriesLeft(); ok {
-		return &WrongError{TriesLeft: n}
+	if r.SW == iso7816.WrongLength { // as the State's middleware reads it
+		return &iso7816.WrongError{TriesLeft: -1}
 	}
-	switch r.SW {
-	case iso7816.OK:
-		return nil
-	case iso7816.Blocked:
-		return fmt.Errorf("%w: %w", ErrBlocked, r.SW.Err(name))
-	case iso7816.AuthFailed, iso7816.WrongLength: // as the State's middleware reads them
-		return &WrongError{TriesLeft: -1}
-	}
-	return fmt.Errorf("cie: %w", r.SW.Err(name))
+	return r.SW.Verification(name)
 }
 
 // Verify enters the PIN, once. The caller wipes pin.

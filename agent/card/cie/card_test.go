@@ -223,7 +223,7 @@ func TestPINs(t *testing.T) {
 	}
 	wrong := func(err error, want int) {
 		t.Helper()
-		var e *cie.WrongError
+		var e *iso7816.WrongError
 		if !errors.As(err, &e) || e.TriesLeft != want {
 			t.Errorf("%v, want %d tries left", err, want)
 		}
@@ -246,7 +246,7 @@ func TestPINs(t *testing.T) {
 	wrong(card.Verify(ctx, []byte(pin)), 2)
 	wrong(card.Verify(ctx, []byte(pin)), 1)
 	wrong(card.Verify(ctx, []byte(pin)), 0)
-	if err := card.Verify(ctx, []byte("11112222")); !errors.Is(err, cie.ErrBlocked) {
+	if err := card.Verify(ctx, []byte("11112222")); !errors.Is(err, iso7816.ErrBlocked) {
 		t.Errorf("blocked: %v", err)
 	}
 	wrong(card.Unblock(ctx, []byte("00000000"), []byte(pin)), 9)

@@ -64,7 +64,11 @@ func recovery(carried []byte, hashed ...[]byte) *big.Int {
 }
 
 // certificate is the terminal's, signed with the role key.
-func (r role) certificate(key *rsa.PublicKey) ([]byte, error) {
+func (r role) certificate() ([]byte, error) {
+	key, err := terminalKey()
+	if err != nil {
+		return nil, fmt.Errorf("cie: the terminal's key: %w", err)
+	}
 	chr := append(make([]byte, 4), serialIFD...)
 	body := slices.Concat([]byte{profileIdentifier}, r.car, chr, r.aid, []byte{roleTerminal}, oidDeviceAuth,
 		key.N.FillBytes(make([]byte, modulusSize)), binary.BigEndian.AppendUint32(nil, uint32(key.E))) //nolint:gosec // 65537
@@ -88,10 +92,6 @@ func (c *Card) authenticate(ctx context.Context, chip *Chip, a *agreement) error
 	if err != nil {
 		return fmt.Errorf("cie: the terminal's key: %w", err)
 	}
-	cert, err := chip.Role.certificate(&key.PublicKey)
-	if err != nil {
-		return err
-	}
 	d := chip.Domain
 	set := func(name string, p1, p2 byte, le int, objects ...[]byte) error {
 		return c.command(ctx, name, iso7816.Command{INS: 0x22, P1: p1, P2: p2, Data: bytes.Join(objects, nil), Le: le})
@@ -100,7 +100,7 @@ func (c *Card) authenticate(ctx context.Context, chip *Chip, a *agreement) error
 	if err := set("MSE SET (role key)", 0x81, 0xB6, 256, tlv(0x80, algorithmCert), tlv(0x83, keyRole)); err != nil {
 		return err
 	}
-	if err := c.command(ctx, "PSO VERIFY CERTIFICATE", iso7816.Command{INS: 0x2A, P2: 0xAE, Data: cert, Le: iso7816.NoLe}); err != nil {
+	if err := c.command(ctx, "PSO VERIFY CERTIFICATE", iso7816.Command{INS: 0x2A, P2: 0xAE, Data: chip.terminal, Le: iso7816.NoLe}); err != nil {
 		return err
 	}
 	if err := set("MSE SET (terminal)", 0x81, 0xA4, iso7816.NoLe, tlv(0x83, append(make([]byte, 4), serialIFD...)...)); err != nil {

@@ -38,11 +38,15 @@ var generic = Family{"", 0x10}
 // historical bytes and TCK.
 const maskAt = 13
 
+// Likely tells whether an answer to reset says CNS. Cards that do not say it may be
+// one all the same.
+func Likely(atr []byte) bool { return len(atr) > 16 && string(atr[len(atr)-7:len(atr)-4]) == "CNS" }
+
 // FamilyOf reads a family out of an ATR. What it says is a hint: the card's files
 // decide whether it is a CNS.
 func FamilyOf(atr []byte) Family {
 	// Historical bytes: 00 6B ic mask os os 01 x x 'C' 'N' 'S' version 31 80, TCK.
-	if n := len(atr); n > 16 && string(atr[n-7:n-4]) == "CNS" && atr[n-16] == 0x00 && atr[n-15] == 0x6B {
+	if n := len(atr); Likely(atr) && atr[n-16] == 0x00 && atr[n-15] == 0x6B {
 		if f, ok := families[atr[n-maskAt]]; ok {
 			return f
 		}
@@ -56,15 +60,7 @@ var (
 	ErrNotCNS = errors.New("cns: the card is no CNS")
 	// ErrPINLength: the PIN has 5 to 8 digits.
 	ErrPINLength = errors.New("cns: a PIN has 5 to 8 digits")
-	// ErrBlocked: the PIN, or the PUK, is blocked.
-	ErrBlocked = errors.New("cns: blocked")
 )
-
-// WrongError is a PIN or PUK that was not right. It has used a try.
-type WrongError struct{ TriesLeft int }
-
-// Error names the tries left.
-func (e *WrongError) Error() string { return fmt.Sprintf("cns: wrong, %d tries left", e.TriesLeft) }
 
 const (
 	maxRead        = 256  // of one READ BINARY
@@ -144,8 +140,8 @@ func (c *Card) read(ctx context.Context, offset, n int) ([]byte, error) {
 	return out, nil
 }
 
-// ID is the card's number, 16 digits (EF_IDCarta).
-func (c *Card) ID(ctx context.Context) (string, error) {
+// Number is the card's number, 16 digits (EF_IDCarta).
+func (c *Card) Number(ctx context.Context) (string, error) {
 	if err := c.open(ctx, pathID); err != nil {
 		return "", err
 	}
@@ -219,22 +215,6 @@ func padded(dst, secret []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// judge reads the answer to a PIN or a PUK.
-func judge(name string, sw iso7816.Status) error {
-	if n, ok := sw.TriesLeft(); ok {
-		return &WrongError{TriesLeft: n}
-	}
-	switch sw {
-	case iso7816.OK:
-		return nil
-	case iso7816.Blocked, iso7816.RefDataUnusable:
-		return fmt.Errorf("%w: %w", ErrBlocked, sw.Err(name))
-	case iso7816.AuthFailed:
-		return &WrongError{TriesLeft: -1}
-	}
-	return fmt.Errorf("cns: %w", sw.Err(name))
-}
-
 // secret sends one or two secrets; their copies are wiped.
 func (c *Card) secret(ctx context.Context, name string, ins byte, secrets ...[]byte) error {
 	data := make([]byte, 0, 2*secretSize)
@@ -249,7 +229,10 @@ func (c *Card) secret(ctx context.Context, name string, ins byte, secrets ...[]b
 	if err != nil {
 		return err
 	}
-	return judge(name, r.SW)
+	if r.SW == iso7816.RefDataUnusable { // as some masks say it
+		return fmt.Errorf("cns: %w: %w", iso7816.ErrBlocked, r.SW.Err(name))
+	}
+	return r.SW.Verification(name)
 }
 
 // Verify enters the PIN, once. The caller wipes pin.

@@ -67,7 +67,7 @@ func TestEveryFamily(t *testing.T) {
 			if got := card.Family().PIN; got != f.PINReference {
 				t.Errorf("PIN reference %#02x, want %#02x", got, f.PINReference)
 			}
-			if number, err := card.ID(ctx); err != nil || number != pki.Citizens[0].CardID {
+			if number, err := card.Number(ctx); err != nil || number != pki.Citizens[0].CardID {
 				t.Errorf("number %q: %v", number, err)
 			}
 			if cert, err := card.Certificate(ctx); err != nil || !cert.Equal(id.Cert) {
@@ -98,7 +98,7 @@ func TestPINs(t *testing.T) {
 	ctx := t.Context()
 	wrong := func(err error, want int) {
 		t.Helper()
-		var e *cns.WrongError
+		var e *iso7816.WrongError
 		if !errors.As(err, &e) || e.TriesLeft != want {
 			t.Errorf("%v, want %d tries left", err, want)
 		}
@@ -118,7 +118,7 @@ func TestPINs(t *testing.T) {
 	wrong(card.Verify(ctx, []byte(pin)), 2)
 	wrong(card.Verify(ctx, []byte(pin)), 1)
 	wrong(card.Verify(ctx, []byte(pin)), 0)
-	if err := card.Verify(ctx, []byte("13579")); !errors.Is(err, cns.ErrBlocked) {
+	if err := card.Verify(ctx, []byte("13579")); !errors.Is(err, iso7816.ErrBlocked) {
 		t.Errorf("blocked: %v", err)
 	}
 	wrong(card.Unblock(ctx, []byte("00000000"), []byte(pin)), 9)
@@ -145,7 +145,7 @@ func TestFaults(t *testing.T) {
 	digest := sha256.Sum256([]byte("x"))
 	job := func() error {
 		ctx := t.Context()
-		number, err := card.ID(ctx)
+		number, err := card.Number(ctx)
 		if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func FuzzAnswers(f *testing.F) {
 		answers := [][]byte{a, b}
 		c.n = 0
 		c.at = func(n int, _ []byte) ([]byte, bool) { return answers[n%2], n <= 600 }
-		if number, err := card.ID(t.Context()); err == nil && len(number) != 16 {
+		if number, err := card.Number(t.Context()); err == nil && len(number) != 16 {
 			t.Errorf("%q", number)
 		}
 		_, _ = card.Certificate(t.Context())

@@ -1,6 +1,9 @@
 package iso7816
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Status is SW1-SW2 (ISO/IEC 7816-4, 5.6, tables 5 and 6).
 type Status uint16
@@ -99,4 +102,38 @@ func (e *StatusError) Error() string { return "card: " + e.Command + ": " + e.SW
 func (e *StatusError) Is(target error) bool {
 	t, ok := target.(*StatusError)
 	return ok && t.SW == e.SW
+}
+
+// ErrBlocked: the PIN, or the PUK, takes no more tries.
+var ErrBlocked = errors.New("card: blocked")
+
+// WrongError is a PIN or PUK that was not right. It has used a try.
+type WrongError struct {
+	// TriesLeft is -1 where the card does not say.
+	TriesLeft int
+}
+
+// Error names the tries left.
+func (e *WrongError) Error() string {
+	if e.TriesLeft < 0 {
+		return "card: wrong PIN or PUK"
+	}
+	return fmt.Sprintf("card: wrong PIN or PUK, %d tries left", e.TriesLeft)
+}
+
+// Verification reads the answer to a PIN or a PUK: nil, a *WrongError, ErrBlocked,
+// or the status word (ISO/IEC 7816-4, 11.6.6).
+func (s Status) Verification(command string) error {
+	if n, ok := s.TriesLeft(); ok {
+		return &WrongError{TriesLeft: n}
+	}
+	switch s {
+	case OK:
+		return nil
+	case Blocked:
+		return fmt.Errorf("%w: %w", ErrBlocked, s.Err(command))
+	case AuthFailed:
+		return &WrongError{TriesLeft: -1}
+	}
+	return s.Err(command)
 }

@@ -24,11 +24,14 @@ type listed struct {
 	Issuer        string    `json:"issuer"`
 	Serial        string    `json:"serial"`
 	CodiceFiscale string    `json:"codiceFiscale"` // claimed
-	NotBefore     time.Time `json:"notBefore"`
-	NotAfter      time.Time `json:"notAfter"`
+	NotBefore     time.Time `json:"notBefore,omitzero"`
+	NotAfter      time.Time `json:"notAfter,omitzero"`
 	Purposes      []string  `json:"purposes"`
 	Source        string    `json:"source"`
 	TriesLeft     int       `json:"triesLeft"` // -1: not known
+	// AfterPIN: the card gives its certificate after the PIN only; Card names it.
+	AfterPIN bool   `json:"afterPIN,omitempty"`
+	Card     string `json:"card,omitempty"`
 }
 
 func certsCommand(lang message.Lang) *cobra.Command {
@@ -48,7 +51,7 @@ func certsCommand(lang message.Lang) *cobra.Command {
 			if len(list) == 0 {
 				return c.ended(errors.Join(append([]error{signing.ErrNoCertificate}, failures...)...))
 			}
-			if err := printCertificates(cmd.OutOrStdout(), list, asJSON); err != nil {
+			if err := printCertificates(cmd.OutOrStdout(), list, asJSON, lang); err != nil {
 				return exit(command.InputOutput, err)
 			}
 			return nil
@@ -73,6 +76,10 @@ func certificates(ctx context.Context, s *setup) (list []listed, failures []erro
 			continue
 		}
 		for _, id := range ids {
+			if id.Certificate == nil {
+				list = append(list, listed{Purposes: []string{}, Source: id.Source, TriesLeft: id.PIN.TriesLeft, AfterPIN: true, Card: id.Kind + " " + id.Number})
+				continue
+			}
 			d := signing.Describe(id.Certificate)
 			l := listed{
 				SHA256: d.SHA256, Subject: d.Subject, Issuer: d.Issuer, Serial: d.Serial, CodiceFiscale: d.CodiceFiscale,
@@ -87,7 +94,7 @@ func certificates(ctx context.Context, s *setup) (list []listed, failures []erro
 	return list, failures
 }
 
-func printCertificates(w io.Writer, list []listed, asJSON bool) error {
+func printCertificates(w io.Writer, list []listed, asJSON bool, lang message.Lang) error {
 	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
@@ -95,6 +102,12 @@ func printCertificates(w io.Writer, list []listed, asJSON bool) error {
 		return e.Encode(map[string]any{"certificates": list})
 	}
 	for _, l := range list {
+		if l.AfterPIN {
+			if _, err := fmt.Fprintf(w, "%s\n  %s\n", l.Card, message.Text(lang, "command.certs-after-pin")); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := fmt.Fprintf(w, "%s\n  %s\n  %s  %s\n  %v\n  SHA-256 %s\n", l.Subject, l.Issuer, l.CodiceFiscale, l.NotAfter.Format(time.DateOnly), l.Purposes, l.SHA256); err != nil {
 			return err
 		}

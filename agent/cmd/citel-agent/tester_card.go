@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/citel-pa/citel/agent/card/cie"
 	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/verify/command"
@@ -23,30 +25,35 @@ import (
 
 // virtualCard are the flags of virtual-card.
 type virtualCard struct {
-	kind, vpcd, family, cert, key, pin, puk string
-	delay                                   virtual.Faults
+	kind, vpcd, family, cert, key, pin, puk, number, csca string
+	pss, openCertificate                                  bool
+	delay                                                 virtual.Faults
 }
 
 func virtualCardCommand() *cobra.Command {
 	v := &virtualCard{}
 	cmd := &cobra.Command{
-		Use:   "virtual-card --kind cns --cert CERT.pem --key KEY.pem",
+		Use:   "virtual-card --kind cns|cie --cert CERT.pem --key KEY.pem",
 		Short: "TESTER: play a card in the virtual reader (vpcd) of this machine's pcscd",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return v.run(cmd) },
 	}
 	var names []string
-	for _, f := range virtual.Families {
+	for _, f := range append(virtual.Families, virtual.CIEFamilies...) {
 		names = append(names, f.Name)
 	}
 	f := cmd.Flags()
-	f.StringVar(&v.kind, "kind", "cns", "the card's kind: cns")
+	f.StringVar(&v.kind, "kind", "cns", "the card's kind: cns, cie")
 	f.StringVar(&v.vpcd, "vpcd", "127.0.0.1:35963", "where the virtual reader waits")
 	f.StringVar(&v.family, "family", "", "the maker's card: "+strings.Join(names, ", "))
 	f.StringVar(&v.cert, "cert", "", "certificate, PEM")
 	f.StringVar(&v.key, "key", "", "its RSA key, PKCS#8 PEM")
-	f.StringVar(&v.pin, "set-pin", "24680", "the card's PIN, 5 to 8 digits (a test card's: it is no secret)")
-	f.StringVar(&v.puk, "set-puk", "12345678", "the card's PUK")
+	f.StringVar(&v.pin, "set-pin", "", "the card's PIN, 5 to 8 digits, for a CIE 8 (a test card's: it is no secret); 24680 or 12345678 where none is given")
+	f.StringVar(&v.puk, "set-puk", "87654321", "the card's PUK")
+	f.StringVar(&v.number, "number", "123456789012", "CIE: the service number, 12 digits")
+	f.StringVar(&v.csca, "csca-out", "", "CIE: where the test country signing certificate goes, PEM")
+	f.BoolVar(&v.pss, "pss", false, "CIE: sign the security object with RSASSA-PSS, as newer cards")
+	f.BoolVar(&v.openCertificate, "open-certificate", false, "CIE: give the certificate before the PIN")
 	f.DurationVar(&v.delay.PerAPDU, "delay", 0, "time that each command takes")
 	f.DurationVar(&v.delay.PerByte, "delay-byte", 0, "time that each byte takes")
 	return cmd
@@ -56,23 +63,20 @@ func virtualCardCommand() *cobra.Command {
 var cardNumber = regexp.MustCompile(`/(\d{16})\.`)
 
 func (v *virtualCard) run(cmd *cobra.Command) error {
-	if v.kind != "cns" {
-		return exit(command.Usage, fmt.Errorf("--kind %s: not there; possible: cns", v.kind))
-	}
-	family, ok := virtual.FamilyByName(v.family)
-	if !ok {
-		return exit(command.Usage, fmt.Errorf("--family %s: not there", v.family))
-	}
 	cert, key, err := v.load()
 	if err != nil {
 		return exit(command.Usage, err)
 	}
-	number := cardNumber.FindStringSubmatch(cert.Subject.CommonName)
-	if number == nil {
-		return exit(command.Usage, errors.New("--cert: no card number in the certificate's name (codice fiscale / card number . hash)"))
+	var card virtual.Card
+	var name string
+	switch v.kind {
+	case "cns":
+		card, name, err = v.cns(cert, key)
+	case "cie":
+		card, name, err = v.cie(cert, key)
+	default:
+		err = fmt.Errorf("--kind %s: not there; possible: cns, cie", v.kind)
 	}
-	card, err := virtual.NewCNS(virtual.CNSOptions{Family: family, Certificate: cert.Raw, Key: key, ID: number[1], PIN: v.pin, PUK: v.puk,
-		Personal: [16]string{8: signing.ClaimedCodiceFiscale(cert)}})
 	if err != nil {
 		return exit(command.Usage, err)
 	}
@@ -85,11 +89,46 @@ func (v *virtualCard) run(cmd *cobra.Command) error {
 		return exit(command.Unavailable, fmt.Errorf("the virtual reader does not answer at %s (package vsmartcard-vpcd, and pcscd running): %w", v.vpcd, err))
 	}
 	defer func() { _ = conn.Close() }()
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "CNS %s (%s) in the reader; PIN %s, PUK %s; Ctrl-C takes it out\n", number[1], family.Name, v.pin, v.puk)
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s in the reader; PIN %s, PUK %s; Ctrl-C takes it out\n", name, v.pin, v.puk)
 	if err := virtual.Serve(ctx, conn, card, &v.delay); err != nil {
 		return exit(command.InputOutput, err)
 	}
 	return nil
+}
+
+func (v *virtualCard) cns(cert *x509.Certificate, key *rsa.PrivateKey) (virtual.Card, string, error) {
+	family, ok := virtual.FamilyByName(v.family)
+	if !ok {
+		return nil, "", fmt.Errorf("--family %s: no CNS", v.family)
+	}
+	number := cardNumber.FindStringSubmatch(cert.Subject.CommonName)
+	if number == nil {
+		return nil, "", errors.New("--cert: no card number in the certificate's name (codice fiscale / card number . hash)")
+	}
+	v.pin = cmp.Or(v.pin, "24680")
+	card, err := virtual.NewCNS(virtual.CNSOptions{Family: family, Certificate: cert.Raw, Key: key, ID: number[1], PIN: v.pin, PUK: v.puk,
+		Personal: [16]string{8: signing.ClaimedCodiceFiscale(cert)}})
+	return card, "CNS " + number[1] + " (" + family.Name + ")", err
+}
+
+func (v *virtualCard) cie(cert *x509.Certificate, key *rsa.PrivateKey) (virtual.Card, string, error) {
+	family, ok := virtual.CIEFamilyByName(v.family)
+	if !ok {
+		return nil, "", fmt.Errorf("--family %s: no CIE", v.family)
+	}
+	ds, err := virtual.NewDocumentSigner()
+	if err != nil {
+		return nil, "", err
+	}
+	if v.csca != "" {
+		if err := os.WriteFile(v.csca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ds.Root.Raw}), 0o644); err != nil { //nolint:gosec // a certificate, for everybody to read
+			return nil, "", fmt.Errorf("--csca-out: %w", err)
+		}
+	}
+	v.pin = cmp.Or(v.pin, "12345678")
+	card, err := virtual.NewCIE(virtual.CIEOptions{Family: family, Certificate: cert.Raw, Key: key, ServiceID: v.number, Serial: "CA00000AA", PIN: v.pin, PUK: v.puk,
+		RoleExponent: cie.RoleExponent(), SignerCertificate: ds.Certificate.Raw, Signer: ds.Key, PSS: v.pss, OpenCertificate: v.openCertificate})
+	return card, "CIE " + v.number + " (" + family.Name + ")", err
 }
 
 func (v *virtualCard) load() (*x509.Certificate, *rsa.PrivateKey, error) {

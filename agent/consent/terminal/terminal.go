@@ -185,8 +185,13 @@ func (q *question) choose(ctx context.Context) (*consent.Certificate, error) {
 	a := q.face
 	fit := 0
 	for i, c := range q.r.Certificates {
-		a.say("  [%d] %s %s", i+1, clean(c.Name), clean(c.CodiceFiscale))
-		a.say("      %s", a.text("certificate", "issuer", clean(c.Issuer), "date", c.NotAfter.Local().Format("02/01/2006"), "source", clean(c.Source)))
+		if c.AfterPIN {
+			a.say("  [%d] %s", i+1, a.text("card-"+c.Kind, "number", clean(c.Number)))
+			a.say("      %s", a.text("after-pin", "source", clean(c.Source)))
+		} else {
+			a.say("  [%d] %s %s", i+1, clean(c.Name), clean(c.CodiceFiscale))
+			a.say("      %s", a.text("certificate", "issuer", clean(c.Issuer), "date", c.NotAfter.Local().Format("02/01/2006"), "source", clean(c.Source)))
+		}
 		if c.Unfit != "" {
 			a.say("      %s", message.Text(a.lang, c.Unfit))
 			continue
@@ -227,6 +232,9 @@ func (q *question) pin(ctx context.Context, c *consent.Certificate) ([]byte, err
 	case c.PIN.CountLow:
 		a.say("%s", a.text("count-low"))
 	}
+	if c.PIN.Digits > 0 {
+		a.say("%s", a.text("pin-digits", "n", c.PIN.Digits))
+	}
 	for {
 		pin, err := q.line(ctx, a.text("pin"), true)
 		switch {
@@ -239,10 +247,10 @@ func (q *question) pin(ctx context.Context, c *consent.Certificate) ([]byte, err
 		case string(pin) == "+":
 			clear(pin)
 			continue
-		case q.r.Digits > 0 && len(pin) != q.r.Digits:
+		case c.PIN.Digits > 0 && len(pin) != c.PIN.Digits:
 			// Not sent to the card: it would cost a try.
 			clear(pin)
-			a.say("%s", a.text("pin-length", "n", q.r.Digits))
+			a.say("%s", a.text("pin-length", "n", c.PIN.Digits))
 			continue
 		}
 		return pin, nil
