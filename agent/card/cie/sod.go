@@ -121,10 +121,12 @@ func parseGroups(der []byte) (*SecurityObject, error) {
 		return nil, fmt.Errorf("%w: security object: hash %s", ErrNotGenuine, lds.Hash.Algorithm)
 	}
 	for _, g := range lds.Groups {
-		if _, twice := s.groups[g.Number]; twice {
-			return nil, fmt.Errorf("%w: security object: group %02X twice", ErrNotGenuine, g.Number)
+		// Groups above 7F are written in one octet, which makes them negative.
+		number := g.Number & 0xFF
+		if _, twice := s.groups[number]; twice || g.Number < -0x80 || g.Number > 0xFF {
+			return nil, fmt.Errorf("%w: security object: group %d", ErrNotGenuine, g.Number)
 		}
-		s.groups[g.Number] = g.Hash
+		s.groups[number] = g.Hash
 	}
 	return s, nil
 }

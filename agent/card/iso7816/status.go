@@ -104,7 +104,7 @@ func (e *StatusError) Is(target error) bool {
 	return ok && t.SW == e.SW
 }
 
-// ErrBlocked: the PIN, or the PUK, takes no more tries.
+// ErrBlocked means that the PIN, or the PUK, takes no more tries.
 var ErrBlocked = errors.New("card: blocked")
 
 // WrongError is a PIN or PUK that was not right. It has used a try.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/citel-pa/citel/agent/card/iso7816"
@@ -275,7 +276,7 @@ func (c *CIE) link(cmd iso7816.Command) (data []byte, sw iso7816.Status, done bo
 	}
 	data = cmd.Data
 	if s.chain != nil {
-		data, s.chain = append(s.chain, cmd.Data...), nil
+		data, s.chain = slices.Concat(s.chain, cmd.Data), nil
 	}
 	return data, iso7816.OK, false
 }

@@ -17,7 +17,7 @@ import (
 
 // group2 is a data group: its number and its content.
 type group2 struct {
-	number  int
+	number  byte
 	content []byte
 }
 
@@ -25,7 +25,9 @@ type group2 struct {
 // SignedData (RFC 5652, 5).
 type (
 	dataGroupHash struct {
-		Number int
+		// Number is one octet as the State's software reads it: A1 and the others
+		// are negative as INTEGERs.
+		Number int8
 		Hash   []byte
 	}
 	ldsSecurityObject struct {
@@ -120,7 +122,7 @@ func securityObject(o CIEOptions, groups []group2) ([]byte, error) {
 	digest := pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}
 	lds := ldsSecurityObject{Version: 1, Hash: digest}
 	for _, g := range groups {
-		lds.Groups = append(lds.Groups, dataGroupHash{g.number, sum(g.content)})
+		lds.Groups = append(lds.Groups, dataGroupHash{int8(g.number), sum(g.content)})
 	}
 	content := w.der(lds)
 	set := func(v any) asn1.RawValue { return within(asn1.ClassUniversal, asn1.TagSet, w.der(v)) }
