@@ -120,7 +120,10 @@ func securityObject(o CIEOptions, groups []group2) ([]byte, error) {
 	}
 	w := &writer{}
 	digest := pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}
-	lds := ldsSecurityObject{Version: 1, Hash: digest}
+	lds := ldsSecurityObject{Hash: digest}
+	if o.PSS {
+		lds.Version = 1 // as the cards have it, with LDS 1.8; the older ones 0
+	}
 	for _, g := range groups {
 		lds.Groups = append(lds.Groups, dataGroupHash{int8(g.number), sum(g.content)})
 	}
