@@ -56,6 +56,8 @@ type sighting struct {
 	kind      string
 	id        string // the card's number
 	cert      *x509.Certificate
+	signature *x509.Certificate // of the CNS's second key, nil without one
+	pinpad    bool
 	err       error
 }
 
@@ -106,7 +108,7 @@ func (n *Native) Identities(ctx context.Context) ([]signing.Identity, error) {
 			worst = s.err
 			continue
 		}
-		list = append(list, n.identity(r, s))
+		list = append(list, n.identities(r, s)...)
 	}
 	if len(list) == 0 {
 		return nil, worst
@@ -114,15 +116,34 @@ func (n *Native) Identities(ctx context.Context) ([]signing.Identity, error) {
 	return list, nil
 }
 
-func (n *Native) identity(r Reader, s sighting) signing.Identity {
-	id := signing.Identity{Certificate: s.cert, Kind: s.kind, Number: s.id, Ref: strings.Join([]string{r.Name, s.kind, s.id}, "\x00"), Source: r.Name, PIN: n.state(s.id)}
+// Keys of a card, as they stand in an identity's Ref.
+const (
+	keyAuthentication = "authentication"
+	keySignature      = "signature"
+)
+
+// identities of one card: the CIE has one, the CNS one or two.
+func (n *Native) identities(r Reader, s sighting) []signing.Identity {
+	make := func(cert *x509.Certificate, key string) signing.Identity {
+		return signing.Identity{Certificate: cert, Kind: s.kind, Number: s.id, Source: r.Name,
+			Ref: strings.Join([]string{r.Name, s.kind, s.id, key}, "\x00"), PIN: n.state(s.id + key)}
+	}
+	id := make(s.cert, keyAuthentication)
 	if s.kind == KindCIE {
 		id.PIN.Digits = cie.Digits
 		n.mu.Lock()
 		id.Certificate = n.cies[s.id].cert
 		n.mu.Unlock()
+		return []signing.Identity{id}
 	}
-	return id
+	id.PIN.Pinpad = s.pinpad
+	list := []signing.Identity{id}
+	if s.signature != nil {
+		second := make(s.signature, keySignature)
+		second.PIN.Pinpad = s.pinpad
+		list = append(list, second)
+	}
+	return list
 }
 
 // Kinds of cards.
@@ -227,13 +248,18 @@ func identify(ctx context.Context, session *Session, s *sighting) error {
 	for _, s.kind = range kinds {
 		switch s.kind {
 		case KindCIE:
-			if s.id, err = cie.New(session, iso7816.Options{}).Number(ctx); err == nil {
+			if s.id, err = cie.New(session, session.Options()).Number(ctx); err == nil {
 				go cie.Warm() // the person reads the question meanwhile
 			}
 		case KindCNS:
-			c := cns.New(session, session.ATR(), iso7816.Options{})
+			c := cns.New(session, session.ATR(), session.Options())
 			if s.id, err = c.Number(ctx); err == nil {
 				s.cert, err = c.Certificate(ctx)
+			}
+			if err == nil {
+				// Few cards have it; one that cannot be read is as good as none.
+				s.signature, _ = c.Signature().Certificate(ctx)
+				s.pinpad = session.pinpad(ctx) != 0
 			}
 		}
 		if !errors.Is(err, cie.ErrNotCIE) && !errors.Is(err, cns.ErrNotCNS) {
@@ -339,11 +365,11 @@ type driver interface {
 // command comes between.
 func (n *Native) Open(ctx context.Context, id signing.Identity) (_ signing.Key, err error) {
 	ref := strings.Split(id.Ref, "\x00")
-	if len(ref) != 3 {
+	if len(ref) != 4 {
 		return nil, fmt.Errorf("%w: not a card of ours", signing.ErrCardFailed)
 	}
 	reader, kind, number := ref[0], ref[1], ref[2]
-	k := &key{native: n, kind: kind, number: number, end: func() {}}
+	k := &key{native: n, kind: kind, number: number, account: number + ref[3], end: func() {}}
 	if id.Certificate != nil {
 		if err := k.holder(id.Certificate); err != nil {
 			return nil, err
@@ -365,10 +391,11 @@ func (n *Native) Open(ctx context.Context, id signing.Identity) (_ signing.Key, 
 	var eid *cie.Card
 	switch kind {
 	case KindCIE:
-		eid = cie.New(k.session, iso7816.Options{})
+		eid = cie.New(k.session, k.session.Options())
 		k.card = eid
 	default:
-		k.card = cns.New(k.session, k.session.ATR(), iso7816.Options{})
+		k.cns = cns.New(k.session, k.session.ATR(), k.session.Options())
+		k.card = k.cns
 	}
 	// The person said yes to one card: is it still this one?
 	now, err := k.card.Number(ctx)
@@ -377,6 +404,10 @@ func (n *Native) Open(ctx context.Context, id signing.Identity) (_ signing.Key, 
 	}
 	if now != number {
 		return nil, fmt.Errorf("%w: another card is in the reader", signing.ErrCardRemoved)
+	}
+	if ref[3] == keySignature && k.cns != nil {
+		k.cns = k.cns.Signature()
+		k.card = k.cns
 	}
 	if eid != nil {
 		if err := n.secure(ctx, eid, number); err != nil {
@@ -435,7 +466,9 @@ type key struct {
 	native       *Native
 	session      *Session
 	card         driver
+	cns          *cns.Card // nil for a CIE
 	kind, number string
+	account      string         // whose tries are counted
 	public       *rsa.PublicKey // nil until the certificate is known
 	end          func()
 	entered      bool // a PIN was
@@ -479,8 +512,8 @@ func (k *key) Certificate(ctx context.Context) (*x509.Certificate, error) {
 // Unlock enters the PIN.
 func (k *key) Unlock(ctx context.Context, pin []byte) error {
 	k.entered = true
-	err := meaning(k.card.Verify(ctx, pin))
-	k.native.remember(k.number, err)
+	err := meaning(k.verify(ctx, pin))
+	k.native.remember(k.account, err)
 	var wrong *signing.ErrPINWrong
 	var status *iso7816.StatusError
 	switch {
@@ -491,6 +524,18 @@ func (k *key) Unlock(ctx context.Context, pin []byte) error {
 	}
 	// The command was on its way and no answer came that can be believed.
 	return fmt.Errorf("%w: %w", signing.ErrPINUncertain, err)
+}
+
+// verify sends the PIN, or lets the reader ask for it.
+func (k *key) verify(ctx context.Context, pin []byte) error {
+	if pin != nil || k.cns == nil {
+		return k.card.Verify(ctx, pin)
+	}
+	sw, err := k.session.verifyOnPinpad(ctx, k.cns.PINCommand(), cns.MinDigits, cns.MaxDigits)
+	if err != nil {
+		return err
+	}
+	return k.cns.Judge(sw)
 }
 
 // Sign signs a digest; opts is a crypto.Hash.

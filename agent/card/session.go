@@ -10,6 +10,7 @@ import (
 
 	"github.com/ebfe/scard"
 
+	"github.com/citel-pa/citel/agent/card/iso7816"
 	"github.com/citel-pa/citel/agent/signing"
 )
 
@@ -85,6 +86,12 @@ func (s *Session) Reader() string { return s.reader }
 
 // ATR is the card's answer to reset.
 func (s *Session) ATR() []byte { return slices.Clone(s.atr) }
+
+// Options are what this card and reader can do. Long data goes in chains, which
+// every card of ours takes, through every reader.
+func (s *Session) Options() iso7816.Options {
+	return iso7816.Options{T0: s.card.ActiveProtocol() == scard.ProtocolT0}
+}
 
 // do runs f, one at a time, and gives up waiting when ctx is done.
 func (s *Session) do(ctx context.Context, what string, f func() error) error {

@@ -1,6 +1,7 @@
 package cns
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -69,15 +70,34 @@ const (
 	idSize         = 16
 	secretSize     = 8
 	minSecret      = 5
-	keyReference   = 0x01
 )
 
 // Files by their path from the MF (CNS file system v11).
 var (
-	pathID          = []byte{0x10, 0x00, 0x10, 0x03}
-	pathCertificate = []byte{0x11, 0x00, 0x11, 0x01}
-	pathPersonal    = []byte{0x11, 0x00, 0x11, 0x02}
+	pathID       = []byte{0x10, 0x00, 0x10, 0x03}
+	pathPersonal = []byte{0x11, 0x00, 0x11, 0x02}
 )
+
+// keySet is one of the card's keys with what goes with it.
+type keySet struct {
+	certificate []byte // path
+	folder      []byte // to be selected before PIN and key are used; nil: none
+	key, pin    byte   // references; the family's bit is added to the PIN's
+}
+
+var (
+	authentication = keySet{certificate: []byte{0x11, 0x00, 0x11, 0x01}, key: 0x01, pin: 0x10}
+	// The digital signature's folder is not part of the CNS's own specification;
+	// cards that have it have it like this.
+	signature = keySet{certificate: []byte{0x14, 0x00, 0x90, 0x10}, folder: []byte{0x14, 0x00, 0x81, 0x10}, key: 0x10, pin: 0x1A}
+)
+
+// applications are where newer chips keep the CNS's files, below an application of
+// their own: Actalis ACe 2025, and STMicroelectronics 2022 over the antenna.
+var applications = [][]byte{
+	{0xA0, 0x00, 0x00, 0x05, 0x30, 0x00, 0x0B, 0x10, 0x40, 0x01, 0x02, 0x1A},
+	{0xA0, 0x00, 0x00, 0x00, 0x95, 0x01, 0x00, 0x4D},
+}
 
 // Card is a CNS with which the caller has a transaction: nobody else's command
 // comes between.
@@ -85,11 +105,22 @@ type Card struct {
 	t      iso7816.Transmitter
 	o      iso7816.Options
 	family Family
+	keys   keySet
+	// application is selected before every path; nil: paths begin at the MF.
+	application []byte
 }
 
 // New speaks to a card through t; atr tells its family.
 func New(t iso7816.Transmitter, atr []byte, o iso7816.Options) *Card {
-	return &Card{t: t, o: o, family: FamilyOf(atr)}
+	return &Card{t: t, o: o, family: FamilyOf(atr), keys: authentication}
+}
+
+// Signature is the same card with its key for digital signatures, which has a
+// certificate and a PIN of its own. Few cards have one: ErrNotCNS.
+func (c *Card) Signature() *Card {
+	other := *c
+	other.keys = signature
+	return &other
 }
 
 // Family is the maker's.
@@ -105,7 +136,19 @@ func (c *Card) send(ctx context.Context, name string, cmd iso7816.Command) (iso7
 
 // open selects a file by its path.
 func (c *Card) open(ctx context.Context, path []byte) error {
-	r, err := c.send(ctx, "SELECT", iso7816.Command{INS: 0xA4, P1: 0x08, P2: 0x0C, Data: path, Le: iso7816.NoLe})
+	cmd := iso7816.Command{INS: 0xA4, P1: 0x08, P2: 0x0C, Data: path, Le: iso7816.NoLe}
+	if c.application != nil {
+		// 09: from the current folder, which is the application's.
+		cmd.P1 = 0x09
+		if err := c.choose(ctx, iso7816.Command{INS: 0xA4, P1: 0x04, P2: 0x0C, Data: c.application, Le: iso7816.NoLe}); err != nil {
+			return err
+		}
+	}
+	return c.choose(ctx, cmd)
+}
+
+func (c *Card) choose(ctx context.Context, cmd iso7816.Command) error {
+	r, err := c.send(ctx, "SELECT", cmd)
 	if err != nil {
 		return err
 	}
@@ -140,9 +183,19 @@ func (c *Card) read(ctx context.Context, offset, n int) ([]byte, error) {
 	return out, nil
 }
 
-// Number is the card's number, 16 digits (EF_IDCarta).
+// Number is the card's number, 16 digits (EF_IDCarta). It finds out where the
+// card keeps its files.
 func (c *Card) Number(ctx context.Context) (string, error) {
-	if err := c.open(ctx, pathID); err != nil {
+	c.application = nil
+	err := c.open(ctx, pathID)
+	for _, name := range applications {
+		if !errors.Is(err, ErrNotCNS) {
+			break
+		}
+		c.application = name
+		err = c.open(ctx, pathID)
+	}
+	if err != nil {
 		return "", err
 	}
 	b, err := c.read(ctx, 0, idSize)
@@ -160,9 +213,9 @@ func (c *Card) Number(ctx context.Context) (string, error) {
 	return string(b), nil
 }
 
-// Certificate is the holder's authentication certificate (EF_C_Carta).
+// Certificate is the holder's: for authentication EF_C_Carta.
 func (c *Card) Certificate(ctx context.Context) (*x509.Certificate, error) {
-	if err := c.open(ctx, pathCertificate); err != nil {
+	if err := c.open(ctx, c.keys.certificate); err != nil {
 		return nil, err
 	}
 	// The file is padded; the certificate's own length says how much to read.
@@ -203,6 +256,31 @@ func (c *Card) Personal(ctx context.Context) (PersonalData, error) {
 	return ParsePersonalData(b)
 }
 
+// pinReference is P2 of the commands about the PIN.
+func (c *Card) pinReference() byte { return c.keys.pin | c.family.PIN&0x80 }
+
+// PINCommand is VERIFY without the digits, for a reader with a keypad that puts them
+// in: 8 bytes, filled with FF.
+func (c *Card) PINCommand() []byte {
+	return append([]byte{0x00, 0x20, 0x00, c.pinReference(), secretSize}, bytes.Repeat([]byte{0xFF}, secretSize)...)
+}
+
+// MinDigits and MaxDigits of a PIN.
+const (
+	MinDigits = minSecret
+	MaxDigits = secretSize
+)
+
+// Judge reads a status word that came by way of the keypad.
+func (c *Card) Judge(sw iso7816.Status) error { return judge("VERIFY", sw) }
+
+func judge(name string, sw iso7816.Status) error {
+	if sw == iso7816.RefDataUnusable { // as some masks say it
+		return fmt.Errorf("cns: %w: %w", iso7816.ErrBlocked, sw.Err(name))
+	}
+	return sw.Verification(name)
+}
+
 // padded writes a PIN or PUK as the card keeps it: 8 bytes, filled with FF.
 func padded(dst, secret []byte) ([]byte, error) {
 	if len(secret) < minSecret || len(secret) > secretSize {
@@ -225,14 +303,16 @@ func (c *Card) secret(ctx context.Context, name string, ins byte, secrets ...[]b
 			return err
 		}
 	}
-	r, err := c.send(ctx, name, iso7816.Command{INS: ins, P2: c.family.PIN, Data: data, Le: iso7816.NoLe})
+	if c.keys.folder != nil {
+		if err := c.open(ctx, c.keys.folder); err != nil {
+			return err
+		}
+	}
+	r, err := c.send(ctx, name, iso7816.Command{INS: ins, P2: c.pinReference(), Data: data, Le: iso7816.NoLe})
 	if err != nil {
 		return err
 	}
-	if r.SW == iso7816.RefDataUnusable { // as some masks say it
-		return fmt.Errorf("cns: %w: %w", iso7816.ErrBlocked, r.SW.Err(name))
-	}
-	return r.SW.Verification(name)
+	return judge(name, r.SW)
 }
 
 // Verify enters the PIN, once. The caller wipes pin.
@@ -267,13 +347,18 @@ func (c *Card) Sign(ctx context.Context, key *rsa.PublicKey, digest []byte, h cr
 	}
 	copy(block[len(block)-len(message):], message)
 
+	if c.keys.folder != nil {
+		if err := c.open(ctx, c.keys.folder); err != nil {
+			return nil, err
+		}
+	}
 	for _, step := range []struct {
 		name string
 		cmd  iso7816.Command
 	}{
 		// The trailing 00 is what the CNS specification wants after RESTORE.
 		{"MSE RESTORE", iso7816.Command{INS: 0x22, P1: 0xF3, P2: 0x03, Le: 256}},
-		{"MSE SET", iso7816.Command{INS: 0x22, P1: 0xF1, P2: 0xB8, Data: []byte{0x83, 1, keyReference}, Le: iso7816.NoLe}},
+		{"MSE SET", iso7816.Command{INS: 0x22, P1: 0xF1, P2: 0xB8, Data: []byte{0x83, 1, c.keys.key}, Le: iso7816.NoLe}},
 	} {
 		r, err := c.send(ctx, step.name, step.cmd)
 		if err != nil {

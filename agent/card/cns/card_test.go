@@ -93,6 +93,80 @@ func TestEveryFamily(t *testing.T) {
 	}
 }
 
+// Newer chips keep the files below an application of their own.
+func TestApplications(t *testing.T) {
+	for _, aid := range [][]byte{
+		{0xA0, 0x00, 0x00, 0x05, 0x30, 0x00, 0x0B, 0x10, 0x40, 0x01, 0x02, 0x1A},
+		{0xA0, 0x00, 0x00, 0x00, 0x95, 0x01, 0x00, 0x4D},
+	} {
+		who := pki.Citizens[0]
+		id := pki.Shared(t).MustIssue(t, pki.CNS, pki.RSA2048, who)
+		key, _ := id.Key.(*rsa.PrivateKey)
+		v, err := virtual.NewCNS(virtual.CNSOptions{Certificate: id.Cert.Raw, Key: key, ID: who.CardID, PIN: pin, PUK: puk, Application: aid,
+			Personal: [16]string{8: who.CF}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		card := cns.New(&contacts{card: v}, v.ATR(), iso7816.Options{})
+		if number, err := card.Number(t.Context()); err != nil || number != who.CardID {
+			t.Fatalf("%x: %s %v", aid, number, err)
+		}
+		if cert, err := card.Certificate(t.Context()); err != nil || !cert.Equal(id.Cert) {
+			t.Errorf("%x: %v", aid, err)
+		}
+		if err := card.Verify(t.Context(), []byte(pin)); err != nil {
+			t.Fatal(err)
+		}
+		digest := sha256.Sum256(nil)
+		if sig, err := card.Sign(t.Context(), &key.PublicKey, digest[:], crypto.SHA256); err != nil || rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], sig) != nil {
+			t.Errorf("%x: %v", aid, err)
+		}
+	}
+}
+
+// The second key: a certificate, a folder and a PIN of its own.
+func TestSignatureKey(t *testing.T) {
+	first, _, _ := setup(t, "")
+	if _, err := first.Signature().Certificate(t.Context()); !errors.Is(err, cns.ErrNotCNS) {
+		t.Errorf("a card without one: %v", err)
+	}
+	who := pki.Citizens[0]
+	id := pki.Shared(t).MustIssue(t, pki.CNS, pki.RSA2048, who)
+	qualified := pki.Shared(t).MustIssue(t, pki.Qualified, pki.RSA2048, who)
+	key, _ := id.Key.(*rsa.PrivateKey)
+	second, _ := qualified.Key.(*rsa.PrivateKey)
+	for _, family := range []string{"oberthur-1.1", "incard-1.1"} {
+		f, _ := virtual.FamilyByName(family)
+		v, err := virtual.NewCNS(virtual.CNSOptions{Family: f, Certificate: id.Cert.Raw, Key: key, ID: who.CardID, PIN: pin, PUK: puk,
+			SignatureCertificate: qualified.Cert.Raw, SignatureKey: second, SignaturePIN: "13579"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		card := cns.New(&contacts{card: v}, v.ATR(), iso7816.Options{})
+		if _, err := card.Number(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		other := card.Signature()
+		if cert, err := other.Certificate(t.Context()); err != nil || !cert.Equal(qualified.Cert) {
+			t.Fatalf("%s: %v", family, err)
+		}
+		digest := sha256.Sum256(nil)
+		var status *iso7816.StatusError
+		if err := card.Verify(t.Context(), []byte(pin)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Sign(t.Context(), &second.PublicKey, digest[:], crypto.SHA256); !errors.As(err, &status) || status.SW != iso7816.SecurityStatus {
+			t.Errorf("%s: the first key's PIN opens the second: %v", family, err)
+		}
+		if err := other.Verify(t.Context(), []byte("13579")); err != nil {
+			t.Fatal(err)
+		}
+		if sig, err := other.Sign(t.Context(), &second.PublicKey, digest[:], crypto.SHA256); err != nil || rsa.VerifyPKCS1v15(&second.PublicKey, crypto.SHA256, digest[:], sig) != nil {
+			t.Errorf("%s: %v", family, err)
+		}
+	}
+}
+
 func TestPINs(t *testing.T) {
 	card, c, _ := setup(t, "")
 	ctx := t.Context()

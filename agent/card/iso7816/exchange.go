@@ -17,6 +17,9 @@ type Options struct {
 	MaxData int
 	// Extended: long commands go in one extended APDU and not in a chain.
 	Extended bool
+	// T0: the card speaks T=0, in which a command with data has no Le; what it
+	// answers is announced by 61xx (ISO/IEC 7816-3, 12.2.5).
+	T0 bool
 }
 
 // Chaining is CLA's bit 5: not the last command (ISO/IEC 7816-4, 5.3.3.1).
@@ -40,6 +43,9 @@ var ErrAnswer = errors.New("iso7816: the card's answer is too long")
 // announces is fetched (ISO/IEC 7816-4, 5.3.4). A status word that is not 9000 is
 // no error here.
 func Exchange(ctx context.Context, t Transmitter, c Command, o Options) (Response, error) {
+	if o.T0 && len(c.Data) > 0 {
+		c.Le = NoLe
+	}
 	piece := o.MaxData
 	if piece <= 0 || piece > 255 {
 		piece = 255

@@ -63,6 +63,14 @@ type CNSOptions struct {
 	PIN, PUK string
 	// Tries of the PIN; 0 is 3. The PUK has 10.
 	Tries int
+	// Application, when set, is the name of the application below which the files
+	// are, as on newer chips; the MF has none of them.
+	Application []byte
+	// SignatureCertificate and SignatureKey are of the digital signature's folder
+	// (1400), whose PIN is SignaturePIN; nil: the card has none.
+	SignatureCertificate []byte
+	SignatureKey         *rsa.PrivateKey
+	SignaturePIN         string
 }
 
 // Sizes of the CNS file system.
@@ -109,12 +117,15 @@ type CNS struct {
 	files    map[string][]byte // path without 3F00, in hexadecimal
 	folders  map[string]bool
 	pin, puk secret
+	signPIN  secret
 
 	// forgotten at a reset
+	inside   bool // the application is selected
 	folder   string
 	file     string
-	verified bool
+	verified map[*secret]bool
 	crt      byte // B8 decipher, B6 sign; 0: no key chosen
+	key      byte // its reference
 	chain    []byte
 	chainCmd [3]byte
 }
@@ -138,6 +149,16 @@ func NewCNS(o CNSOptions) (*CNS, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
+	if o.SignatureKey != nil {
+		if len(o.SignatureCertificate) > certificateSize {
+			return nil, errors.New("virtual: a signature certificate of at most 2048 bytes")
+		}
+		var err error
+		if c.signPIN, err = newSecret(o.SignaturePIN, o.Tries); err != nil {
+			return nil, err
+		}
+	}
+	c.Reset()
 	c.folders = map[string]bool{"": true, "1000": true, "1100": true, "1200": true, "1400": true}
 	c.files = map[string][]byte{
 		"2f02":     append([]byte{0x5A, 8}, bcd(o.ID)...),
@@ -148,6 +169,10 @@ func NewCNS(o CNSOptions) (*CNS, error) {
 		"12001201": make([]byte, 160),
 		"12001202": make([]byte, 2),
 		"12001203": make([]byte, 160),
+	}
+	if o.SignatureKey != nil {
+		c.files["14009010"] = append(bytes.Clone(o.SignatureCertificate), make([]byte, certificateSize-len(o.SignatureCertificate))...)
+		c.folders["14008110"] = true
 	}
 	return c, nil
 }
@@ -185,7 +210,8 @@ func (c *CNS) TriesLeft() int { return c.pin.left }
 
 // Reset forgets the PIN, the selection, and a chain.
 func (c *CNS) Reset() {
-	c.folder, c.file, c.verified, c.crt, c.chain = "", "", false, 0, nil
+	c.inside, c.folder, c.file, c.crt, c.key, c.chain = false, "", "", 0, 0, nil
+	c.verified = map[*secret]bool{}
 }
 
 // Transmit answers a command.
@@ -267,12 +293,18 @@ func (c *CNS) selectFile(cmd iso7816.Command) ([]byte, iso7816.Status) {
 			path = c.folder + id
 		}
 	case 0x04:
-		return nil, iso7816.FileNotFound
+		if c.o.Application == nil || !bytes.Equal(cmd.Data, c.o.Application) {
+			return nil, iso7816.FileNotFound
+		}
+		c.inside, c.folder, c.file = true, "", ""
+		return nil, iso7816.OK
 	default:
 		return nil, iso7816.WrongParameters
 	}
 	content, isFile := c.files[path]
 	switch {
+	case c.o.Application != nil && (!c.inside || cmd.P1 == 0x08):
+		return nil, iso7816.FileNotFound
 	case isFile:
 		c.file, c.folder = path, path[:len(path)-4]
 	case c.folders[path]:
@@ -325,43 +357,58 @@ func (c *CNS) readBinary(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	return rest[:cmd.Le], iso7816.OK
 }
 
-func (c *CNS) verify(cmd iso7816.Command) iso7816.Status {
+// secretOf finds the PIN that P2 means; the signature's only in its own folder.
+func (c *CNS) secretOf(p2 byte) (*secret, bool) {
+	bit := c.o.Family.PINReference & 0x80
 	switch {
-	case cmd.P1 != 0 || cmd.P2 != c.o.Family.PINReference:
+	case p2 == c.o.Family.PINReference:
+		return &c.pin, true
+	case p2 == 0x1A|bit && c.o.SignatureKey != nil && c.folder == "14008110":
+		return &c.signPIN, true
+	}
+	return nil, false
+}
+
+func (c *CNS) verify(cmd iso7816.Command) iso7816.Status {
+	pin, ok := c.secretOf(cmd.P2)
+	switch {
+	case cmd.P1 != 0 || !ok:
 		return iso7816.RefDataNotFound
 	case len(cmd.Data) != secretSize:
 		return iso7816.WrongLength
 	}
-	sw := c.pin.check(cmd.Data)
-	c.verified = sw == iso7816.OK
+	sw := pin.check(cmd.Data)
+	c.verified[pin] = sw == iso7816.OK
 	return sw
 }
 
 func (c *CNS) change(cmd iso7816.Command) iso7816.Status {
+	pin, ok := c.secretOf(cmd.P2)
 	switch {
-	case cmd.P1 != 0 || cmd.P2 != c.o.Family.PINReference:
+	case cmd.P1 != 0 || !ok:
 		return iso7816.RefDataNotFound
 	case len(cmd.Data) != 2*secretSize:
 		return iso7816.WrongLength
 	}
-	sw := c.pin.check(cmd.Data[:secretSize])
+	sw := pin.check(cmd.Data[:secretSize])
 	if sw == iso7816.OK {
-		copy(c.pin.value[:], cmd.Data[secretSize:])
+		copy(pin.value[:], cmd.Data[secretSize:])
 	}
 	return sw
 }
 
 func (c *CNS) unblock(cmd iso7816.Command) iso7816.Status {
+	pin, ok := c.secretOf(cmd.P2)
 	switch {
-	case cmd.P1 != 0 || cmd.P2 != c.o.Family.PINReference:
+	case cmd.P1 != 0 || !ok:
 		return iso7816.RefDataNotFound
 	case len(cmd.Data) != 2*secretSize:
 		return iso7816.WrongLength
 	}
 	sw := c.puk.check(cmd.Data[:secretSize])
 	if sw == iso7816.OK {
-		copy(c.pin.value[:], cmd.Data[secretSize:])
-		c.pin.left = c.pin.max
+		copy(pin.value[:], cmd.Data[secretSize:])
+		pin.left = pin.max
 	}
 	return sw
 }
@@ -374,10 +421,11 @@ func (c *CNS) environment(cmd iso7816.Command) iso7816.Status {
 		c.crt = 0
 		return iso7816.OK
 	case cmd.P1 == 0xF1 && (cmd.P2 == 0xB8 || cmd.P2 == 0xB6):
-		if ref, ok := iso7816.Find(cmd.Data, 0x83); !ok || !bytes.Equal(ref, []byte{1}) {
+		ref, ok := iso7816.Find(cmd.Data, 0x83)
+		if !ok || len(ref) != 1 || ref[0] != 0x01 && (ref[0] != 0x10 || c.o.SignatureKey == nil || c.folder != "14008110") {
 			return iso7816.RefDataNotFound
 		}
-		c.crt = cmd.P2
+		c.crt, c.key = cmd.P2, ref[0]
 		return iso7816.OK
 	}
 	return iso7816.WrongParameters
@@ -387,7 +435,11 @@ func (c *CNS) environment(cmd iso7816.Command) iso7816.Status {
 // that the host padded.
 func (c *CNS) operate(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	block := cmd.Data
-	size := c.o.Key.Size()
+	key, pin := c.o.Key, &c.pin
+	if c.key == 0x10 {
+		key, pin = c.o.SignatureKey, &c.signPIN
+	}
+	size := key.Size()
 	switch op := uint16(cmd.P1)<<8 | uint16(cmd.P2); {
 	case op == 0x8086 && c.crt == 0xB8:
 		if len(block) != size+1 || block[0] != 0 { // the padding indicator
@@ -403,12 +455,12 @@ func (c *CNS) operate(cmd iso7816.Command) ([]byte, iso7816.Status) {
 	default:
 		return nil, iso7816.WrongParameters
 	}
-	if !c.verified {
+	if !c.verified[pin] {
 		return nil, iso7816.SecurityStatus
 	}
 	m := new(big.Int).SetBytes(block)
-	if m.Cmp(c.o.Key.N) >= 0 {
+	if m.Cmp(key.N) >= 0 {
 		return nil, iso7816.WrongData
 	}
-	return m.Exp(m, c.o.Key.D, c.o.Key.N).FillBytes(make([]byte, size)), iso7816.OK
+	return m.Exp(m, key.D, key.N).FillBytes(make([]byte, size)), iso7816.OK
 }
