@@ -72,12 +72,6 @@ func NewNative(w *Watcher) *Native {
 // Name is for people.
 func (n *Native) Name() string { return "PC/SC" }
 
-// Present tells whether a reader holds a card that is read here.
-func (n *Native) Present(ctx context.Context) bool {
-	list, err := n.Identities(ctx)
-	return err == nil && len(list) > 0
-}
-
 // Identities looks at every reader. A card that stayed is not read again.
 func (n *Native) Identities(ctx context.Context) ([]signing.Identity, error) {
 	select {

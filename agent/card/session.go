@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,10 @@ import (
 // busyRetry is how often a card in another program's exclusive use is tried
 // again while the caller's deadline lasts; PC/SC has no way to wait for it.
 const busyRetry = 50 * time.Millisecond
+
+// busyWait is how long another program may hold the card before the person is told
+// which one it is.
+const busyWait = 10 * time.Second
 
 // Session is one connection to one card. PC/SC calls cannot be interrupted, so
 // each runs beside the caller; when the caller's time is up the session is
@@ -34,28 +39,58 @@ type Session struct {
 	card *scard.Card
 }
 
+// BusyError is a card that another program holds. It is signing.ErrCardBusy.
+type BusyError struct {
+	// Programs that use PC/SC now, this one not counted, as far as the system lets
+	// us see; one of them holds the card.
+	Programs []string
+	err      error
+}
+
+// Error names them.
+func (e *BusyError) Error() string {
+	if len(e.Programs) == 0 {
+		return e.err.Error()
+	}
+	return e.err.Error() + ": " + strings.Join(e.Programs, ", ")
+}
+
+// Unwrap is the cause.
+func (e *BusyError) Unwrap() error { return e.err }
+
+// Holders are the programs' names.
+func (e *BusyError) Holders() []string { return e.Programs }
+
+func busy(err error) error {
+	if !errors.Is(err, signing.ErrCardBusy) {
+		err = fmt.Errorf("%w: %w", signing.ErrCardBusy, err)
+	}
+	return &BusyError{Programs: holders(), err: err}
+}
+
 // Connect opens the card in the named reader, shared with other programs. While
-// another program holds it for itself Connect waits until ctx is done and then
-// says ErrCardBusy.
+// another program holds it for itself Connect waits a while, and then says who.
 func Connect(ctx context.Context, reader string) (*Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, busyWait)
+	defer cancel()
 	s := &Session{reader: reader, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
-	var busy error
+	var held error
 	for {
 		err := s.do(ctx, "connect", s.connect)
 		if err == nil {
 			return s, nil
 		}
-		if busy != nil && ctx.Err() != nil {
-			return nil, busy
+		if held != nil && ctx.Err() != nil {
+			return nil, busy(held)
 		}
 		if !errors.Is(err, signing.ErrCardBusy) {
 			return nil, err
 		}
-		busy = err
+		held = err
 		select {
 		case <-ctx.Done():
-			return nil, busy
+			return nil, busy(held)
 		case <-time.After(busyRetry):
 		}
 	}
@@ -155,6 +190,8 @@ func (s *Session) release() {
 // card was reset since the last transaction: the connection is good again, but
 // what was selected or verified is gone.
 func (s *Session) Begin(ctx context.Context) (end func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, busyWait)
+	defer cancel()
 	err = s.do(ctx, "begin transaction", func() error { return s.card.BeginTransaction() })
 	if errors.Is(err, ErrReset) {
 		if rerr := s.do(ctx, "reconnect", func() error {
@@ -163,6 +200,9 @@ func (s *Session) Begin(ctx context.Context) (end func(), err error) {
 			return nil, rerr
 		}
 		return nil, err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, busy(err) // another program's transaction does not end
 	}
 	if err != nil {
 		return nil, err

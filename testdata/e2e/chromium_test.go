@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
@@ -64,24 +65,43 @@ var ports = []string{"--agent-ports", "52390,52391"}
 
 func TestChromium(t *testing.T) {
 	s := town(t)
+	inChromium(t, s, stack.AgentOptions{PIN: pin}, "")
+}
+
+// The same with cards behind the real pcscd, read by CiTel itself.
+func TestChromiumWithCards(t *testing.T) {
+	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
+		t.Run(string(kind), func(t *testing.T) {
+			d := newDesk(t, kind)
+			d.insert(t, nil)
+			time.Sleep(time.Second) // pcscd looks at its virtual reader every 400 ms
+			inChromium(t, d.Stack, stack.AgentOptions{PIN: d.pin, Native: true, Env: d.pcsc.Env()}, string(kind)+"-")
+		})
+	}
+}
+
+// inChromium does the main job; prefix names its screenshots.
+func inChromium(t *testing.T, s *stack.Stack, o stack.AgentOptions, prefix string) {
+	t.Helper()
 	origin := serve(t, s, ports...)
+	o.Origin, o.Ports = origin, []int{52390}
 	ctx := browser(t)
 	// No agent: the page says so and how to get it.
 	do(t, ctx, "open the service", chromedp.Navigate(origin+"/servizi/nido"))
 	do(t, ctx, "the login page", chromedp.WaitVisible("#start"))
 	do(t, ctx, "press", chromedp.Click("#start"))
 	do(t, ctx, "the page says that the agent is missing", chromedp.WaitVisible("#state-missing"))
-	shot(t, ctx, "no-agent")
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	shot(t, ctx, prefix+"no-agent")
+	agent(t, s, o)
 	do(t, ctx, "press", chromedp.Click("#start"))
 	do(t, ctx, "back at the form", chromedp.WaitVisible("#f-child-given"))
-	shot(t, ctx, "form")
+	shot(t, ctx, prefix+"form")
 	fillForm(t, ctx, page.Kindergarten(time.Now()))
 	do(t, ctx, "the signing page", chromedp.WaitVisible("#card-sign"))
-	shot(t, ctx, "sign")
+	shot(t, ctx, prefix+"sign")
 	do(t, ctx, "sign", chromedp.Click("#start"))
 	do(t, ctx, "the receipt", chromedp.WaitVisible("#protocol"))
-	shot(t, ctx, "receipt")
+	shot(t, ctx, prefix+"receipt")
 	if heading := do(t, ctx, "heading", chromedp.Text("h1")); !strings.Contains(heading, "/0000001") {
 		t.Errorf("receipt: %q", heading)
 	}
@@ -89,7 +109,7 @@ func TestChromium(t *testing.T) {
 	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
 		t.Errorf("level: %q", level)
 	}
-	shot(t, ctx, "area")
+	shot(t, ctx, prefix+"area")
 	do(t, ctx, "a phone", chromedp.EmulateViewport(360, 740))
 	do(t, ctx, "home", chromedp.Navigate(origin+"/"))
 	do(t, ctx, "home", chromedp.WaitVisible("h1"))
@@ -97,7 +117,7 @@ func TestChromium(t *testing.T) {
 	if width > 360 {
 		t.Errorf("on a phone the page is %d wide in 360", width)
 	}
-	shot(t, ctx, "phone")
+	shot(t, ctx, prefix+"phone")
 }
 
 // fillForm fills the kindergarten's form and sends it.

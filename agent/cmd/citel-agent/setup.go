@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -153,13 +155,13 @@ func (s *setup) sources(ctx context.Context) ([]signing.Source, error) {
 	return append(list, pool.Sources()...), nil
 }
 
-// present tells whether there is a card of any use.
+// present tells whether there is a card. What it is, is found out when it is
+// needed: a page hears of it as soon as PC/SC knows.
 func (s *setup) present(ctx context.Context) (bool, error) {
-	if s.native != nil && s.native.Present(ctx) {
-		return true, nil
-	}
-	if s.fallback && !s.native.Unread(ctx) {
-		return false, nil
+	if s.native != nil {
+		if now, _ := s.watcher.Snapshot(); now.Card() || s.fallback {
+			return now.Card(), nil
+		}
 	}
 	pool, err := s.modules()
 	if err != nil {
@@ -223,18 +225,7 @@ func (c *common) moduleList(s config.Settings) ([]worker.Module, error) {
 	if list != nil {
 		return list, nil
 	}
-	for _, m := range knownModules {
-		if _, err := os.Stat(m.Path); err == nil {
-			list = append(list, m)
-		}
-	}
-	return list, nil
-}
-
-// knownModules are where OpenSC's module lies on the systems that are supported.
-var knownModules = []worker.Module{
-	{Name: "OpenSC", Path: "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"},
-	{Name: "OpenSC", Path: "/usr/lib/aarch64-linux-gnu/opensc-pkcs11.so"},
+	return installedModules(knownModules[runtime.GOOS], os.Stat), nil
 }
 
 func exit(code int, err error) error { return &command.ExitError{Code: code, Err: err} }
@@ -246,6 +237,10 @@ func explain(lang message.Lang, err error) string {
 		return err.Error()
 	}
 	text := message.Text(lang, "wire."+string(code))
+	var held interface{ Holders() []string }
+	if errors.As(err, &held) && len(held.Holders()) > 0 {
+		text += " " + message.Text(lang, "command.card-held-by", "programs", strings.Join(held.Holders(), ", "))
+	}
 	if tries != nil {
 		text += " " + message.Text(lang, "consent.tries-left", "n", *tries)
 	}
