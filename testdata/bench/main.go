@@ -42,10 +42,11 @@ func (t *table) add(r Row) {
 
 func main() {
 	out := flag.String("out", "build/bench.json", "the file to write")
+	only := flag.String("only", "", "one part alone: small, tokens, keys, program, cards, large")
 	big := flag.Int64("big", 2<<30, "bytes of the large document")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *out, *big)
+	err := run(ctx, *out, *only, *big)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -53,7 +54,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out string, big int64) (err error) {
+func run(ctx context.Context, out, only string, big int64) (err error) {
 	dir, err := filepath.Abs("build/bench")
 	if err != nil {
 		return err
@@ -63,9 +64,15 @@ func run(ctx context.Context, out string, big int64) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	t := &table{}
-	for _, part := range []func(context.Context, *table, string, int64) error{small, tokens, keys, program, large} {
-		if err := part(ctx, t, dir, big); err != nil {
-			return err
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, *table, string, int64) error
+	}{{"small", small}, {"tokens", tokens}, {"keys", keys}, {"program", program}, {"cards", cards}, {"large", large}} {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := part.run(ctx, t, dir, big); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
 	data, err := json.MarshalIndent(t.rows, "", "  ")
