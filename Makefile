@@ -12,7 +12,7 @@ PACKAGES := ./... $(shell find testdata -name '*.go' -not -path '*/wycheproof/*'
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: deps deps-build deps-demo deps-test
+.PHONY: deps deps-build deps-demo deps-test deps-windows
 deps: deps-test ## install what build, demo and tests need (apt; says what)
 deps-build:
 	@./installer/deps.sh build
@@ -20,6 +20,8 @@ deps-demo:
 	@./installer/deps.sh demo
 deps-test:
 	@./installer/deps.sh test
+deps-windows:
+	@./installer/deps.sh windows
 
 .PHONY: assets
 assets: deps-build ## fetch and bundle what the pages need (npm, esbuild)
@@ -42,9 +44,14 @@ dist: assets ## the same programs without the tester's commands, into build/dist
 	@cd build/npm && npm pack --silent --pack-destination ../dist
 
 .PHONY: demo
-demo: deps-demo build ## the main job in front of your eyes (CARD=cns: a virtual CNS in the real pcscd)
-	@$(if $(CARD),$(MAKE) --no-print-directory deps-test)
+demo: deps-demo build ## the main job in front of your eyes (CARD=cns|cie|softhsm; a virtual CNS where none is named)
 	@CARD='$(CARD)' $(GO) run ./testdata/demo
+
+.PHONY: windows
+windows: deps-windows ## citel-agent.exe into build/windows/, with mingw; PC/SC itself needs no cgo
+	@mkdir -p build/windows
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build ./agent/card/... ./agent/gateway ./pkcs/cms ./pkcs/cades
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -trimpath -tags tester -ldflags '$(LDFLAGS)' -o build/windows/citel-agent.exe ./agent/cmd/citel-agent
 
 .PHONY: token
 CF   ?=
@@ -73,8 +80,8 @@ bench-go: ## every package's own benchmarks
 
 .PHONY: soak
 ROUNDS ?= 200
-soak: deps-demo build ## the main job ROUNDS times (200): nothing may be kept
-	@$(GO) run ./testdata/soak -rounds $(ROUNDS)
+soak: deps-demo build ## the main job ROUNDS times (200): nothing may be kept (CARD=cns|cie: the card is put in and taken out each time)
+	@$(GO) run ./testdata/soak -rounds $(ROUNDS) -card '$(CARD)'
 
 .PHONY: lint
 LINT_VERSION := v2.15.0

@@ -3,12 +3,12 @@
 # nothing when all is there already. Debian 12 is the system that is tested;
 # Ubuntu builds and runs the demo.
 #
-#   installer/deps.sh build|demo|test
+#   installer/deps.sh build|demo|test|windows
 set -eu
 
 want=${1:-build}
-case "$want" in build | demo | test) ;; *)
-	echo "usage: installer/deps.sh build|demo|test" >&2
+case "$want" in build | demo | test | windows) ;; *)
+	echo "usage: installer/deps.sh build|demo|test|windows" >&2
 	exit 64
 	;;
 esac
@@ -16,11 +16,15 @@ esac
 id=unknown
 [ -r /etc/os-release ] && id=$(. /etc/os-release && echo "${ID:-unknown}")
 case "$id" in
-debian) browsers="chromium firefox-esr" ;;
+debian)
+	browsers="chromium firefox-esr"
+	virtual="pcscd=/usr/sbin/pcscd vsmartcard-vpcd=@vsmartcard-vpcd iproute2=ip util-linux=unshare"
+	;;
 ubuntu)
 	# Ubuntu ships its browsers as snaps, which a test cannot start with a
 	# profile of its own.
 	browsers=""
+	virtual=""
 	if [ "$want" = test ]; then
 		echo "make test needs Debian 12 (its chromium and firefox-esr packages); on Ubuntu use: make build, make demo" >&2
 		exit 69
@@ -41,11 +45,14 @@ esac
 # command may come from elsewhere than the package (node, for one).
 build="gcc=cc libc6-dev=/usr/include/stdlib.h pkg-config=pkg-config libpcsclite-dev=/usr/include/PCSC/winscard.h ca-certificates=/etc/ssl/certs nodejs=node npm=npm"
 demo="softhsm2=softhsm2-util openssl=openssl"
-test="pcscd=/usr/sbin/pcscd opensc=opensc-tool vsmartcard-vpcd=@vsmartcard-vpcd xvfb=Xvfb poppler-utils=pdftotext qpdf=qpdf iproute2=ip util-linux=setpriv libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+# The virtual card of the demo; without it the demo takes SoftHSM.
+demo="$demo ${virtual:-}"
+windows="gcc-mingw-w64-x86-64=x86_64-w64-mingw32-gcc"
+test="opensc=opensc-tool xvfb=Xvfb poppler-utils=pdftotext qpdf=qpdf libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
 for b in $browsers; do test="$test $b=$b"; done
 
 need=$build
-[ "$want" = build ] || need="$need $demo"
+case "$want" in demo | test) need="$need $demo" ;; windows) need="$need $windows" ;; esac
 [ "$want" = test ] && need="$need $test"
 
 missing=""

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/citel-pa/citel/agent/card/virtual"
+	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pcscd"
@@ -64,31 +65,14 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	citizen := pki.Citizens[0]
-	slot, _, err := s.Card(pki.CNS, pki.RSA2048, citizen, pin)
-	if err != nil {
-		return err
-	}
 	if err := s.Publish(); err != nil {
 		return err
 	}
-	options := stack.AgentOptions{PIN: pin}
-	switch kind := os.Getenv("CARD"); kind {
-	case "":
-		t.done("test PKI and a SoftHSM token (slot %d) with the CNS of %s %s, %s", slot.ID, citizen.Given, citizen.Surname, citizen.CF)
-	case "cns", "cie":
-		if kind == "cie" {
-			options.PIN = pinCIE
-		}
-		reader, err := insert(ctx, s, kind, citizen, options.PIN)
-		if err != nil {
-			return err
-		}
-		defer reader.Stop()
-		options.Native, options.Env = true, reader.Env()
-		t.done("test PKI and a virtual %s of %s %s, %s, in the real pcscd; no vendor's module", strings.ToUpper(kind), citizen.Given, citizen.Surname, citizen.CF)
-	default:
-		return fmt.Errorf("CARD=%s is not there; possible: cns, cie, softhsm", kind)
+	c, err := put(ctx, s, t, os.Getenv("CARD"), citizen)
+	if err != nil {
+		return err
 	}
+	defer c.out()
 
 	sp, origin, err := s.StartServer(ctx, stack.ServerOptions{Listen: listen})
 	if errors.Is(err, stack.ErrPortTaken) {
@@ -99,7 +83,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, sp.Stop()) }()
 	t.done("server up at %s (SQLite)", origin)
-	ap, port, err := s.StartAgent(ctx, withOrigin(options, origin))
+	ap, port, err := s.StartAgent(ctx, withOrigin(c.agent, origin))
 	if err != nil {
 		return err
 	}
@@ -111,12 +95,65 @@ func run(ctx context.Context) (err error) {
 	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return nil
 	}
-	return stay(ctx, s, origin)
+	return stay(ctx, s, c, origin)
 }
 
 func withOrigin(o stack.AgentOptions, origin string) stack.AgentOptions {
 	o.Origin = origin
 	return o
+}
+
+// inserted is the citizen's card where the agent finds it.
+type inserted struct {
+	kind  string // cns, cie, softhsm
+	pin   string
+	agent stack.AgentOptions
+	out   func()
+}
+
+// put makes a card of a kind; without one, a virtual CNS where pcscd and its virtual
+// reader can run, else a SoftHSM token.
+func put(ctx context.Context, s *stack.Stack, t *steps, kind string, citizen pki.Person) (*inserted, error) {
+	switch kind {
+	case "", "cns", "cie":
+	case "softhsm":
+		return token(s, t, citizen)
+	default:
+		return nil, fmt.Errorf("CARD=%s is not there; possible: cns, cie, softhsm", kind)
+	}
+	c := &inserted{kind: kind, pin: pin}
+	if kind == "" {
+		c.kind = "cns"
+	}
+	if c.kind == "cie" {
+		c.pin = pinCIE
+	}
+	reader, err := insert(ctx, s, c.kind, citizen, c.pin)
+	if err != nil && kind == "" {
+		fmt.Printf("%11s  no virtual card here (%v): SoftHSM instead\n", "", firstLine(err))
+		return token(s, t, citizen)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.out = reader.Stop
+	c.agent = stack.AgentOptions{PIN: c.pin, Native: true, Env: reader.Env()}
+	t.done("test PKI, and a virtual %s of %s %s, %s, in the real pcscd; CiTel reads it by itself", strings.ToUpper(c.kind), citizen.Given, citizen.Surname, citizen.CF)
+	return c, nil
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+func token(s *stack.Stack, t *steps, citizen pki.Person) (*inserted, error) {
+	slot, _, err := s.Card(pki.CNS, pki.RSA2048, citizen, pin)
+	if err != nil {
+		return nil, err
+	}
+	t.done("test PKI, and a SoftHSM token (slot %d) with the CNS of %s %s, %s", slot.ID, citizen.Given, citizen.Surname, citizen.CF)
+	return &inserted{kind: "softhsm", pin: pin, agent: stack.AgentOptions{PIN: pin}, out: func() {}}, nil
 }
 
 // insert starts a pcscd of its own with the citizen's virtual card in its reader, and
@@ -231,19 +268,37 @@ func application(ctx context.Context, t *steps, site *page.Site, link *page.Link
 func save(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) } //nolint:gosec // results, for everybody to read
 
 // stay leaves server and agent up, with the agent asking on this terminal.
-func stay(ctx context.Context, s *stack.Stack, origin string) error {
+func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string) error {
 	type card struct {
 		kind pki.Kind
 		who  pki.Person
 		pin  string
 	}
-	cards := []card{{pki.CNS, pki.Citizens[0], pin}, {pki.CIE, pki.Citizens[1], "13579"}, {pki.CNS, pki.Citizens[2], "11223"}}
+	first := pki.CNS
+	if c.kind == "cie" {
+		first = pki.CIE
+	}
+	cards := []card{{first, pki.Citizens[0], c.pin}, {pki.CIE, pki.Citizens[1], "13579"}, {pki.CNS, pki.Citizens[2], "11223"}}
 	for _, c := range cards[1:] {
 		if _, _, err := s.Card(c.kind, pki.P256, c.who, c.pin); err != nil {
 			return err
 		}
 	}
-	ap, _, err := s.StartAgent(ctx, stack.AgentOptions{Ports: []int{52310, 52311, 52312, 52313}, Stderr: os.Stderr})
+	o := stack.AgentOptions{Ports: []int{52310, 52311, 52312, 52313}, Stderr: os.Stderr, Native: c.agent.Native, Env: c.agent.Env}
+	if o.Native {
+		// The other citizens' tokens come through a module, as a vendor's would.
+		settings := config.Settings{Modules: []config.Module{{Path: s.Cards.Module(), Name: "SoftHSM", Env: s.Cards.Env()}}}
+		data, err := json.Marshal(settings)
+		if err != nil {
+			return err
+		}
+		o.Config = "agent-stay"
+		folder := filepath.Join(s.Dir, o.Config)
+		if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "settings.json"), data, 0o600)); err != nil {
+			return err
+		}
+	}
+	ap, _, err := s.StartAgent(ctx, o)
 	if err != nil {
 		return err
 	}

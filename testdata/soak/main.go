@@ -35,9 +35,10 @@ const (
 
 func main() {
 	rounds := flag.Int("rounds", 200, "how often")
+	card := flag.String("card", "", "cns or cie: a virtual card behind the real pcscd, put in and taken out each time; empty: SoftHSM")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds)
+	err := run(ctx, *rounds, *card)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
@@ -45,7 +46,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, rounds int) (err error) {
+func run(ctx context.Context, rounds int, kind string) (err error) {
 	dir, err := filepath.Abs("build/soak")
 	if err != nil {
 		return err
@@ -66,7 +67,13 @@ func run(ctx context.Context, rounds int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	agent, port, err := s.StartAgent(ctx, stack.AgentOptions{PIN: pin, Origin: origin})
+	c, err := newCard(ctx, s, kind)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	c.agent.Origin = origin
+	agent, port, err := s.StartAgent(ctx, c.agent)
 	if err != nil {
 		return err
 	}
@@ -75,9 +82,13 @@ func run(ctx context.Context, rounds int) (err error) {
 	programs := map[string]*stack.Process{"agent": agent, "server": server}
 	before := map[string]usage{}
 	for i := 1; i <= rounds; i++ {
+		if err := c.in(); err != nil {
+			return fmt.Errorf("round %d: %w", i, err)
+		}
 		if err := job(ctx, origin, port); err != nil {
 			return fmt.Errorf("round %d: %w", i, err)
 		}
+		c.out()
 		time.Sleep(pace)
 		if i != min(warmUp, rounds) && i != rounds {
 			continue
