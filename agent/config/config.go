@@ -65,6 +65,10 @@ type Settings struct {
 	// MaxTotal is the limit for the documents of one request, in bytes; zero
 	// stands for wire.MaxTotal.
 	MaxTotal int64 `json:"maxTotal,omitempty"`
+	// CountrySigners is a PEM file with the State's country signing certificates: a
+	// CIE whose security object does not lead to one of them is refused. Empty: the
+	// chip's own authentication alone decides.
+	CountrySigners string `json:"countrySigners,omitempty"`
 	// Language is "it" or "en"; empty follows the locale.
 	Language string `json:"language,omitempty"`
 }
@@ -88,6 +92,9 @@ func (s *Store) Settings() (Settings, error) {
 	}
 	if v.MaxTotal == 0 {
 		v.MaxTotal = wire.MaxTotal
+	}
+	if v.CountrySigners != "" && !filepath.IsAbs(v.CountrySigners) {
+		return Settings{}, fmt.Errorf("config: %s: countrySigners: the path must be absolute", settingsFile)
 	}
 	for i, m := range v.Modules {
 		if !filepath.IsAbs(m.Path) {

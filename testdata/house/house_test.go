@@ -68,6 +68,10 @@ var walls = []wall{
 	{"pkcs/", module + "testdata/", "test material stays in tests"},
 	{"agent/wire", module, "the wire protocol has no dependencies"},
 	{"agent/consent", module + "agent/wire", "a face knows nothing of the wire"},
+	{"agent/card/virtual", module + "agent/card/cns", "a virtual card that shares its driver's code finds no fault of it"},
+	{"agent/card/virtual", module + "agent/card/cie", "a virtual card that shares its driver's code finds no fault of it"},
+	{"agent/card/cns", module + "agent/card/virtual", "drivers know no virtual card"},
+	{"agent/card/cie", module + "agent/card/virtual", "drivers know no virtual card"},
 	{"server/", module + "testdata/", "test material stays in tests"},
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,9 +18,12 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/agent/card"
+	"github.com/citel-pa/citel/agent/card/cie"
+	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/token"
 	"github.com/citel-pa/citel/testdata/pcscd"
+	"github.com/citel-pa/citel/testdata/pki"
 )
 
 const opensc = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
@@ -54,6 +59,7 @@ func TestInThisProcess(t *testing.T) {
 	use(t, s)
 	t.Setenv("HOME", t.TempDir())
 	t.Run("the same signature as OpenSC", func(t *testing.T) { sameSignature(t, s) })
+	t.Run("a CIE that the State made", func(t *testing.T) { genuine(t, s) })
 	t.Run("nothing is kept", func(t *testing.T) { nothingIsKept(t, s) })
 }
 
@@ -116,6 +122,51 @@ func sameSignature(t *testing.T, s *pcscd.Service) {
 	}
 	if !bytes.Equal(ours, theirs) {
 		t.Errorf("%x\n%x", ours, theirs)
+	}
+}
+
+// With the State's certificates, a CIE that somebody else signed is refused before
+// the PIN.
+func genuine(t *testing.T, s *pcscd.Service) {
+	t.Helper()
+	defer s.Readers[0].Remove()
+	ds, err1 := virtual.NewDocumentSigner()
+	other, err2 := virtual.NewDocumentSigner()
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	id := pki.Shared(t).MustIssue(t, pki.CIE, pki.RSA2048, pki.Citizens[1])
+	key, _ := id.Key.(*rsa.PrivateKey)
+	v, err := virtual.NewCIE(virtual.CIEOptions{Certificate: id.Cert.Raw, Key: key, ServiceID: "123456789012", Serial: "CA00000AA", PIN: "12345678", PUK: "87654321",
+		RoleExponent: cie.RoleExponent(), SignerCertificate: ds.Certificate.Raw, Signer: ds.Key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Readers[0].Insert(t.Context(), v, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, root := range map[string]*virtual.DocumentSigner{"the State's": ds, "somebody's": other} {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := card.Watch(ctx)
+		n := card.NewNative(w)
+		n.Roots = x509.NewCertPool()
+		n.Roots.AddCert(root.Root)
+		list := identities(t, n)
+		if list[0].Certificate != nil || list[0].PIN.Digits != 8 || list[0].Number != "123456789012" {
+			t.Errorf("before the PIN: %+v", list[0])
+		}
+		k, err := n.Open(t.Context(), list[0])
+		if root == other {
+			if !errors.Is(err, cie.ErrNotGenuine) {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if err := errors.Join(k.Unlock(t.Context(), []byte("12345678")), k.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+		<-w.Done()
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -130,12 +131,31 @@ func (c *common) open() (_ *setup, err error) {
 	})
 	if len(c.modules) == 0 {
 		s.native = card.NewNative(s.watcher)
+		if s.native.Roots, err = countrySigners(s.settings.CountrySigners); err != nil {
+			return nil, exit(command.InputOutput, err)
+		}
 	}
 	s.ceremony = &signing.Ceremony{
 		Sources: s.sources,
 		Log:     s.log,
 	}
 	return s, nil
+}
+
+// countrySigners reads the State's certificates; no file, no demand.
+func countrySigners(name string) (*x509.CertPool, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // that is how Native says it
+	}
+	text, err := os.ReadFile(name) //nolint:gosec // the person's own setting
+	if err != nil {
+		return nil, fmt.Errorf("settings: countrySigners: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("settings: countrySigners: no certificate in %s", name)
+	}
+	return pool, nil
 }
 
 // sources are where keys may be: cards that CiTel reads by itself come first, so
