@@ -72,6 +72,10 @@ var walls = []wall{
 	{"agent/card/virtual", module + "agent/card/cie", "a virtual card that shares its driver's code finds no fault of it"},
 	{"agent/card/cns", module + "agent/card/virtual", "drivers know no virtual card"},
 	{"agent/card/cie", module + "agent/card/virtual", "drivers know no virtual card"},
+	{"agent/cmd/citel-agent", "github.com/wailsapp/wails", "the agent links no window toolkit"},
+	{"agent/cmd/citel-agent", module + "agent/window", "the window is a program of its own"},
+	{"agent/window", module + "agent/signing", "the window knows no key"},
+	{"agent/window", module + "agent/card", "the window knows no card"},
 	{"server/", module + "testdata/", "test material stays in tests"},
 }
 

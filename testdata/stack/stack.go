@@ -274,6 +274,7 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Env = append(os.Environ(), append(append(s.Cards.Env(), o.Env...), "LANG=it_IT.UTF-8", "LC_ALL=")...)
 	if o.TTY != nil {
+		cmd.Args = append(cmd.Args, "--terminal")
 		// A session of its own with this as its controlling terminal: /dev/tty.
 		cmd.Stdin, cmd.Stdout = o.TTY, o.TTY
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -18,7 +18,7 @@ import (
 
 func runCommand(lang message.Lang) *cobra.Command {
 	var c common
-	var developer bool
+	var developer, onTerminal bool
 	var ports []int
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -31,7 +31,11 @@ func runCommand(lang message.Lang) *cobra.Command {
 				return err
 			}
 			defer func() { _ = s.Close() }()
-			if err := c.face(s); err != nil {
+			program := windowProgram()
+			if onTerminal {
+				program = ""
+			}
+			if err := c.face(s, program); err != nil {
 				return err
 			}
 			return c.serve(cmd.Context(), s, ports, developer)
@@ -39,6 +43,7 @@ func runCommand(lang message.Lang) *cobra.Command {
 	}
 	c.register(cmd, lang)
 	cmd.Flags().BoolVar(&developer, "developer", false, message.Text(lang, "command.developer"))
+	cmd.Flags().BoolVar(&onTerminal, "terminal", false, message.Text(lang, "command.terminal"))
 	cmd.Flags().IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
 	return cmd
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/agent/card"
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/consent"
+	"github.com/citel-pa/citel/agent/consent/desktop"
 	"github.com/citel-pa/citel/agent/consent/terminal"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/agent/wire"
@@ -190,11 +191,37 @@ func (s *setup) present(ctx context.Context) (bool, error) {
 	return pool.Present(ctx)
 }
 
-// face finds somebody to ask.
-func (c *common) face(s *setup) error {
+// windowProgram is citel-window beside this program, where a window can be shown;
+// empty where it cannot.
+func windowProgram() string {
+	if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return ""
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	name := filepath.Join(filepath.Dir(exe), "citel-window")
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	if st, err := os.Stat(name); err != nil || !st.Mode().IsRegular() {
+		return ""
+	}
+	return name
+}
+
+// face finds somebody to ask: in windows where program is given, else on the
+// terminal.
+func (c *common) face(s *setup, program string) error {
 	face, err := c.tester.face()
 	if err != nil {
 		return exit(command.Usage, err)
+	}
+	if face == nil && program != "" {
+		d := &desktop.Face{Program: program, Lang: c.lang, Log: s.log, Explain: explain}
+		s.close = append(s.close, d.Close)
+		face = d
 	}
 	if face == nil {
 		terminal.Explain = explain

@@ -72,7 +72,7 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := f.face(s); err != nil {
+	if err := f.face(s, ""); err != nil {
 		return err
 	}
 	made := &results{names: outs, force: f.force}

@@ -96,7 +96,7 @@ func (c *common) login(cmd *cobra.Command, origin, nonce, cert string) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := c.face(s); err != nil {
+	if err := c.face(s, ""); err != nil {
 		return err
 	}
 	ctx := cmd.Context()

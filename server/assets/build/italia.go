@@ -28,6 +28,19 @@ var faces = []struct {
 // addBootstrapItalia copies the style sheet, fonts, icons and behaviour of
 // Bootstrap Italia with their licences.
 func addBootstrapItalia(out *output) error {
+	if err := addLook(out); err != nil {
+		return err
+	}
+	own, err := os.ReadFile(home + "/pages/portal.css")
+	if err != nil {
+		return err
+	}
+	out.add("css/portal.css", own)
+	return nil
+}
+
+// addLook is what portal and window have in common.
+func addLook(out *output) error {
 	css, err := os.ReadFile(italia + "/dist/css/bootstrap-italia.min.css")
 	if err != nil {
 		return err
@@ -40,11 +53,6 @@ func addBootstrapItalia(out *output) error {
 	if err := addFonts(out); err != nil {
 		return err
 	}
-	own, err := os.ReadFile(home + "/pages/portal.css")
-	if err != nil {
-		return err
-	}
-	out.add("css/portal.css", own)
 	for name, from := range map[string]string{
 		"svg/sprites.svg":               "dist/svg/sprites.svg",
 		"licences/bootstrap-italia.txt": "LICENSE",

@@ -1,5 +1,6 @@
-// Command build fetches and bundles what the pages of citel-server need, into
-// server/assets/dist, from where it is embedded. Run from the repository's root:
+// Command build fetches and bundles what the pages of citel-server and of the
+// agent's window need, into server/assets/dist and agent/window/dist, from where they
+// are embedded. Run from the repository's root:
 //
 //	go run ./server/assets/build
 //
@@ -24,6 +25,7 @@ const (
 	modules  = home + "/node_modules"
 	dist     = home + "/dist"
 	distTest = home + "/dist-test"
+	winHome  = "agent/window"
 )
 
 func main() {
@@ -50,6 +52,9 @@ func run() error {
 	if err := out.flush(); err != nil {
 		return err
 	}
+	if err := window(); err != nil {
+		return err
+	}
 	test := newOutput(distTest)
 	if err := test.copy("axe.min.js", modules+"/axe-core/axe.min.js"); err != nil {
 		return err
@@ -73,7 +78,7 @@ func install() error {
 	if err != nil {
 		return errors.New("npm not found: run make deps")
 	}
-	cmd := exec.Command(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+	cmd := exec.Command(npm, "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error")
 	cmd.Dir = filepath.FromSlash(home)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {

@@ -26,7 +26,7 @@ func addScripts(out *output) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	return bundle(out, "app", entries)
+	return bundle(out, dist+"/app", entries)
 }
 
 // pageScripts lists the entry points: every .ts file directly in the portal's
@@ -46,11 +46,11 @@ func pageScripts() ([]string, error) {
 	return entries, nil
 }
 
-func bundle(out *output, folder string, entries []string) error {
+func bundle(out *output, dir string, entries []string) error {
 	options := api.BuildOptions{
 		EntryPoints:       entries,
 		Bundle:            true,
-		Outdir:            dist + "/" + folder,
+		Outdir:            dir,
 		Format:            api.FormatESModule,
 		Platform:          api.PlatformBrowser,
 		Target:            api.ES2021,
@@ -74,7 +74,7 @@ func bundle(out *output, folder string, entries []string) error {
 	if len(result.Errors) > 0 {
 		return errors.New("esbuild: the scripts above do not build")
 	}
-	root, err := filepath.Abs(dist)
+	root, err := filepath.Abs(out.dir)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,51 @@
+//go:build gtk3 || windows
+
+package window
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/wailsapp/wails/v3/pkg/application"
+	"github.com/wailsapp/wails/v3/pkg/events"
+)
+
+// Size of every window: review and PIN look like one.
+const (
+	width, height = 800, 720
+)
+
+// Run shows the window until it is answered, closed, or the agent is gone.
+func Run(in io.Reader, out io.Writer) error {
+	w, err := Open(in, out)
+	if err != nil {
+		return err
+	}
+	h, err := w.Handler()
+	if err != nil {
+		return err
+	}
+	app := application.New(application.Options{
+		Name: "CiTel", Logger: slog.New(slog.DiscardHandler), DisableDefaultSignalHandler: true,
+		Assets: application.AssetOptions{Handler: h, DisableLogging: true, Middleware: only(h)},
+		Linux:  application.LinuxOptions{ProgramName: "citel-window"},
+	})
+	w.End = func() { app.Quit() }
+	win := app.Window.NewWithOptions(application.WebviewWindowOptions{
+		Title: "CiTel", Width: width, Height: height, AlwaysOnTop: true, URL: "/",
+		InitialPosition: application.WindowCentered, DefaultContextMenuDisabled: true,
+		BackgroundColour:    application.NewRGB(255, 255, 255),
+		MinimiseButtonState: application.ButtonHidden,
+		Linux:               application.LinuxWindow{WebviewGpuPolicy: application.WebviewGpuPolicyNever},
+	})
+	win.OnWindowEvent(events.Common.WindowClosing, func(*application.WindowEvent) { w.Closed() })
+	go w.Follow(in)
+	defer w.Closed()
+	return app.Run()
+}
+
+// only keeps the toolkit's own addresses away from the page: it needs none.
+func only(h http.Handler) application.Middleware {
+	return func(http.Handler) http.Handler { return h }
+}
