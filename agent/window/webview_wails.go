@@ -13,7 +13,7 @@ import (
 
 // Size of every window: review and PIN look like one.
 const (
-	width, height = 800, 720
+	width, height = 860, 820
 )
 
 // Run shows the window until it is answered, closed, or the agent is gone.

@@ -55,7 +55,7 @@ def find(role, name):
     while time.time() < end:
         for node, _ in window():
             try:
-                if (not role or node.get_role_name() == role) and name in ((node.get_name() or "") or words(node)):
+                if (not role or node.get_role_name() == role) and (name in (node.get_name() or "") or name in words(node)):
                     return node
             except Exception:
                 continue

@@ -222,7 +222,7 @@ func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key 
 	}()
 	s.reader("wait", "push button", "Ho letto")
 	s.reader("wait", "", "Una nota <b>di prova</b>")
-	s.reader("wait", "", "iscrizione")
+	s.reader("wait", "heading", "Iscrizione all'asilo nido")
 	settle()
 	if tree := s.reader("tree"); !strings.Contains(tree, "Pagina 1 di") || strings.Contains(tree, "password text") || !strings.Contains(tree, "Impronta (SHA-256)") {
 		t.Errorf("the review:\n%s", tree)
@@ -231,7 +231,7 @@ func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key 
 	s.reader("press", "Ho letto")
 	s.reader("wait", "password text", "PIN della carta")
 	settle()
-	if tree := s.reader("tree"); strings.Contains(tree, "iscrizione") || !strings.Contains(tree, "istanza.pdf") || !strings.Contains(tree, "push button | Firma") {
+	if tree := s.reader("tree"); strings.Contains(tree, "Iscrizione all") || !strings.Contains(tree, "istanza.pdf") || !strings.Contains(tree, "push button | Firma") {
 		t.Errorf("the PIN's window:\n%s", tree)
 	}
 	s.shot("window-sign-" + string(d.who.Sex))
