@@ -80,6 +80,9 @@ async function follow(): Promise<void> {
       result.hidden = false;
       one("#working").hidden = true;
       one("#close").hidden = false;
+      const heading = one("h1");
+      heading.textContent = (s.good ? heading.dataset["good"] : heading.dataset["bad"]) ?? "";
+      document.title = `${heading.textContent} - CiTel`;
       say(s.text);
       one("#close").focus();
     }
