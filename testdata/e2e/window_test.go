@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -241,4 +243,201 @@ func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key 
 	if r.err != nil || len(r.signed) != 2 {
 		t.Fatalf("%d signatures: %v", len(r.signed), r.err)
 	}
+}
+
+// hostilePDF has what a reader must be told of before the PIN: a script, an embedded
+// file and a layer; and no structure.
+func hostilePDF() []byte {
+	objects := []string{
+		"<< /Type /Catalog /Pages 2 0 R /OpenAction << /S /JavaScript /JS (app.alert\\(1\\)) >> /Names << /EmbeddedFiles << /Names [(a.txt) 6 0 R] >> >> /OCProperties << /OCGs [8 0 R] /D << /Order [8 0 R] /ON [8 0 R] >> >> >>",
+		"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> /Properties << /L 8 0 R >> >> >>",
+		"", // the content
+		"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+		"<< /Type /Filespec /F (a.txt) /EF << /F 7 0 R >> >>",
+		"<< /Type /EmbeddedFile /Length 4 >>\nstream\nciao\nendstream",
+		"<< /Type /OCG /Name (nascosto) >>",
+	}
+	content := "/OC /L BDC BT /F 18 Tf 20 100 Td (Cedo la mia casa) Tj ET EMC"
+	objects[3] = fmt.Sprintf("<< /Length %d >>\nstream\n%s\nendstream", len(content), content)
+	var b bytes.Buffer
+	b.WriteString("%PDF-1.7\n")
+	offsets := make([]int, len(objects))
+	for i, o := range objects {
+		offsets[i] = b.Len()
+		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, o)
+	}
+	start := b.Len()
+	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(objects)+1)
+	for _, o := range offsets {
+		fmt.Fprintf(&b, "%010d 00000 n \n", o)
+	}
+	fmt.Fprintf(&b, "trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", len(objects)+1, start)
+	return b.Bytes()
+}
+
+// A PDF that is more than what it shows is named so before the PIN; the person
+// refuses, and nothing is signed. One that is no PDF at all says so.
+func TestHostileDocuments(t *testing.T) {
+	s := newScreen(t)
+	d := newDesk(t, pki.CNS)
+	d.insert(t, nil)
+	time.Sleep(time.Second)
+	origin := serve(t, d.Stack)
+	l := dial(t, agent(t, d.Stack, stack.AgentOptions{Native: true, Env: append(d.pcsc.Env(), s.env...)}), origin)
+	files := []struct {
+		name  string
+		bytes []byte
+		says  []string
+	}{
+		{"script.pdf", hostilePDF(), []string{"contiene programmi (script)", "contiene altri file", "livelli che si possono nascondere", "non ha una struttura", "Cedo la mia casa"}},
+		{"broken.pdf", []byte("%PDF-1.7\n%%EOF"), []string{"non è un PDF leggibile"}},
+		{"program.pdf", []byte{0x7F, 'E', 'L', 'F'}, []string{"non si può mostrare qui"}},
+	}
+	var documents []page.Document
+	for _, f := range files {
+		documents = append(documents, page.Document{Name: f.name, MediaType: "application/pdf", Bytes: f.bytes})
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Sign(documents, false, d.who.CF, "")
+		done <- err
+	}()
+	// A site that was never let in asks for that first; nothing of the card is told.
+	s.reader("wait", "push button", "Sì, può usare CiTel")
+	if tree := s.reader("tree"); strings.Contains(tree, "password text") || strings.Contains(tree, d.who.CF) {
+		t.Errorf("the question about the site:\n%s", tree)
+	}
+	settle()
+	s.shot("window-origin")
+	s.reader("press", "Sì, può usare CiTel")
+	for _, f := range files {
+		s.reader("wait", "heading", f.name)
+		for _, want := range f.says {
+			s.reader("wait", "", want)
+		}
+	}
+	s.shot("window-hostile")
+	settle()
+	s.reader("press", "Rinuncia")
+	if err := <-done; code(err) != wire.CodeRefused {
+		t.Errorf("%v", err)
+	}
+}
+
+// After a login in the window no process of ours that is still alive holds the PIN.
+func TestNoProcessKeepsThePIN(t *testing.T) {
+	s := newScreen(t)
+	d := newDesk(t, pki.CIE)
+	d.insert(t, nil)
+	time.Sleep(time.Second)
+	origin := serve(t, d.Stack)
+	p, port, err := d.StartAgent(t.Context(), stack.AgentOptions{Native: true, Origin: origin, Env: append(d.pcsc.Env(), s.env...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Stop() })
+	l := dial(t, port, origin)
+	site := page.NewSite(origin)
+	nonce, life, err := site.Nonce(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := l.Login(nonce, life)
+		done <- err
+	}()
+	s.reader("wait", "password text", "PIN della carta")
+	settle()
+	s.keys(d.pin)
+	s.key("Return")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s.reader("wait", "", "Fatto")
+	if occurrences(t, p.Pid(), []byte(origin)) == 0 {
+		t.Error("not even the site's address is found in the agent's memory: the search does not work")
+	}
+	looked := 0
+	for _, pid := range append(descendants(t, p.Pid()), p.Pid()) {
+		n := occurrences(t, pid, []byte(d.pin)) + occurrences(t, pid, utf16(d.pin))
+		looked++
+		if n > 0 {
+			name, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+			t.Errorf("%s (%d) holds the PIN %d times", filepath.Base(name), pid, n)
+		}
+	}
+	// The agent, the window that tells the end, and what WebKit started for it.
+	if looked < 3 {
+		t.Errorf("only %d processes were looked at", looked)
+	}
+	t.Logf("%d processes", looked)
+}
+
+func utf16(s string) []byte {
+	var b []byte
+	for _, c := range []byte(s) {
+		b = append(b, c, 0)
+	}
+	return b
+}
+
+// descendants are the processes that a process started, directly or not.
+func descendants(t *testing.T, of int) []int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parents := map[int]int{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if parents[pid], err = strconv.Atoi(fields[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list []int
+	for pid := range parents {
+		for up := parents[pid]; up > 1; up = parents[up] {
+			if up == of {
+				list = append(list, pid)
+				break
+			}
+		}
+	}
+	return list
+}
+
+// occurrences counts a secret in the writable memory of a process.
+func occurrences(t *testing.T, pid int, secret []byte) (n int) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return 0 // it has ended
+	}
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatalf("the memory of %d: %v", pid, err)
+	}
+	defer func() { _ = mem.Close() }()
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var flags string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &flags); err != nil || !strings.HasPrefix(flags, "rw") || to-from > 512<<20 {
+			continue
+		}
+		buf := make([]byte, to-from)
+		got, _ := mem.ReadAt(buf, from) // pages that are not there are not read
+		n += bytes.Count(buf[:got], secret)
+	}
+	return n
 }

@@ -20,11 +20,11 @@ async function facts(pdf: PDF): Promise<Facts> {
   const [actions, open, attachments, layers, mark] = await Promise.all([
     pdf.getJSActions(), pdf.getOpenAction(), pdf.getAttachments(), pdf.getOptionalContentConfig(), pdf.getMarkInfo(),
   ]);
-  const groups = layers as unknown as { getGroups?: () => unknown } | null;
+  const groups = layers as unknown as { getOrder: () => unknown[] | null; [Symbol.iterator]: () => Iterator<unknown> };
   return {
     scripts: actions !== null || (open as { action?: string } | null)?.action === "JavaScript",
     files: attachments !== null && Object.keys(attachments as object).length > 0,
-    layers: Boolean(groups?.getGroups?.()),
+    layers: groups.getOrder() !== null || !groups[Symbol.iterator]().next().done,
     xfa: pdf.isPureXfa,
     tagged: (mark as { Marked?: boolean } | null)?.Marked === true,
   };
