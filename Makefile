@@ -67,6 +67,11 @@ test: deps-test build ## all tests with the race detector, browsers included
 	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
 	cd testdata/wycheproof && $(GO) test ./...
 
+.PHONY: screenshots
+screenshots: deps-test build ## the window and the portal, as people see them, into build/screenshots/
+	$(GO) test -tags tester -count 1 -run 'TestWindow$$|TestHostileDocuments|TestChromium$$|TestFirefox$$' ./testdata/e2e
+	@ls build/screenshots
+
 .PHONY: fuzz fuzz-short
 FUZZTIME ?= 10m
 fuzz: ## every fuzz target for FUZZTIME (10m)

@@ -302,7 +302,11 @@ func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string) error
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nOpen %s in a browser on this computer; this terminal is the agent's window. Ctrl-C ends it.\n\n", origin)
+	where := "this terminal is the agent's window"
+	if os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" {
+		where = "CiTel asks in a window of its own"
+	}
+	fmt.Printf("\nOpen %s in a browser on this computer; %s. Ctrl-C ends it.\n\n", origin, where)
 	for _, c := range cards {
 		fmt.Printf("  %-28s %s  %-4s PIN %s  level forte\n", c.who.Given+" "+c.who.Surname, c.who.CF, c.kind, c.pin)
 	}

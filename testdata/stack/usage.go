@@ -1,10 +1,12 @@
 package stack
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Memory is what the program has resident, in bytes (VmRSS of proc(5)).
@@ -39,4 +41,23 @@ func (p *Process) status(key string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("stack: no %s in /proc", key)
+}
+
+// clockTick is the unit of times in /proc: 1/100 s on Linux (proc(5), sysconf).
+const clockTick = 10 * time.Millisecond
+
+// CPU is the time that the program has used.
+func (p *Process) CPU() (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	const utime, stime = 11, 12 // fields 14 and 15, counted from the one after the name
+	if len(fields) <= stime {
+		return 0, fmt.Errorf("stack: /proc/%d/stat", p.Pid())
+	}
+	u, err1 := strconv.Atoi(fields[utime])
+	s, err2 := strconv.Atoi(fields[stime])
+	return time.Duration(u+s) * clockTick, errors.Join(err1, err2)
 }
