@@ -239,6 +239,7 @@ func (w *Window) Handler() (http.Handler, error) {
 func (w *Window) answer(text func(string, ...any) string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		pin := make([]byte, 0, frame.MaxPIN+1)
+		consent.Lock(pin)
 		defer func() { clear(pin[:cap(pin)]) }()
 		buf := pin[:cap(pin)]
 		n := 0

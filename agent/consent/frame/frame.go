@@ -83,6 +83,9 @@ func Read(r io.Reader) (Kind, []byte, error) {
 		return 0, nil, fmt.Errorf("%w: %d bytes of %q", ErrFrame, size, head[0])
 	}
 	payload := make([]byte, size)
+	if k == PIN {
+		consent.Lock(payload)
+	}
 	if _, err := io.ReadFull(r, payload); err != nil {
 		clear(payload)
 		return 0, nil, fmt.Errorf("%w: cut off: %w", ErrFrame, err)

@@ -44,6 +44,7 @@ func (t *tty) readLine(ready, deadline time.Time, secret bool) ([]byte, error) {
 		return nil, err
 	}
 	line := make([]byte, 0, maxLine) // never grows, so no copy of a PIN is left behind
+	consent.Lock(line)
 	one := make([]byte, 1)
 	echo := func(s string) { _, _ = t.f.WriteString(s) }
 	for {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package consent
+
+// Lock: nothing is done on this system.
+func Lock([]byte) {}

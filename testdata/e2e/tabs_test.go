@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/citel-pa/citel/agent/wire"
+	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/pki"
+	"github.com/citel-pa/citel/testdata/stack"
+)
+
+// gone waits until no window is on the screen.
+func (s *screen) gone() {
+	s.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if strings.TrimSpace(s.reader("tree")) == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("a window is still there:\n%s", s.reader("tree"))
+		}
+	}
+}
+
+// Two tabs of one site at once, and a tab that is reloaded while its question is
+// open: each answer goes to the tab that asked, and to nobody else.
+func TestTabs(t *testing.T) {
+	s := newScreen(t)
+	d := newDesk(t, pki.CNS)
+	d.insert(t, nil)
+	time.Sleep(time.Second)
+	origin := serve(t, d.Stack)
+	port := agent(t, d.Stack, stack.AgentOptions{Native: true, Env: append(d.pcsc.Env(), s.env...)})
+	type tab struct {
+		link *page.Link
+		site *page.Site
+		done chan loginResult
+	}
+	open := func() *tab {
+		x := &tab{link: dial(t, port, origin), site: page.NewSite(origin), done: make(chan loginResult, 1)}
+		nonce, life, err := x.site.Nonce(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			reply, key, err := x.link.Login(nonce, life)
+			x.done <- loginResult{reply, key, err}
+		}()
+		return x
+	}
+	first := open()
+	s.reader("wait", "password text", "PIN della carta")
+	second := open() // waits its turn
+	time.Sleep(time.Second)
+	if n := strings.Count(s.reader("tree"), "password text"); n != 1 {
+		t.Errorf("%d windows at once", n)
+	}
+	settle()
+	s.keys(d.pin)
+	s.key("Return")
+	r := <-first.done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if err := first.site.Login(t.Context(), r.reply.Token, r.reply.Nonce, r.key); err != nil {
+		t.Error(err)
+	}
+	select {
+	case r := <-second.done:
+		if c := code(r.err); c != wire.CodeBusy {
+			t.Errorf("the second tab got an answer that was not its own: %v", r.err)
+		}
+	case <-time.After(100 * time.Millisecond):
+		// Its own question comes, and the tab is reloaded while it is open.
+		s.reader("wait", "password text", "PIN della carta")
+		_ = second.link.Close()
+	}
+	s.gone()
+	third := open()
+	s.reader("wait", "password text", "PIN della carta")
+	settle()
+	s.keys(d.pin)
+	s.key("Return")
+	if r := <-third.done; r.err != nil {
+		t.Errorf("after the reload: %v", r.err)
+	}
+}
+
+// The computer sleeps for a minute with a page open.
+func TestSleep(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, pki.CNS)
+	d.insert(t, nil)
+	origin := serve(t, d.Stack)
+	p, port, err := d.StartAgent(t.Context(), stack.AgentOptions{PIN: d.pin, Origin: origin, Native: true, Env: d.pcsc.Env()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Stop() })
+	l := dial(t, port, origin)
+	site := page.NewSite(origin)
+	if _, _, err := login(t, l, site, never); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(p.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+	if err := syscall.Kill(p.Pid(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	nonce, life, err := site.Nonce(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Login(nonce, life); err != nil {
+		// The link may be given up; a new one works.
+		l = dial(t, port, origin)
+		if _, _, err := login(t, l, site, never); err != nil {
+			t.Errorf("after a minute's sleep: %v", err)
+		}
+	}
+}
