@@ -32,14 +32,14 @@ assets: deps-build ## fetch and bundle what the pages need (npm, esbuild)
 build: assets ## citel-agent, citel-window and citel-server into build/, for testers
 	@mkdir -p build
 	$(GO) build -trimpath -tags tester -ldflags '$(LDFLAGS)' -o build/citel-agent ./agent/cmd/citel-agent
-	$(GO) build -trimpath -tags gtk3 -ldflags '$(LDFLAGS)' -o build/citel-window ./agent/cmd/citel-window
+	$(GO) build -trimpath -tags production,gtk3 -ldflags '$(LDFLAGS)' -o build/citel-window ./agent/cmd/citel-window
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/citel-server ./server/cmd/citel-server
 
 .PHONY: dist
 dist: assets ## the same programs without the tester's commands, into build/dist/
 	@mkdir -p build/dist
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-agent ./agent/cmd/citel-agent
-	$(GO) build -trimpath -tags gtk3 -ldflags '$(LDFLAGS)' -o build/dist/citel-window ./agent/cmd/citel-window
+	$(GO) build -trimpath -tags production,gtk3 -ldflags '$(LDFLAGS)' -o build/dist/citel-window ./agent/cmd/citel-window
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-server ./server/cmd/citel-server
 	@rm -rf build/npm && mkdir -p build/npm && cp -r agent/client/package.json agent/client/README.md agent/client/src LICENSE build/npm/
 	@$(GO) run ./agent/client/bundle/cmd/bundle -out build/npm/dist
@@ -54,7 +54,7 @@ windows: deps-windows ## citel-agent.exe into build/windows/, with mingw; PC/SC 
 	@mkdir -p build/windows
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build ./agent/card/... ./agent/gateway ./pkcs/cms ./pkcs/cades
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -trimpath -tags tester -ldflags '$(LDFLAGS)' -o build/windows/citel-agent.exe ./agent/cmd/citel-agent
-	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS) -H windowsgui' -o build/windows/citel-window.exe ./agent/cmd/citel-window
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -trimpath -tags production -ldflags '$(LDFLAGS) -H windowsgui' -o build/windows/citel-window.exe ./agent/cmd/citel-window
 
 .PHONY: token
 CF   ?=
@@ -96,7 +96,7 @@ LINT_VERSION := v2.15.0
 lint: ## go vet, golangci-lint (the walls of the house included), gofmt
 	@test -z "$$(gofmt -l agent server pkcs installer testdata)" || { gofmt -l agent server pkcs installer testdata; exit 1; }
 	$(GO) vet -tags tester $(PACKAGES)
-	$(GO) vet -tags gtk3 ./agent/window ./agent/cmd/citel-window
+	$(GO) vet -tags production,gtk3 ./agent/window ./agent/cmd/citel-window
 	@test -x build/tools/golangci-lint || GOBIN='$(abspath build/tools)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	build/tools/golangci-lint run --build-tags tester $(PACKAGES)
 

@@ -2,6 +2,7 @@ package window
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ type document struct {
 	frame.DocumentInfo
 	Number   int
 	Prefix   string
-	Kind     string // text, pdf, or empty: not shown
+	Kind     string // text, pdf, image, or empty: not shown
 	Text     string
 	Warnings []string
 }
@@ -83,6 +84,8 @@ func (w *Window) documentView(i int, d frame.DocumentInfo) document {
 	switch {
 	case strings.HasPrefix(string(data[:min(5, len(data))]), "%PDF-"):
 		out.Kind = "pdf"
+	case http.DetectContentType(data) == "image/png", http.DetectContentType(data) == "image/jpeg":
+		out.Kind = "image"
 	case (strings.HasPrefix(d.MediaType, "text/") || strings.HasSuffix(d.MediaType, "/json") || strings.HasSuffix(d.MediaType, "/xml")) && readable(data):
 		// The source is shown, whatever a browser would make of it.
 		out.Kind, out.Text = "text", string(data)

@@ -1,4 +1,4 @@
-//go:build !gtk3 && !windows
+//go:build !production || (!gtk3 && !windows)
 
 package window
 
@@ -9,5 +9,5 @@ import (
 
 // Run says that this build has no web view.
 func Run(io.Reader, io.Writer) error {
-	return errors.New("window: built without a web view; build with -tags gtk3 (`make build`)")
+	return errors.New("window: built without a web view; build with -tags production,gtk3 (`make build`)")
 }

@@ -1,6 +1,9 @@
-//go:build gtk3 || windows
+//go:build production && (gtk3 || windows)
 
 package window
+
+// The toolkit's other builds have developers' tools, and take pages from an address
+// in the environment: this file exists with the tag production alone.
 
 import (
 	"io"

@@ -297,7 +297,14 @@ func (w *Window) document(rw http.ResponseWriter, r *http.Request) {
 		http.NotFound(rw, r)
 		return
 	}
-	rw.Header().Set("Content-Type", "application/pdf")
+	kind := http.DetectContentType(w.documents[n])
+	switch kind {
+	case "application/pdf", "image/png", "image/jpeg":
+	default:
+		http.NotFound(rw, r) // shown as text, or not at all
+		return
+	}
+	rw.Header().Set("Content-Type", kind)
 	_, _ = rw.Write(w.documents[n])
 }
 

@@ -53,7 +53,7 @@ func display(ctx context.Context, dir string) (env []string, stop func(), err er
 	if err != nil {
 		return nil, nil, err
 	}
-	x := exec.CommandContext(ctx, "Xvfb", "-displayfd", "3", "-screen", "0", "1280x1024x24", "-nolisten", "tcp")
+	x := exec.CommandContext(ctx, "Xvfb", "-displayfd", "3", "-screen", "0", "1280x1024x24", "-noreset", "-nolisten", "tcp")
 	x.ExtraFiles = []*os.File{w}
 	if err := x.Start(); err != nil {
 		return nil, nil, fmt.Errorf("%w (`make deps` installs xvfb)", err)

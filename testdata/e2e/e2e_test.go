@@ -47,7 +47,7 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	for name, pkg := range map[string]string{"citel-agent": "./agent/cmd/citel-agent", "citel-window": "./agent/cmd/citel-window", "citel-server": "./server/cmd/citel-server"} {
-		cmd := exec.Command("go", "build", "-tags", "tester,gtk3", "-o", filepath.Join(dir, name), pkg) //nolint:gosec // our own programs
+		cmd := exec.Command("go", "build", "-tags", "tester,production,gtk3", "-o", filepath.Join(dir, name), pkg) //nolint:gosec // our own programs
 		cmd.Dir = "../.."
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n%s", pkg, err, out)

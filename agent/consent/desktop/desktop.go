@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -228,6 +230,7 @@ type process struct {
 func (f *Face) start(view frame.View, documents []consent.Document) (*process, error) {
 	cmd := exec.Command(f.Program) //nolint:gosec,noctx // our own program, ended by end
 	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), stderr: &noise{}}
+	cmd.Env = environment(os.Environ())
 	cmd.Stderr = p.stderr
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
@@ -246,6 +249,17 @@ func (f *Face) start(view frame.View, documents []consent.Document) (*process, e
 		}
 	}()
 	return p, nil
+}
+
+// doors are variables of the web engine and the toolkit that would let somebody look
+// into the window, or put something else in its place.
+var doors = []string{"WEBKIT_INSPECTOR", "WEBKIT_DISABLE_SANDBOX", "WAILS", "FRONTEND_", "JSC_", "GTK_MODULES=", "GTK_DEBUG", "LD_PRELOAD=", "LD_AUDIT="}
+
+// environment leaves them out.
+func environment(all []string) []string {
+	return slices.DeleteFunc(all, func(kv string) bool {
+		return slices.ContainsFunc(doors, func(door string) bool { return strings.HasPrefix(kv, door) })
+	})
 }
 
 // show sends the view and the documents that can be shown.

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func play(kind string) {
 	k, data, err := frame.Read(os.Stdin)
-	if err != nil || k != frame.JSON {
+	if err != nil || k != frame.JSON || os.Getenv("WEBKIT_INSPECTOR_SERVER") != "" {
 		return
 	}
 	m, err := frame.Decode(data)
@@ -84,6 +84,7 @@ func face(t *testing.T, kind string) *desktop.Face {
 		t.Fatal(err)
 	}
 	t.Setenv("CITEL_TEST_WINDOW", kind)
+	t.Setenv("WEBKIT_INSPECTOR_SERVER", "127.0.0.1:1") // does not reach the window
 	f := &desktop.Face{Program: self, Lang: message.Italian, Log: slog.New(slog.DiscardHandler), Explain: func(_ message.Lang, err error) string { return err.Error() }}
 	t.Cleanup(func() { _ = f.Close() })
 	return f

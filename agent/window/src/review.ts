@@ -6,6 +6,9 @@ import { countdown, one, painted, post, ready, refusals, say, state } from "./li
 
 pdfjs.GlobalWorkerOptions.workerSrc = "/assets/pdfjs/pdf.worker.mjs";
 
+// most pages that are drawn; a longer document says so.
+const most = 200;
+
 interface Facts {
   scripts: boolean;
   files: boolean;
@@ -142,7 +145,9 @@ async function show(into: HTMLElement): Promise<void> {
     }
     const untagged = document.querySelector<HTMLElement>(`#${into.id}-untagged`);
     if (untagged && !f.tagged) untagged.hidden = false;
-    for (let n = 1; n <= Math.min(pdf.numPages, 200); n++) await page(pdf, n, into);
+    const long = document.querySelector<HTMLElement>(`#${into.id}-long`);
+    if (long && pdf.numPages > most) long.hidden = false;
+    for (let n = 1; n <= Math.min(pdf.numPages, most); n++) await page(pdf, n, into);
     status.hidden = true;
     into.setAttribute("aria-busy", "false");
   } catch {
