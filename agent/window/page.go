@@ -31,6 +31,10 @@ type document struct {
 	Kind     string // text, pdf, image, or empty: not shown
 	Text     string
 	Warnings []string
+	// Signed: the file is signed already, Signers are the names it claims; what is
+	// shown is its content.
+	Signed  bool
+	Signers string
 }
 
 type cardView struct {
@@ -81,6 +85,9 @@ func (w *Window) documentView(i int, d frame.DocumentInfo) document {
 		return out
 	}
 	data := w.documents[i]
+	if names, ok := w.signers[i]; ok {
+		out.Signed, out.Signers = true, strings.Join(names, ", ")
+	}
 	switch {
 	case strings.HasPrefix(string(data[:min(5, len(data))]), "%PDF-"):
 		out.Kind = "pdf"

@@ -53,6 +53,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 type Window struct {
 	View      frame.View
 	documents [][]byte
+	signers   map[int][]string // of documents that are signed already
 	out       io.Writer
 	// End closes the window; set before the first request.
 	End func()
@@ -82,8 +83,8 @@ func Open(in io.Reader, out io.Writer) (*Window, error) {
 	if m.Type != frame.Show || m.View == nil {
 		return nil, fmt.Errorf("window: %w: %q first", frame.ErrFrame, m.Type)
 	}
-	w := &Window{View: *m.View, out: out, End: func() {}, deadline: m.View.Deadline, changed: make(chan struct{}), version: 1}
-	for _, d := range w.View.Documents {
+	w := &Window{View: *m.View, out: out, End: func() {}, deadline: m.View.Deadline, changed: make(chan struct{}), version: 1, signers: map[int][]string{}}
+	for i, d := range w.View.Documents {
 		if !d.Shown || w.View.Mode != frame.Review {
 			w.documents = append(w.documents, nil)
 			continue
@@ -94,6 +95,10 @@ func Open(in io.Reader, out io.Writer) (*Window, error) {
 		}
 		if k != frame.Document || int64(len(payload)) != d.Size {
 			return nil, fmt.Errorf("window: %w: a document of %d bytes", frame.ErrFrame, len(payload))
+		}
+		// What was signed is what a person reads; what is signed now is the whole file.
+		if content, names, ok := unwrap(payload); ok {
+			payload, w.signers[i] = content, names
 		}
 		w.documents = append(w.documents, payload)
 	}

@@ -2,6 +2,10 @@ package window_test
 
 import (
 	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +17,8 @@ import (
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/consent/frame"
 	"github.com/citel-pa/citel/agent/window"
+	"github.com/citel-pa/citel/pkcs/cades"
+	"github.com/citel-pa/citel/testdata/pki"
 )
 
 // pipe is what the agent would read.
@@ -34,7 +40,7 @@ func (p *pipe) frames(t *testing.T) (list []frame.Message, pins []string) {
 	defer p.mu.Unlock()
 	for {
 		k, data, err := frame.Read(&p.b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return list, pins
 		}
 		if err != nil {
@@ -188,6 +194,27 @@ func TestReviewTakesNoPIN(t *testing.T) {
 	call(h, "POST", "/next", "")
 	if list, pins := out.frames(t); len(list) != 2 || list[1].Type != frame.Next || len(pins) > 0 {
 		t.Errorf("%+v", list)
+	}
+}
+
+// A file that is signed already shows its content.
+func TestReviewOfASignedFile(t *testing.T) {
+	id := pki.Shared(t).MustIssue(t, pki.CNS, pki.RSA2048, pki.Citizens[0])
+	content := []byte("Cedo la mia casa")
+	var p7m bytes.Buffer
+	err := cades.Sign(t.Context(), cades.SignOptions{Certificate: id.Cert, SigningTime: time.Now(),
+		Sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) { return id.Key.Sign(rand.Reader, digest, opts) }},
+		bytes.NewReader(content), int64(len(content)), &p7m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := frame.View{Mode: frame.Review, Lang: "it", Purpose: consent.PurposeSign, Documents: []frame.DocumentInfo{{Name: "a.txt.p7m", MediaType: "text/plain", Size: int64(p7m.Len()), Shown: true}}}
+	_, h := open(t, view, p7m.Bytes())
+	for range 2 { // once more after a reload
+		body := call(h, "GET", "/", "").Body.String()
+		if !strings.Contains(body, "Cedo la mia casa") || !strings.Contains(body, "già firmato") || !strings.Contains(body, pki.Citizens[0].CF) {
+			t.Errorf("%s", body)
+		}
 	}
 }
 

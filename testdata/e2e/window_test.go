@@ -229,14 +229,14 @@ func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key 
 	if tree := s.reader("tree"); !strings.Contains(tree, "Pagina 1 di") || strings.Contains(tree, "password text") || !strings.Contains(tree, "Impronta (SHA-256)") {
 		t.Errorf("the review:\n%s", tree)
 	}
-	s.shot("window-review-" + string(d.who.Sex))
+	s.shot("window-review-" + d.who.Sex)
 	s.reader("press", "Ho letto")
 	s.reader("wait", "password text", "PIN della carta")
 	settle()
 	if tree := s.reader("tree"); strings.Contains(tree, "Iscrizione all") || !strings.Contains(tree, "istanza.pdf") || !strings.Contains(tree, "push button | Firma") {
 		t.Errorf("the PIN's window:\n%s", tree)
 	}
-	s.shot("window-sign-" + string(d.who.Sex))
+	s.shot("window-sign-" + d.who.Sex)
 	s.keys(d.pin)
 	s.reader("press", "Firma")
 	r := <-done
