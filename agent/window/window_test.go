@@ -203,7 +203,9 @@ func TestReviewOfASignedFile(t *testing.T) {
 	content := []byte("Cedo la mia casa")
 	var p7m bytes.Buffer
 	err := cades.Sign(t.Context(), cades.SignOptions{Certificate: id.Cert, SigningTime: time.Now(),
-		Sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) { return id.Key.Sign(rand.Reader, digest, opts) }},
+		Sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+			return id.Key.Sign(rand.Reader, digest, opts)
+		}},
 		bytes.NewReader(content), int64(len(content)), &p7m)
 	if err != nil {
 		t.Fatal(err)
