@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/citel-pa/citel/agent/config"
+	"github.com/citel-pa/citel/agent/doctor"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
@@ -40,18 +43,29 @@ func sitesCommand(lang message.Lang) *cobra.Command {
 			if err != nil {
 				return exit(command.InputOutput, err)
 			}
+			browsers, err := doctor.BrowserPolicies(os.DirFS("/"))
+			if err != nil {
+				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), err) // what could be read is shown
+			}
 			if asJSON {
 				if list == nil {
 					list = []config.Site{}
 				}
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"sites": list})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"sites": list, "browserPolicies": browsers})
 			}
 			if len(list) == 0 {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), message.Text(lang, "command.sites-none"))
-				return err
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), message.Text(lang, "command.sites-none")); err != nil {
+					return err
+				}
 			}
 			for _, x := range list {
 				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %s\n", x.Since.Local().Format(time.DateOnly), x.Origin, message.Text(lang, "command.sites-"+string(x.Decision))); err != nil {
+					return err
+				}
+			}
+			for _, b := range browsers {
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), message.Text(lang, "command.sites-policy", "browser", b.Browser, "file", b.File,
+					"allowed", strings.Join(b.Allowed, ", "), "blocked", strings.Join(b.Blocked, ", "))); err != nil {
 					return err
 				}
 			}
