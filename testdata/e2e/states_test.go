@@ -170,6 +170,13 @@ func TestWindowStates(t *testing.T) {
 		s.key("Escape")
 		s.next(w, frame.Refuse)
 	})
+	t.Run("PIN on the reader", func(t *testing.T) {
+		w := s.show(frame.View{Mode: frame.Status, Lang: "it", Purpose: consent.PurposeSign, Certificates: []consent.Certificate{card("a", func(c *consent.Certificate) { c.PIN.Pinpad = true })}})
+		says(t, "pinpad-now", "Digita il PIN sulla tastiera del lettore")
+		_ = w.in.Close()
+		for range w.out {
+		}
+	})
 	t.Run("at work, and how it ended", func(t *testing.T) {
 		w := s.show(frame.View{Mode: frame.Status, Lang: "it", Purpose: consent.PurposeSign})
 		says(t, "working", "La carta sta lavorando")

@@ -76,7 +76,7 @@ func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, err
 		return consent.Answer{BlockOrigin: answer.BlockOrigin}, err
 	}
 	if r.Purpose != consent.PurposeOrigin {
-		f.working(r)
+		f.working(r, answer.CertificateID)
 	}
 	return answer, nil
 }
@@ -148,9 +148,16 @@ func (f *Face) one(ctx context.Context, r *consent.Request, view frame.View) (_ 
 	}
 }
 
-// working shows that the card is at work; Outcome says how it ended.
-func (f *Face) working(r *consent.Request) {
-	p, err := f.start(frame.View{Mode: frame.Status, Lang: string(f.Lang), Purpose: r.Purpose}, nil)
+// working shows that the card is at work, or that the PIN is asked on the reader;
+// Outcome says how it ended.
+func (f *Face) working(r *consent.Request, certificate string) {
+	view := frame.View{Mode: frame.Status, Lang: string(f.Lang), Purpose: r.Purpose}
+	for _, c := range r.Certificates {
+		if c.ID == certificate && c.PIN.Pinpad {
+			view.Certificates = []consent.Certificate{c}
+		}
+	}
+	p, err := f.start(view, nil)
 	if err != nil {
 		f.Log.Warn("no window for the card's work", "error", err)
 		return
@@ -181,7 +188,7 @@ func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 			return
 		}
 		// Nothing was asked, yet there is something to say, e.g. a locked card.
-		f.working(r)
+		f.working(r, "")
 		f.mu.Lock()
 		p = f.status
 		f.mu.Unlock()
