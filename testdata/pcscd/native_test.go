@@ -60,6 +60,7 @@ func TestInThisProcess(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	t.Run("the same signature as OpenSC", func(t *testing.T) { sameSignature(t, s) })
 	t.Run("a CIE that the State made", func(t *testing.T) { genuine(t, s) })
+	t.Run("a card the wrong way round", func(t *testing.T) { mute(t, s) })
 	t.Run("nothing is kept", func(t *testing.T) { nothingIsKept(t, s) })
 }
 
@@ -123,6 +124,42 @@ func sameSignature(t *testing.T, s *pcscd.Service) {
 	if !bytes.Equal(ours, theirs) {
 		t.Errorf("%x\n%x", ours, theirs)
 	}
+}
+
+// silent is a card that does not answer as it should.
+type silent struct{ atr []byte }
+
+func (s silent) ATR() []byte          { return s.atr }
+func (silent) Reset()                 {}
+func (silent) Transmit([]byte) []byte { return []byte{0x6D, 0x00} }
+
+// A card that answers its reset with nothing, or with garbage, and one that knows no
+// command: never an identity, never a hang, and the next card works.
+func mute(t *testing.T, s *pcscd.Service) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := card.Watch(ctx)
+	defer func() { cancel(); <-w.Done() }()
+	n := card.NewNative(w)
+	for name, atr := range map[string][]byte{"nothing": {}, "garbage": {0xFF, 0xFF, 0xFF}, "a bank's": {0x3B, 0x65, 0x00, 0x00, 0x20, 0x63, 0xCB, 0x66, 0x00}} {
+		if err := s.Readers[0].Insert(t.Context(), silent{atr}, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1200 * time.Millisecond)
+		list, err := n.Identities(t.Context())
+		if len(list) > 0 || !errors.Is(err, signing.ErrCardUnknown) && !errors.Is(err, signing.ErrNoCard) {
+			t.Errorf("%s: %v %v", name, list, err)
+		}
+		t.Logf("%s: %v", name, err)
+		s.Readers[0].Remove()
+		time.Sleep(800 * time.Millisecond)
+	}
+	v, _ := newCNS(t, "")
+	if err := s.Readers[0].Insert(t.Context(), v, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Readers[0].Remove()
+	identities(t, n)
 }
 
 // With the State's certificates, a CIE that somebody else signed is refused before

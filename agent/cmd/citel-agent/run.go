@@ -75,7 +75,7 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer boo
 // to look again.
 type cards struct{ setup *setup }
 
-// Present asks drivers and modules: a card that none of them knows is of no use.
+// Present tells whether a card is there; what it is, is found out when it is needed.
 func (c *cards) Present(ctx context.Context) (bool, error) { return c.setup.present(ctx) }
 
 // Watch tells changes.
