@@ -61,6 +61,10 @@ func (e *BusyError) Unwrap() error { return e.err }
 // Holders are the programs' names.
 func (e *BusyError) Holders() []string { return e.Programs }
 
+// Holders names the programs that use PC/SC now, this one not counted, as far as the
+// system lets us see.
+func Holders() []string { return holders() }
+
 func busy(err error) error {
 	if !errors.Is(err, signing.ErrCardBusy) {
 		err = fmt.Errorf("%w: %w", signing.ErrCardBusy, err)

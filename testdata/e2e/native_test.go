@@ -136,6 +136,12 @@ func mainJob(t *testing.T, d *desk, mostCold, mostCached int, number string) {
 	if out, err := cmd.Output(); err != nil || !strings.Contains(string(out), `"kind": "c`) || !strings.Contains(string(out), number) {
 		t.Errorf("cards: %v\n%s", err, out)
 	}
+	// The help desk's look at it; no number of a card goes out.
+	cmd = exec.Command(d.Agent, "doctor", "--json", "--config", t.TempDir())
+	cmd.Env = append(os.Environ(), append(d.pcsc.Env(), "HOME="+t.TempDir())...)
+	if out, err := cmd.Output(); !strings.Contains(string(out), `"id":"card","state":"good"`) || !strings.Contains(string(out), `"id":"service","state":"good"`) || strings.Contains(string(out), number) {
+		t.Errorf("doctor: %v\n%s", err, out)
+	}
 	// Taken out and put in again.
 	d.pcsc.Readers[0].Remove()
 	d.insert(t, nil)
