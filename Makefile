@@ -67,6 +67,11 @@ test: deps-test build ## all tests with the race detector, browsers included
 	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
 	cd testdata/wycheproof && $(GO) test ./...
 
+.PHONY: conformance
+conformance: ## published suites from a folder: make conformance CORPUS=DIR (pkits: NIST's certification paths)
+	@test -n '$(CORPUS)' || { echo 'usage: make conformance CORPUS=DIR'; exit 64; }
+	CITEL_CORPUS='$(abspath $(CORPUS))' $(GO) test -count 1 -v -run '^TestPKITS$$' ./pkcs/trust
+
 .PHONY: screenshots
 screenshots: deps-test build ## the window and the portal, as people see them, into build/screenshots/
 	$(GO) test -tags tester -count 1 -run 'TestWindow$$|TestHostileDocuments|TestChromium$$|TestFirefox$$' ./testdata/e2e

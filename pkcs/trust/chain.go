@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
-	"fmt"
-	"time"
 
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -80,7 +78,7 @@ func (s *search) from(path []*x509.Certificate) ([]*x509.Certificate, *Anchor) {
 		}
 	}
 	for _, h := range s.helpers {
-		if !bytes.Equal(h.RawSubject, last.RawIssuer) || onPath(path, h) || !s.issued(h, last) {
+		if !rfc5280.SameName(h.RawSubject, last.RawIssuer) || onPath(path, h) || !s.issued(h, last) {
 			continue
 		}
 		if found, a := s.from(append(path[:len(path):len(path)], h)); a != nil {
@@ -134,83 +132,19 @@ func (s *search) issued(issuer, c *x509.Certificate) bool {
 // maxChecked bounds the memory of signatures already seen: 48 bytes each or so.
 const maxChecked = 50_000
 
-// rulesOf asks crypto/x509 about everything in RFC 5280, 6.1 but time and the
-// strength of algorithms, which the policy judges: basic constraints, path
-// length, key usage of issuers, name constraints, policies, critical extensions.
+// rulesOf is RFC 5280, 6.1 without the times and the strength of algorithms, which
+// the policy judges.
 func rulesOf(path []*x509.Certificate) []validation.Fault {
-	if len(path) == 1 {
-		return nil
-	}
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(path[len(path)-1])
-	for _, c := range path[1 : len(path)-1] {
-		between.AddCert(c)
-	}
+	// Faults that the policy knows by name; all others are path-rules.
+	named := map[string]bool{"issuer-not-ca": true, "issuer-key-usage": true, "path-length": true, "critical-extension": true}
+	_, broken := rfc5280.Validate(path, rfc5280.Params{SignaturesHold: true}) // see issued
 	var faults []validation.Fault
-	for i, c := range path[1:] {
-		if !c.BasicConstraintsValid || !c.IsCA {
-			faults = append(faults, validation.Fault{ID: "issuer-not-ca", Text: c.Subject.String()})
+	for _, f := range broken {
+		id := f.ID
+		if !named[id] {
+			id = "path-rules"
 		}
-		if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
-			faults = append(faults, validation.Fault{ID: "issuer-key-usage", Text: c.Subject.String()})
-		}
-		if c.MaxPathLen >= 0 && (c.MaxPathLen > 0 || c.MaxPathLenZero) && i > c.MaxPathLen {
-			faults = append(faults, validation.Fault{ID: "path-length", Text: c.Subject.String()})
-		}
-	}
-	_, err := path[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, CurrentTime: commonTime(path),
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	var invalid x509.CertificateInvalidError
-	var unhandled x509.UnhandledCriticalExtension
-	var unknown x509.UnknownAuthorityError
-	var weak x509.InsecureAlgorithmError
-	switch {
-	case err == nil || errors.As(err, &weak):
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		// The certificates were never valid together: the policy sees the times.
-	case errors.As(err, &unhandled):
-		faults = append(faults, validation.Fault{ID: "critical-extension", Text: critical(path)})
-	case errors.As(err, &invalid):
-		faults = append(faults, validation.Fault{ID: "path-rules", Text: err.Error()})
-	case errors.As(err, &unknown):
-		// crypto/x509 refuses SHA-1 here, which is the policy's to judge, by
-		// answering that it knows no authority; the signatures were checked by us.
-		if len(faults) == 0 && !anySHA1(path) {
-			faults = append(faults, validation.Fault{ID: "path-rules", Text: err.Error()})
-		}
-	default:
-		faults = append(faults, validation.Fault{ID: "path-rules", Text: err.Error()})
+		faults = append(faults, validation.Fault{ID: id, Text: f.Text})
 	}
 	return faults
-}
-
-// commonTime is a moment at which all of the path was valid, if there is one.
-func commonTime(path []*x509.Certificate) time.Time {
-	latest := path[0].NotBefore
-	for _, c := range path {
-		if c.NotBefore.After(latest) {
-			latest = c.NotBefore
-		}
-	}
-	return latest
-}
-
-func anySHA1(path []*x509.Certificate) bool {
-	for _, c := range path {
-		if d, _ := digestName(c.SignatureAlgorithm); d == "SHA-1" || d == "MD5" {
-			return true
-		}
-	}
-	return false
-}
-
-func critical(path []*x509.Certificate) string {
-	for _, c := range path {
-		for _, id := range c.UnhandledCriticalExtensions {
-			return fmt.Sprintf("%s has the critical extension %s", c.Subject, id)
-		}
-	}
-	return "a critical extension that is not known"
 }

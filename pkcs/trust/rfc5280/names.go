@@ -1,0 +1,254 @@
+package rfc5280
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Name forms of GeneralName (RFC 5280, 4.2.1.6) that constraints are read for.
+const (
+	formEmail     = 1
+	formDNS       = 2
+	formDirectory = 4
+	formURI       = 6
+	formIP        = 7
+)
+
+var errName = errors.New("rfc5280: a name that cannot be read")
+
+// parseName gives the relative distinguished names of a Name, each in a form in which
+// equal names are equal (RFC 5280, 7.1: case and white space of text do not count).
+func parseName(der []byte) ([]string, error) {
+	var seq asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &seq); err != nil || len(rest) > 0 || seq.Tag != asn1.TagSequence {
+		return nil, errName
+	}
+	var out []string
+	for rest := seq.Bytes; len(rest) > 0; {
+		var set asn1.RawValue
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &set); err != nil || set.Tag != asn1.TagSet {
+			return nil, errName
+		}
+		var parts []string
+		for inner := set.Bytes; len(inner) > 0; {
+			var a struct {
+				Type  asn1.ObjectIdentifier
+				Value asn1.RawValue
+			}
+			if inner, err = asn1.Unmarshal(inner, &a); err != nil {
+				return nil, errName
+			}
+			parts = append(parts, a.Type.String()+"="+fold(a.Value))
+		}
+		slices.Sort(parts)
+		out = append(out, strings.Join(parts, "+"))
+	}
+	return out, nil
+}
+
+func fold(v asn1.RawValue) string {
+	switch v.Tag {
+	case asn1.TagPrintableString, asn1.TagUTF8String, asn1.TagIA5String, asn1.TagT61String:
+		return "text:" + strings.ToLower(strings.Join(strings.Fields(string(v.Bytes)), " "))
+	}
+	return string(v.FullBytes)
+}
+
+// subtrees are the names of one side of NameConstraints, by form.
+type subtrees struct {
+	any   bool // something was constrained
+	forms map[int][]asn1.RawValue
+	other bool // a form that is not known here
+}
+
+func (t *subtrees) add(other subtrees) {
+	t.any = t.any || other.any
+	t.other = t.other || other.other
+	if t.forms == nil {
+		t.forms = map[int][]asn1.RawValue{}
+	}
+	for form, list := range other.forms {
+		t.forms[form] = append(t.forms[form], list...)
+	}
+}
+
+// constraints reads nameConstraints (RFC 5280, 4.2.1.10) into the state (6.1.4, (g)).
+func (s *state) constraints(i int, c *x509.Certificate) {
+	for _, e := range c.Extensions {
+		if e.Id.String() != oidNameConstraints {
+			continue
+		}
+		var nc struct {
+			Permitted asn1.RawValue `asn1:"optional,tag:0"`
+			Excluded  asn1.RawValue `asn1:"optional,tag:1"`
+		}
+		if rest, err := asn1.Unmarshal(e.Value, &nc); err != nil || len(rest) > 0 {
+			s.fault(i, "malformed", "name constraints")
+			continue
+		}
+		permitted, err1 := parseSubtrees(nc.Permitted.Bytes)
+		excluded, err2 := parseSubtrees(nc.Excluded.Bytes)
+		if err1 != nil || err2 != nil {
+			s.fault(i, "malformed", "name constraints")
+			continue
+		}
+		if permitted.any {
+			s.permitted = append(s.permitted, permitted)
+		}
+		s.excluded.add(excluded)
+	}
+}
+
+func parseSubtrees(b []byte) (subtrees, error) {
+	t := subtrees{forms: map[int][]asn1.RawValue{}}
+	for len(b) > 0 {
+		var seq asn1.RawValue
+		var err error
+		if b, err = asn1.Unmarshal(b, &seq); err != nil {
+			return t, errName
+		}
+		var base asn1.RawValue
+		rest, err := asn1.Unmarshal(seq.Bytes, &base)
+		if err != nil || len(rest) > 0 { // minimum and maximum are not used (4.2.1.10)
+			return t, errName
+		}
+		t.any = true
+		switch base.Tag {
+		case formEmail, formDNS, formDirectory, formURI, formIP:
+			t.forms[base.Tag] = append(t.forms[base.Tag], base)
+		default:
+			t.other = true
+		}
+	}
+	return t, nil
+}
+
+// names checks a certificate's names against all constraints so far (6.1.3, (b), (c)).
+func (s *state) names(i int, c *x509.Certificate) {
+	if len(s.permitted) == 0 && !s.excluded.any {
+		return
+	}
+	check := func(form int, value any, shown string) {
+		for _, p := range s.permitted {
+			if list := p.forms[form]; len(list) > 0 && !slices.ContainsFunc(list, func(b asn1.RawValue) bool { return within(form, value, b) }) {
+				s.fault(i, "name-constraints", "%s is not permitted", shown)
+			}
+		}
+		if slices.ContainsFunc(s.excluded.forms[form], func(b asn1.RawValue) bool { return within(form, value, b) }) {
+			s.fault(i, "name-constraints", "%s is excluded", shown)
+		}
+	}
+	if rdns, err := parseName(c.RawSubject); err != nil {
+		s.fault(i, "malformed", "subject")
+	} else if len(rdns) > 0 {
+		check(formDirectory, rdns, c.Subject.String())
+	}
+	emails := c.EmailAddresses
+	if len(emails) == 0 { // 4.2.1.10: the attribute counts where there is no such alternative name
+		for _, a := range c.Subject.Names {
+			if a.Type.String() == "1.2.840.113549.1.9.1" {
+				if v, ok := a.Value.(string); ok {
+					emails = append(emails, v)
+				}
+			}
+		}
+	}
+	for _, v := range emails {
+		check(formEmail, v, v)
+	}
+	for _, v := range c.DNSNames {
+		check(formDNS, v, v)
+	}
+	for _, v := range c.URIs {
+		check(formURI, v, v.String())
+	}
+	for _, v := range c.IPAddresses {
+		check(formIP, v, v.String())
+	}
+	for _, rdns := range directoryNames(c) {
+		check(formDirectory, rdns, strings.Join(rdns, ", "))
+	}
+}
+
+// directoryNames are those among the alternative names.
+func directoryNames(c *x509.Certificate) (list [][]string) {
+	for _, e := range c.Extensions {
+		if e.Id.String() != "2.5.29.17" {
+			continue
+		}
+		var seq asn1.RawValue
+		if _, err := asn1.Unmarshal(e.Value, &seq); err != nil {
+			continue
+		}
+		for rest := seq.Bytes; len(rest) > 0; {
+			var v asn1.RawValue
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &v); err != nil {
+				break
+			}
+			if v.Class == asn1.ClassContextSpecific && v.Tag == formDirectory {
+				if rdns, err := parseName(v.Bytes); err == nil {
+					list = append(list, rdns)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// within tells whether a name is in a subtree (RFC 5280, 4.2.1.10).
+func within(form int, value any, base asn1.RawValue) bool {
+	text := strings.ToLower(string(base.Bytes))
+	switch form {
+	case formDirectory:
+		want, err := parseName(base.Bytes)
+		have, ok := value.([]string)
+		return err == nil && ok && len(have) >= len(want) && slices.Equal(have[:len(want)], want)
+	case formDNS:
+		name, ok := value.(string)
+		name = strings.ToLower(name)
+		return ok && (text == "" || name == text || strings.HasSuffix(name, "."+strings.TrimPrefix(text, ".")))
+	case formEmail:
+		name, _ := value.(string)
+		at := strings.LastIndexByte(name, '@')
+		if at < 0 {
+			return false
+		}
+		host := strings.ToLower(name[at+1:])
+		switch {
+		case strings.Contains(text, "@"):
+			// The local part keeps its case (7.5).
+			wantAt := strings.LastIndexByte(string(base.Bytes), '@')
+			return name[:at] == string(base.Bytes)[:wantAt] && host == text[wantAt+1:]
+		case strings.HasPrefix(text, "."):
+			return strings.HasSuffix(host, text)
+		}
+		return host == text
+	case formURI:
+		u, ok := value.(*url.URL)
+		if !ok {
+			return false
+		}
+		host := strings.ToLower(u.Hostname())
+		if strings.HasPrefix(text, ".") {
+			return strings.HasSuffix(host, text)
+		}
+		return host == text
+	case formIP:
+		ip, ok := value.(net.IP)
+		if v4 := ip.To4(); v4 != nil {
+			ip = v4
+		}
+		if !ok || len(base.Bytes) != 2*len(ip) {
+			return false
+		}
+		return (&net.IPNet{IP: base.Bytes[:len(ip)], Mask: base.Bytes[len(ip):]}).Contains(ip)
+	}
+	return false
+}
