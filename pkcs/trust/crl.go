@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -11,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -23,6 +23,10 @@ type CRL struct {
 	// bySerial maps the serial number's magnitude bytes to the entry.
 	bySerial map[string]*x509.RevocationListEntry
 	unfit    string
+	scope    *scope
+	// base is the number of the list that a delta list adds to (RFC 5280, 5.2.4); nil
+	// for a complete list.
+	base *big.Int
 	// signedBy remembers the issuer whose signature held, so that a list's own
 	// signature is checked once and not at each question.
 	signedBy atomic.Pointer[x509.Certificate]
@@ -70,9 +74,12 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	for _, x := range list.Extensions {
 		switch {
 		case x.Id.Equal(oidDelta):
-			c.unfit = "it is a delta list"
+			if rest, err := asn1.Unmarshal(x.Value, &c.base); err != nil || len(rest) > 0 {
+				c.unfit = "its deltaCRLIndicator cannot be read"
+			}
 		case x.Id.Equal(oidIDP):
-			if why := unfitIDP(x.Value); why != "" {
+			var why string
+			if c.scope, why = parseScope(x.Value, list.RawIssuer); why != "" {
 				c.unfit = why
 			}
 		case x.Id.Equal(oidAKI), x.Id.Equal(oidCRLNumber):
@@ -81,33 +88,6 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 		}
 	}
 	return c, nil
-}
-
-// unfitIDP reads the issuingDistributionPoint (RFC 5280, 5.2.5) as far as to know
-// whether the list speaks for end-entity certificates and all reasons.
-func unfitIDP(der []byte) string {
-	var idp struct {
-		Point        asn1.RawValue  `asn1:"optional,tag:0"`
-		OnlyUser     bool           `asn1:"optional,tag:1"`
-		OnlyCA       bool           `asn1:"optional,tag:2"`
-		SomeReasons  asn1.BitString `asn1:"optional,tag:3"`
-		Indirect     bool           `asn1:"optional,tag:4"`
-		OnlyAttribut bool           `asn1:"optional,tag:5"`
-	}
-	rest, err := asn1.Unmarshal(der, &idp)
-	switch {
-	case err != nil || len(rest) > 0:
-		return "its issuingDistributionPoint cannot be read"
-	case idp.OnlyCA:
-		return "it is for authorities' certificates only"
-	case idp.OnlyAttribut:
-		return "it is for attribute certificates only"
-	case idp.Indirect:
-		return "it is an indirect list"
-	case idp.SomeReasons.BitLength > 0:
-		return "it covers some reasons only"
-	}
-	return ""
 }
 
 // reasons of RFC 5280, 5.3.1, Reason Code.
@@ -130,6 +110,12 @@ func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.
 		f.Note = c.unfit
 		return f
 	}
+	if c.scope != nil {
+		if why := c.scope.leavesOut(cert); why != "" {
+			f.Note = why
+			return f
+		}
+	}
 	if known := c.signedBy.Load(); known == nil || !known.Equal(issuer) {
 		if err := c.list.CheckSignatureFrom(issuer); err != nil {
 			f.Note = "the list's signature does not hold: " + err.Error()
@@ -139,6 +125,10 @@ func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.
 	}
 	f.Trusted = true
 	f.Status = "good"
+	if c.base != nil || c.scope != nil && c.scope.reasons != 0 {
+		// It says nothing of certificates that are not on it; About joins it with others.
+		f.Status, f.Note = "unknown", "the list is one part of several"
+	}
 	if e, ok := c.bySerial[string(serial.Bytes())]; ok && e.ReasonCode != 8 {
 		at := e.RevocationTime
 		f.Status, f.RevokedAt, f.Reason = "revoked", &at, reasons[e.ReasonCode]
@@ -147,7 +137,7 @@ func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.
 }
 
 func (c *CRL) speaksOf(cert *x509.Certificate) bool {
-	return bytes.Equal(c.list.RawIssuer, cert.RawIssuer)
+	return rfc5280.SameName(c.list.RawIssuer, cert.RawIssuer)
 }
 
 // NextUpdate is when the list's issuer promised a newer one; zero when it did not.

@@ -45,9 +45,12 @@ const (
 func (r *Revocation) About(ctx context.Context, cert, issuer *x509.Certificate, embedded [][]byte) []validation.RevocationFacts {
 	var out []validation.RevocationFacts
 	fresh := false
+	parts := joined{cert: cert}
 	ask := func(l *CRL) {
 		if l.speaksOf(cert) {
 			f := l.about(cert.SerialNumber, cert, issuer)
+			parts.add(l, f)
+			f.Trusted = f.Trusted && f.Status != "unknown"
 			fresh = fresh || f.Trusted && (f.NextUpdate == nil || f.NextUpdate.After(time.Now()))
 			out = append(out, f)
 		}
@@ -63,6 +66,7 @@ func (r *Revocation) About(ctx context.Context, cert, issuer *x509.Certificate, 
 			ask(l)
 		}
 	}
+	out = parts.judge(out)
 	if fresh || r.Fetch == nil {
 		return out
 	}

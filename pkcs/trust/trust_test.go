@@ -268,6 +268,48 @@ func TestRevocationLists(t *testing.T) {
 	}
 }
 
+// Lists for some reasons each speak together; a delta list adds to a complete one.
+func TestListsTogether(t *testing.T) {
+	p := pki.Shared(t)
+	ca := p.Issuer(pki.CNS)
+	id := p.MustIssue(t, pki.CNS, pki.P256, pki.Citizens[0])
+	with := func(oid []int, value []byte) func(*x509.RevocationList) {
+		return func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: oid, Critical: true, Value: value}}
+		}
+	}
+	idp, deltaOf := []int{2, 5, 29, 28}, []int{2, 5, 29, 27}
+	// ReasonFlags: keyCompromise and cACompromise; all others.
+	some, rest := crl(t, ca, with(idp, []byte{0x30, 4, 0x83, 2, 5, 0x60})), crl(t, ca, with(idp, []byte{0x30, 5, 0x83, 3, 7, 0x1F, 0x80}))
+	same := func(*x509.RevocationList) {}
+	for name, c := range map[string]struct {
+		lists [][]byte
+		want  string
+	}{
+		"one part":               {[][]byte{some}, "unknown"},
+		"both parts":             {[][]byte{some, rest}, "good"},
+		"revoked by one part":    {[][]byte{some, crl(t, ca, with(idp, []byte{0x30, 5, 0x83, 3, 7, 0x1F, 0x80}), id.Cert)}, "revoked"},
+		"delta that revokes":     {[][]byte{crl(t, ca, same), crl(t, ca, with(deltaOf, []byte{2, 1, 1}), id.Cert)}, "revoked"},
+		"delta with nothing new": {[][]byte{crl(t, ca, same), crl(t, ca, with(deltaOf, []byte{2, 1, 1}))}, "good"},
+	} {
+		s := trust.NewStore(trust.AllowTest())
+		for i, l := range c.lists {
+			if err := s.AddCRL(l, fmt.Sprint(name, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := "unknown"
+		for _, f := range (&trust.Revocation{Store: s}).About(t.Context(), id.Cert, ca.Cert, nil) {
+			if f.Trusted && (f.Status == "revoked" || got == "unknown") {
+				got = f.Status
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 func flip(b []byte) []byte {
 	b = bytes.Clone(b)
 	b[len(b)-3] ^= 1
