@@ -80,7 +80,7 @@ func (w *Window) page(lang message.Lang, text func(string, ...any) string) page 
 }
 
 func (w *Window) documentView(i int, d frame.DocumentInfo) document {
-	out := document{DocumentInfo: d, Number: i + 1, Prefix: d.SHA256[:min(16, len(d.SHA256))], Warnings: []string{"scripts", "files", "layers", "xfa"}}
+	out := document{DocumentInfo: d, Number: i + 1, Prefix: d.SHA256[:min(16, len(d.SHA256))], Warnings: []string{"scripts", "files", "layers", "xfa", "external"}}
 	if i >= len(w.documents) || w.documents[i] == nil {
 		return out
 	}

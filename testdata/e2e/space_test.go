@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
@@ -86,6 +87,27 @@ func TestPublicPage(t *testing.T) {
 		do(t, ctx, "press", chromedp.Click("#start"))
 		onlyState(t, ctx, "question-open")
 		shot(t, ctx, "public-question")
+	})
+	t.Run("dismissed", func(t *testing.T) {
+		display := xvfb(t)
+		ctx := browser(t, public(t, origin), chromedp.Flag("headless", false), chromedp.Env("DISPLAY="+display))
+		do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
+		do(t, ctx, "press", chromedp.Click("#start"))
+		onlyState(t, ctx, "question-open")
+		// The person closes the question without an answer: the keyboard's way to the
+		// browser's bubble, and Escape.
+		s := &screen{t: t, env: []string{"DISPLAY=" + display}}
+		for range 5 {
+			s.key("F6")
+			s.key("Escape")
+			time.Sleep(time.Second)
+			if do(t, ctx, "state", chromedp.Evaluate[bool](`!document.getElementById("state-dismissed").hidden`)) {
+				break
+			}
+		}
+		s.shot("public-dismissed-screen")
+		onlyState(t, ctx, "dismissed")
+		shot(t, ctx, "public-dismissed")
 	})
 	t.Run("granted", func(t *testing.T) {
 		ctx := browser(t, public(t, origin))

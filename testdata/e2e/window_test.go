@@ -252,7 +252,7 @@ func hostilePDF() []byte {
 	objects := []string{
 		"<< /Type /Catalog /Pages 2 0 R /OpenAction << /S /JavaScript /JS (app.alert\\(1\\)) >> /Names << /EmbeddedFiles << /Names [(a.txt) 6 0 R] >> >> /OCProperties << /OCGs [8 0 R] /D << /Order [8 0 R] /ON [8 0 R] >> >> >>",
 		"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> /Properties << /L 8 0 R >> >> >>",
+		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R /Annots [<< /Type /Annot /Subtype /Link /Rect [10 10 90 40] /A << /S /URI /URI (https://evil.example/) >> >>] /Resources << /Font << /F 5 0 R >> /Properties << /L 8 0 R >> >> >>",
 		"", // the content
 		"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
 		"<< /Type /Filespec /F (a.txt) /EF << /F 7 0 R >> >>",
@@ -291,7 +291,7 @@ func TestHostileDocuments(t *testing.T) {
 		bytes []byte
 		says  []string
 	}{
-		{"script.pdf", hostilePDF(), []string{"contiene programmi (script)", "contiene altri file", "livelli che si possono nascondere", "non ha una struttura", "Cedo la mia casa"}},
+		{"script.pdf", hostilePDF(), []string{"contiene programmi (script)", "contiene altri file", "livelli che si possono nascondere", "contenuti esterni", "non ha una struttura", "Cedo la mia casa"}},
 		{"broken.pdf", []byte("%PDF-1.7\n%%EOF"), []string{"non è un PDF leggibile"}},
 		{"program.pdf", []byte{0x7F, 'E', 'L', 'F'}, []string{"non si può mostrare qui"}},
 	}

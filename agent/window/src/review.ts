@@ -33,8 +33,15 @@ async function facts(pdf: PDF): Promise<Facts> {
   };
 }
 
+// external: links and actions that lead out of the document.
+async function external(p: Page): Promise<boolean> {
+  const all = (await p.getAnnotations()) as { url?: string; unsafeUrl?: string; action?: string }[];
+  return all.some((a) => a.url !== undefined || a.unsafeUrl !== undefined || a.action === "Launch");
+}
+
 async function page(pdf: PDF, n: number, into: HTMLElement): Promise<void> {
   const p = await pdf.getPage(n);
+  if (await external(p)) one(`#${into.id}-external`).hidden = false;
   const view = p.getViewport({ scale: 1.5 });
   const box = document.createElement("div");
   box.className = "page";
