@@ -38,6 +38,9 @@ const (
 // ErrWindow means that the window failed: nobody was asked.
 var ErrWindow = errors.New("desktop: the window does not work")
 
+// errNotPainted: the window ended or hung before anything was on the screen.
+var errNotPainted = fmt.Errorf("%w: nothing was painted", ErrWindow)
+
 // Face asks in windows.
 type Face struct {
 	// Program is citel-window's absolute path.
@@ -81,8 +84,18 @@ func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, err
 	return answer, nil
 }
 
-// one runs one window to its answer.
-func (f *Face) one(ctx context.Context, r *consent.Request, view frame.View) (_ consent.Answer, deadline time.Time, err error) {
+// one runs one window to its answer; an engine that does not come up gets a second
+// chance, since nobody was asked yet.
+func (f *Face) one(ctx context.Context, r *consent.Request, view frame.View) (consent.Answer, time.Time, error) {
+	answer, deadline, err := f.try(ctx, r, view)
+	if errors.Is(err, errNotPainted) {
+		f.Log.Warn("the window did not come up; once more", "error", err)
+		answer, deadline, err = f.try(ctx, r, view)
+	}
+	return answer, deadline, err
+}
+
+func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ consent.Answer, deadline time.Time, err error) {
 	deadline = view.Deadline
 	p, err := f.start(view, r.Documents)
 	if err != nil {
@@ -105,7 +118,7 @@ func (f *Face) one(ctx context.Context, r *consent.Request, view frame.View) (_ 
 			return consent.Answer{}, deadline, context.Cause(ctx)
 		case <-timer.C:
 			if !painted {
-				return consent.Answer{}, deadline, fmt.Errorf("%w: nothing was painted", ErrWindow)
+				return consent.Answer{}, deadline, errNotPainted
 			}
 			return consent.Answer{}, deadline, consent.ErrTimedOut
 		case m, ok := <-p.messages:
@@ -113,7 +126,7 @@ func (f *Face) one(ctx context.Context, r *consent.Request, view frame.View) (_ 
 				if painted {
 					return consent.Answer{}, deadline, fmt.Errorf("%w: the window ended", consent.ErrRefused)
 				}
-				return consent.Answer{}, deadline, fmt.Errorf("%w: %s", ErrWindow, p.noise())
+				return consent.Answer{}, deadline, fmt.Errorf("%w: %s", errNotPainted, p.noise())
 			}
 			switch m.Type {
 			case frame.Painted:
