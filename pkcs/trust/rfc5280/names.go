@@ -98,6 +98,11 @@ func (s *state) constraints(i int, c *x509.Certificate) {
 			s.fault(i, "malformed", "name constraints")
 			continue
 		}
+		if permitted.other || excluded.other {
+			// A form that is not read here: the constraint cannot be kept, so nothing
+			// below it is accepted (4.2.1.10).
+			s.fault(i, "critical-extension", "%s constrains names of a form that is not known", c.Subject)
+		}
 		if permitted.any {
 			s.permitted = append(s.permitted, permitted)
 		}
@@ -166,6 +171,9 @@ func (s *state) names(i int, c *x509.Certificate) {
 		check(formDNS, v, v)
 	}
 	for _, v := range c.URIs {
+		if host := v.Hostname(); (host == "" || net.ParseIP(host) != nil) && len(s.excluded.forms[formURI]) > 0 {
+			s.fault(i, "name-constraints", "%s has no host name to be compared", v)
+		}
 		check(formURI, v, v.String())
 	}
 	for _, v := range c.IPAddresses {
