@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/agent/card/cie"
 	"github.com/citel-pa/citel/agent/card/cns"
 	"github.com/citel-pa/citel/agent/card/iso7816"
+	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/signing"
 )
 
@@ -118,11 +119,11 @@ const (
 
 // identities of one card: the CIE has one, the CNS one or two.
 func (n *Native) identities(r Reader, s sighting) []signing.Identity {
-	make := func(cert *x509.Certificate, key string) signing.Identity {
+	of := func(cert *x509.Certificate, key string) signing.Identity {
 		return signing.Identity{Certificate: cert, Kind: s.kind, Number: s.id, Source: r.Name,
 			Ref: strings.Join([]string{r.Name, s.kind, s.id, key}, "\x00"), PIN: n.state(s.id + key)}
 	}
-	id := make(s.cert, keyAuthentication)
+	id := of(s.cert, keyAuthentication)
 	if s.kind == KindCIE {
 		id.PIN.Digits = cie.Digits
 		n.mu.Lock()
@@ -133,7 +134,7 @@ func (n *Native) identities(r Reader, s sighting) []signing.Identity {
 	id.PIN.Pinpad = s.pinpad
 	list := []signing.Identity{id}
 	if s.signature != nil {
-		second := make(s.signature, keySignature)
+		second := of(s.signature, keySignature)
 		second.PIN.Pinpad = s.pinpad
 		list = append(list, second)
 	}
@@ -513,6 +514,8 @@ func (k *key) Unlock(ctx context.Context, pin []byte) error {
 	switch {
 	case err == nil, errors.As(err, &wrong), errors.Is(err, signing.ErrPINLocked):
 		return err
+	case errors.Is(err, consent.ErrRefused), errors.Is(err, consent.ErrTimedOut):
+		return err // on the reader's keypad; nothing went to the card
 	case errors.As(err, &status) && !errors.Is(err, cie.ErrChannel):
 		return err // the card answered, and it was not about the PIN
 	}

@@ -351,6 +351,11 @@ func (p *process) end() {
 	p.once.Do(func() {
 		close(p.done)
 		_ = p.in.Close()
+		go func() {
+			for m := range p.messages { // a PIN that came too late
+				clear(m.pin)
+			}
+		}()
 		timer := time.AfterFunc(endTime, func() { _ = p.cmd.Process.Kill() })
 		go func() {
 			_ = p.cmd.Wait() // how a window ends says nothing
