@@ -15,8 +15,8 @@ import (
 	"github.com/citel-pa/citel/agent/card/iso7816"
 )
 
-// group2 is a data group: its number and its content.
-type group2 struct {
+// dataGroup is a data group: its number and its content.
+type dataGroup struct {
 	number  byte
 	content []byte
 }
@@ -104,7 +104,7 @@ func (w *writer) pssAlgorithm(hash pkix.AlgorithmIdentifier, salt int) pkix.Algo
 }
 
 // securityObject signs the hashes of the groups: the file EF.SOD.
-func securityObject(o CIEOptions, groups []group2) ([]byte, error) {
+func securityObject(o CIEOptions, groups []dataGroup) ([]byte, error) {
 	signer, err := x509.ParseCertificate(o.SignerCertificate)
 	if err != nil {
 		return nil, fmt.Errorf("virtual: the document signer's certificate: %w", err)

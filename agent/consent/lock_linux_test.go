@@ -19,7 +19,7 @@ func TestLock(t *testing.T) {
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(pin)))
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
-		t.Skip("no /proc on this system")
+		t.Fatal(err)
 	}
 	inside := false
 	for line := range strings.Lines(string(smaps)) {
