@@ -2,6 +2,7 @@ package rfc5280
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"testing"
@@ -86,4 +87,23 @@ func FuzzValidate(f *testing.F) {
 		}
 		Validate([]*x509.Certificate{c, c, c}, Params{})
 	})
+}
+
+// A constraint on names of a form that is not read cannot be kept: nothing below it
+// is accepted.
+func TestUnknownNameForms(t *testing.T) {
+	for name, c := range map[string]struct {
+		der  []byte
+		want int
+	}{
+		"a DNS name":             {[]byte{0x30, 7, 0xA0, 5, 0x30, 3, 0x82, 1, 'a'}, 0},
+		"permitted registeredID": {[]byte{0x30, 7, 0xA0, 5, 0x30, 3, 0x88, 1, 0x2A}, 1},
+		"excluded registeredID":  {[]byte{0x30, 7, 0xA1, 5, 0x30, 3, 0x88, 1, 0x2A}, 1},
+	} {
+		s := &state{}
+		s.constraints(1, &x509.Certificate{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: true, Value: c.der}}})
+		if len(s.faults) != c.want {
+			t.Errorf("%s: %v", name, s.faults)
+		}
+	}
 }
