@@ -1,7 +1,9 @@
 package validation
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"time"
 )
 
@@ -11,8 +13,15 @@ import (
 //
 // Facts can be saved as JSON and judged again under another policy or time.
 type Facts struct {
-	// Format is "CAdES" or "CMS" (no CAdES attributes at all).
+	// ID is the ObjectID of the signature value: what a time-stamp proves the
+	// existence of.
+	ID string `json:"id,omitempty"`
+	// Format is "CAdES", "PAdES", "CMS" (no AdES attributes at all), "RFC 3161" for
+	// a time-stamp token's own signature, or the name of a format that is not read
+	// here ("XAdES", "ASiC", ...), see Unread.
 	Format string `json:"format"`
+	// Unread is set where the format is known by name only: nothing else is filled.
+	Unread bool `json:"unread,omitempty"`
 	// Level is what the attributes claim: CMS, B-B, B-T, B-LT, B-LTA.
 	Level string `json:"level"`
 	// Faults are departures from the encoding or structure rules that did not
@@ -34,6 +43,16 @@ type Facts struct {
 	Identity   IdentityFacts     `json:"identity"`
 	Revocation []RevocationFacts `json:"revocation,omitempty"`
 	Timestamps []TimestampFacts  `json:"timestamps,omitempty"`
+	// SignaturePolicy is the policy that the signer names; nil without one.
+	SignaturePolicy *SignaturePolicyFacts `json:"signaturePolicy,omitempty"`
+	// PDF is set for signatures in a PDF.
+	PDF *PDFFacts `json:"pdf,omitempty"`
+	// Counter are the counter-signatures (RFC 5652, 11.4), signatures in their own
+	// right: Content is this signature's value.
+	Counter []*Facts `json:"counter,omitempty"`
+	// Nested counts the envelopes around this signature: 0 for the outermost
+	// (.p7m), 1 for what was found in it (.p7m.p7m).
+	Nested int `json:"nested,omitempty"`
 
 	// Time is the moment the validation is made for.
 	Time time.Time `json:"time"`
@@ -171,6 +190,44 @@ type AnchorFacts struct {
 	Test bool `json:"test,omitempty"`
 	// Source is a file's name or a trusted list's address.
 	Source string `json:"source,omitempty"`
+	// Periods are the times in which the anchor counted (a trusted list's status and
+	// its history); none: always.
+	Periods []Period `json:"periods,omitempty"`
+	// Service is what a trusted list says of it; nil for anchors from files.
+	Service *ServiceFacts `json:"service,omitempty"`
+}
+
+// Period is a span of time; a zero To has not ended.
+type Period struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// ServiceFacts is a trust service of a trusted list (ETSI TS 119 612, 5.5), as it
+// stood at Facts.Time and as it stood over time.
+type ServiceFacts struct {
+	Type      string `json:"type"`   // the identifier's URI
+	Status    string `json:"status"` // now
+	Name      string `json:"name,omitempty"`
+	Provider  string `json:"provider,omitempty"`
+	Territory string `json:"territory,omitempty"`
+	// History has every status with its start, newest first, the present one included.
+	History []ServiceStatus `json:"history,omitempty"`
+	// ListProblem says why the list itself is not beyond doubt (expired, an older
+	// copy kept); empty for a good one.
+	ListProblem string `json:"listProblem,omitempty"`
+}
+
+// ServiceStatus is one entry of a service's history.
+type ServiceStatus struct {
+	Type   string    `json:"type"`
+	Status string    `json:"status"`
+	From   time.Time `json:"from"`
+	// Uses are the additionalServiceInformation URIs (ForeSignatures, ForeSeals, ...).
+	Uses []string `json:"uses,omitempty"`
+	// Qualifiers are those of the Qualifications extension whose criteria the
+	// signer's certificate meets (QCWithSSCD, QCForESig, NotQualified, ...).
+	Qualifiers []string `json:"qualifiers,omitempty"`
 }
 
 // LinkFacts is one certificate of the path.
@@ -192,26 +249,99 @@ type RevocationFacts struct {
 	// Kind is "crl" or "ocsp".
 	Kind string `json:"kind"`
 	// Source is "file", "cache", "embedded" or the address.
-	Source     string     `json:"source"`
+	Source string `json:"source"`
+	// Object is the ObjectID of the answer's DER (a CertificateList, or the
+	// BasicOCSPResponse): what a time-stamp proves the existence of.
+	Object     string     `json:"object,omitempty"`
 	ThisUpdate time.Time  `json:"thisUpdate"`
 	NextUpdate *time.Time `json:"nextUpdate,omitempty"`
+	// ProducedAt is an OCSP response's time; a list has none.
+	ProducedAt *time.Time `json:"producedAt,omitempty"`
 	// Status is "good", "revoked" or "unknown".
 	Status    string     `json:"status"`
 	RevokedAt *time.Time `json:"revokedAt,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
-	// Trusted: the answer's own signature and issuer hold.
+	// Trusted: the answer's own signature and issuer hold, times and algorithms excepted.
 	Trusted bool   `json:"trusted"`
 	Note    string `json:"note,omitempty"`
+
+	// DigestName, KeyName and KeyBits are those of the answer's signature.
+	DigestName string `json:"digestName,omitempty"`
+	KeyName    string `json:"keyName,omitempty"`
+	KeyBits    int    `json:"keyBits,omitempty"`
+	// By is the path of who signed the answer, signer first, when that is not the
+	// certificate's own issuer (a delegated responder, an indirect list).
+	By *ChainFacts `json:"by,omitempty"`
+	// ByIssuer: the certificate's own issuer signed it; By is nil then.
+	ByIssuer bool `json:"byIssuer,omitempty"`
+	// Remembers is the time from which the source still knows expired certificates:
+	// archiveCutoff or expiredCertsOnCRL (RFC 6960, 4.4.4; X.509); nil: it does not say.
+	Remembers *time.Time `json:"remembers,omitempty"`
+	// CertHash: the response holds the certificate's hash (Common PKI), and whether it agrees.
+	CertHash *bool `json:"certHash,omitempty"`
 }
 
-// TimestampFacts is one RFC 3161 token on the signature.
+// TimestampFacts is one RFC 3161 token on or in the signature.
 type TimestampFacts struct {
-	Kind         string    `json:"kind"` // "signature", "content", "archive"
-	GenTime      time.Time `json:"genTime"`
-	ImprintMatch bool      `json:"imprintMatch"`
+	// ID is the ObjectID of the token's DER.
+	ID string `json:"id"`
+	// Kind is "content", "signature", "archive" or "document" (PAdES DocTimeStamp).
+	Kind    string    `json:"kind"`
+	GenTime time.Time `json:"genTime"`
+	// ImprintFound: the data that it stamps is there; ImprintMatch: and it is what was stamped.
+	ImprintFound  bool   `json:"imprintFound"`
+	ImprintMatch  bool   `json:"imprintMatch"`
+	ImprintDigest string `json:"imprintDigest,omitempty"` // "SHA-256"
+	// Covers are the ObjectIDs of what it proves the existence of: signature values,
+	// certificates, lists, responses and other tokens.
+	Covers []string `json:"covers,omitempty"`
 	// Token holds the facts of the token's own signature.
 	Token *Facts `json:"token,omitempty"`
-	Note  string `json:"note,omitempty"`
+	// Faults of the token or its place (RFC 3161, 2.4.2; EN 319 122-1, 5.5.2).
+	Faults []Fault `json:"faults,omitempty"`
+	Note   string  `json:"note,omitempty"`
+}
+
+// SignaturePolicyFacts is signature-policy-identifier (EN 319 122-1, 5.2.9).
+type SignaturePolicyFacts struct {
+	OID string `json:"oid,omitempty"` // empty: implied
+	// Hash is the digest that the signer gives, empty or all zeros when not known.
+	HashName string `json:"hashName,omitempty"`
+	Hash     []byte `json:"hash,omitempty"`
+	URI      string `json:"uri,omitempty"`
+}
+
+// PDFFacts is where in a PDF a signature stands and what happened to the file since
+// (ISO 32000-2, 12.8; ETSI EN 319 142-1, 5).
+type PDFFacts struct {
+	Field     string `json:"field,omitempty"`
+	SubFilter string `json:"subFilter,omitempty"`
+	// Revision counts from 1; Revisions is how many the file has.
+	Revision  int     `json:"revision"`
+	Revisions int     `json:"revisions"`
+	ByteRange []int64 `json:"byteRange,omitempty"`
+	// Whole: the signature covers the file to its end.
+	Whole bool `json:"whole"`
+	// Permissions is P of the certification (DocMDP): 1, 2, 3; 0 without one.
+	Permissions int `json:"permissions,omitempty"`
+	// Changes are what later revisions did, in the file's order.
+	Changes []PDFChange `json:"changes,omitempty"`
+}
+
+// PDFChange is one change after the signature.
+type PDFChange struct {
+	// ID: page-count, page-content, annotation, form-fill, signature, time-stamp, dss,
+	// metadata, undefined.
+	ID   string `json:"id"`
+	Text string `json:"text"`
+	// Forbidden: the certification or a field lock does not permit it.
+	Forbidden bool `json:"forbidden,omitempty"`
+}
+
+// ObjectID names a piece of evidence: the SHA-256 of its bytes in hexadecimal.
+func ObjectID(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // SignerX509 parses the signer's certificate; nil when there is none.
