@@ -45,6 +45,8 @@ type Facts struct {
 	Timestamps []TimestampFacts  `json:"timestamps,omitempty"`
 	// SignaturePolicy is the policy that the signer names; nil without one.
 	SignaturePolicy *SignaturePolicyFacts `json:"signaturePolicy,omitempty"`
+	// Proofs of existence that are no time-stamps: a sealed register's entry.
+	Proofs []ProofFacts `json:"proofs,omitempty"`
 	// PDF is set for signatures in a PDF.
 	PDF *PDFFacts `json:"pdf,omitempty"`
 	// Counter are the counter-signatures (RFC 5652, 11.4), signatures in their own
@@ -300,6 +302,14 @@ type TimestampFacts struct {
 	// Faults of the token or its place (RFC 3161, 2.4.2; EN 319 122-1, 5.5.2).
 	Faults []Fault `json:"faults,omitempty"`
 	Note   string  `json:"note,omitempty"`
+}
+
+// ProofFacts says that the signature existed at a time, on somebody's word; the
+// policy tells whose word counts.
+type ProofFacts struct {
+	Kind   string    `json:"kind"` // "register"
+	Time   time.Time `json:"time"`
+	Source string    `json:"source,omitempty"`
 }
 
 // SignaturePolicyFacts is signature-policy-identifier (EN 319 122-1, 5.2.9).

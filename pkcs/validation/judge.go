@@ -21,7 +21,7 @@ const (
 // SubIndication says why (ETSI EN 319 102-1, 5.1.3, table 5 and 6).
 type SubIndication string
 
-// The sub-indications in use here.
+// The sub-indications.
 const (
 	FormatFailure             SubIndication = "FORMAT_FAILURE"
 	HashFailure               SubIndication = "HASH_FAILURE"
@@ -40,7 +40,16 @@ const (
 	OutOfBoundsNoPOE          SubIndication = "OUT_OF_BOUNDS_NO_POE"
 	TryLater                  SubIndication = "TRY_LATER"
 	SignedDataNotFound        SubIndication = "SIGNED_DATA_NOT_FOUND"
-	sameAsCheck               SubIndication = ""
+
+	Revoked                     SubIndication = "REVOKED"
+	Expired                     SubIndication = "EXPIRED"
+	SignaturePolicyNotAvailable SubIndication = "SIGNATURE_POLICY_NOT_AVAILABLE"
+	PolicyProcessingError       SubIndication = "POLICY_PROCESSING_ERROR"
+	TimestampOrderFailure       SubIndication = "TIMESTAMP_ORDER_FAILURE"
+	NoChainFoundNoPOE           SubIndication = "NO_CERTIFICATE_CHAIN_FOUND_NO_POE"
+	RevocationOutOfBounds       SubIndication = "REVOCATION_OUT_OF_BOUNDS_NO_POE"
+	NoPOE                       SubIndication = "NO_POE"
+	sameAsCheck                 SubIndication = ""
 )
 
 // Finding is one thing that a check has to tell.
@@ -65,10 +74,20 @@ type Result struct {
 	Indication    Indication
 	SubIndication SubIndication
 	Findings      []Finding
+	// BestSignatureTime is the earliest time at which the signature is proved to have
+	// existed; Facts.Time without a proof.
+	BestSignatureTime time.Time
+	// Timestamps are judged each, in the order of Facts.Timestamps.
+	Timestamps []TimestampResult
+	// Counter are the results of the counter-signatures.
+	Counter []*Result
 }
 
 // Judge applies a policy to facts. It reads nothing else: the same facts and
 // policy always give the same result.
+//
+// The signature is judged at Facts.Time (5.3). Where only the time stands against it,
+// it is judged again at the time of its earliest proof of existence (5.5, 5.6).
 //
 // Every check is made, also after one failed, so that the report is whole. What
 // decides is the first failure that proves the signature wrong (TOTAL-FAILED),
@@ -76,27 +95,59 @@ type Result struct {
 // that does not pass; a broken signature below an unknown issuer is called broken
 // here. No order of ours can turn a failure into TOTAL-PASSED.
 func Judge(f *Facts, p *Policy) *Result {
-	r := &Result{Facts: f, Policy: p.Name, Indication: TotalPassed}
-	for _, c := range table {
-		r.Findings = append(r.Findings, c.findings(f, p)...)
-	}
-	for _, finding := range r.Findings {
-		if finding.Level != Fail {
-			continue
-		}
-		if finding.failed {
-			r.Indication, r.SubIndication = TotalFailed, finding.Sub
-			break
-		}
+	r := &Result{Facts: f, Policy: p.Name, BestSignatureTime: f.Time}
+	if f.Unread {
+		r.Findings, r.Indication, r.SubIndication = conclude(f.at(f.Time, nil).run(table[:1], p))
 		if r.Indication == TotalPassed {
-			r.Indication, r.SubIndication = Indeterminate, finding.Sub
+			r.Indication = Indeterminate // a policy can be silent about it, but not make it good
 		}
+		return r
+	}
+	known := existence{}
+	for _, proof := range f.Proofs {
+		if slices.Contains(p.Proofs, proof.Kind) && proof.Time.Before(f.Time) {
+			known.add(f.ID, proof.Time)
+		}
+	}
+	r.Timestamps = judgeTimestamps(f, p, known)
+	v := f.at(f.Time, known)
+	r.Findings, r.Indication, r.SubIndication = conclude(append(v.run(table, p), v.run(stampTable, p)...))
+	r.BestSignatureTime = known.of(f.ID, f.Time)
+	r.slide(f, p, known)
+	r.compareContentStamps(p)
+	for _, c := range f.Counter {
+		r.Counter = append(r.Counter, Judge(c, p))
 	}
 	return r
 }
 
+// run makes the checks of a table.
+func (f *view) run(checks []Check, p *Policy) (out []Finding) {
+	for _, c := range checks {
+		out = append(out, c.findings(f, p)...)
+	}
+	return out
+}
+
+// conclude finds what decides.
+func conclude(findings []Finding) ([]Finding, Indication, SubIndication) {
+	indication, sub := TotalPassed, sameAsCheck
+	for _, x := range findings {
+		if x.Level != Fail {
+			continue
+		}
+		if x.failed {
+			return findings, TotalFailed, x.Sub
+		}
+		if indication == TotalPassed {
+			indication, sub = Indeterminate, x.Sub
+		}
+	}
+	return findings, indication, sub
+}
+
 // findings makes one check under a policy.
-func (c Check) findings(f *Facts, p *Policy) []Finding {
+func (c Check) findings(f *view, p *Policy) []Finding {
 	level := p.level(c)
 	if level == Ignore {
 		return nil
@@ -126,27 +177,6 @@ func (r *Result) Has(check string) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Check == check })
 }
 
-// Kind says what sort of signature it is, as far as certificate and anchor tell:
-// qualified, advanced-cie, advanced-cns, advanced, seal, other.
-func (r *Result) Kind() string {
-	id := r.Facts.Identity
-	switch {
-	case !r.Facts.Chain.Found:
-		return "other"
-	case id.Seal:
-		return "seal"
-	case id.Profile == "cie":
-		return "advanced-cie"
-	case id.Profile == "cns":
-		return "advanced-cns"
-	case id.Profile == "qualified" && id.QSCD:
-		return "qualified"
-	case id.Profile == "qualified":
-		return "advanced"
-	}
-	return "other"
-}
-
 // day writes a time for a sentence.
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
@@ -158,10 +188,10 @@ func JudgeCertificate(f *Facts, p *Policy) []Finding {
 	var out []Finding
 	for _, c := range table {
 		if slices.Contains(certificateChecks, c.ID) {
-			out = append(out, c.findings(f, p)...)
+			out = append(out, c.findings(f.at(f.Time, nil), p)...)
 		}
 	}
 	return out
 }
 
-var certificateChecks = []string{"chain-found", "chain-rules", "validity", "issuer-validity", CheckRevoked, CheckRevocationKnown, CheckRevocationNoSource, CheckAlgorithms}
+var certificateChecks = []string{"chain-found", "anchor-period", "chain-rules", "validity", "issuer-validity", CheckRevoked, "revocation-issuer-validity", CheckRevocationKnown, CheckRevocationNoSource, CheckAlgorithms}

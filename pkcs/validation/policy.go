@@ -29,8 +29,18 @@ type Policy struct {
 	// Checks overrides the default level of checks by id.
 	Checks map[string]Level `json:"checks"`
 	// ClockSkewSeconds is how far clocks may differ.
-	ClockSkewSeconds int        `json:"clockSkewSeconds"`
-	Algorithms       Algorithms `json:"algorithms"`
+	ClockSkewSeconds int `json:"clockSkewSeconds"`
+	// RevocationKeepHours: a good answer of at most this age counts although its next
+	// update is due, for when a responder is out of reach. 0: none does.
+	RevocationKeepHours int `json:"revocationKeepHours,omitempty"`
+	// Proofs are the kinds of ProofFacts that count as proofs of existence beside
+	// time-stamps ("register": DPCM 22/2/2013, art. 41).
+	Proofs []string `json:"proofs,omitempty"`
+	// SignaturePolicies are the signature policies that are known: OID -> the digest
+	// in hexadecimal that signers must give, "" for any.
+	SignaturePolicies map[string]string `json:"signaturePolicies,omitempty"`
+
+	Algorithms Algorithms `json:"algorithms"`
 }
 
 // Algorithms says until when algorithms are good (ETSI TS 119 312).
@@ -88,7 +98,7 @@ func ParsePolicy(data []byte) (*Policy, error) {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Checks)) {
-		if !slices.ContainsFunc(table, func(c Check) bool { return c.ID == id }) {
+		if !slices.ContainsFunc(Table(), func(c Check) bool { return c.ID == id }) {
 			return nil, fmt.Errorf("%w: no check is called %q", ErrPolicy, id)
 		}
 		if !p.Checks[id].valid() {

@@ -29,6 +29,20 @@ type Signature struct {
 	Messages          []Message       `json:"messages"`
 	Content           ReportedContent `json:"content"`
 	Policy            string          `json:"policy"`
+	// Nested: how many envelopes are around this one.
+	Nested     int         `json:"nested,omitempty"`
+	Timestamps []Timestamp `json:"timestamps,omitempty"`
+	// Counter are the counter-signatures.
+	Counter []Signature `json:"counterSignatures,omitempty"`
+}
+
+// Timestamp in a report.
+type Timestamp struct {
+	Kind          string        `json:"kind"`
+	Time          time.Time     `json:"time"`
+	Indication    Indication    `json:"indication"`
+	SubIndication SubIndication `json:"subIndication"`
+	Messages      []Message     `json:"messages,omitempty"`
 }
 
 // Signer in a report; CodiceFiscale is empty where it does not count.
@@ -57,7 +71,7 @@ func (r *Result) Signature(lang message.Lang) Signature {
 	f := r.Facts
 	s := Signature{
 		Format: f.Format, Level: f.Level, Indication: r.Indication, SubIndication: r.SubIndication,
-		BestSignatureTime: f.Time.UTC(), Kind: r.Kind(), Messages: []Message{}, Policy: r.Policy,
+		BestSignatureTime: r.BestSignatureTime.UTC(), Nested: f.Nested, Kind: r.Kind(), Messages: []Message{}, Policy: r.Policy,
 		Signer: Signer{Subject: f.Identity.Subject, CodiceFiscale: f.Identity.CodiceFiscale, Serial: f.Identity.Serial},
 	}
 	if t := f.Attribute.SigningTime; t != nil {
@@ -67,10 +81,22 @@ func (r *Result) Signature(lang message.Lang) Signature {
 	if f.Content.Found {
 		s.Content = ReportedContent{SHA256: hexOf(f.Content.SHA256), Bytes: f.Content.Bytes}
 	}
-	for _, x := range r.Findings {
-		s.Messages = append(s.Messages, Message{Check: x.Check, Level: x.Level, Text: x.Text(lang), Clause: x.Clause})
+	s.Messages = messages(s.Messages, r.Findings, lang)
+	for _, t := range r.Timestamps {
+		s.Timestamps = append(s.Timestamps, Timestamp{Kind: t.Facts.Kind, Time: t.Facts.GenTime.UTC(), Indication: t.Indication,
+			SubIndication: t.SubIndication, Messages: messages(nil, t.Findings, lang)})
+	}
+	for _, c := range r.Counter {
+		s.Counter = append(s.Counter, c.Signature(lang))
 	}
 	return s
+}
+
+func messages(out []Message, findings []Finding, lang message.Lang) []Message {
+	for _, x := range findings {
+		out = append(out, Message{Check: x.Check, Level: x.Level, Text: x.Text(lang), Clause: x.Clause})
+	}
+	return out
 }
 
 // NewReport writes results down in a language.

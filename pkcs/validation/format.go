@@ -1,0 +1,93 @@
+package validation
+
+import (
+	"encoding/hex"
+	"slices"
+	"strings"
+)
+
+// pdfFault begins the ids of faults in a PDF's structure: each of them is a way to show
+// something else than what was signed.
+const pdfFault = "pdf-"
+
+func pdfStructure(f *view, _ *Policy) (out []outcome) {
+	for _, x := range f.Faults {
+		if strings.HasPrefix(x.ID, pdfFault) {
+			out = append(out, outcome{args: []any{"what", x.ID + ": " + x.Text}})
+		}
+	}
+	return out
+}
+
+// harmless are the changes after a signature that show nothing else than before.
+var harmless = []string{"signature", "time-stamp", "dss", "metadata", "form-fill"}
+
+// content are those that do.
+var contentChanges = []string{"page-count", "page-content"}
+
+func pdfChanges(content bool) func(*view, *Policy) []outcome {
+	return func(f *view, _ *Policy) (out []outcome) {
+		if f.PDF == nil {
+			return nil
+		}
+		for _, c := range f.PDF.Changes {
+			if !slices.Contains(harmless, c.ID) && slices.Contains(contentChanges, c.ID) == content {
+				out = append(out, outcome{args: []any{"what", c.Text}})
+			}
+		}
+		return out
+	}
+}
+
+func pdfForbidden(f *view, _ *Policy) (out []outcome) {
+	if f.PDF == nil {
+		return nil
+	}
+	for _, c := range f.PDF.Changes {
+		if c.Forbidden {
+			out = append(out, outcome{args: []any{"what", c.Text}})
+		}
+	}
+	return out
+}
+
+func policyKnown(f *view, p *Policy) []outcome {
+	if s := f.SignaturePolicy; s != nil && s.OID != "" {
+		if _, ok := p.SignaturePolicies[s.OID]; !ok {
+			return one("policy", s.OID)
+		}
+	}
+	return nil
+}
+
+func policyHash(f *view, p *Policy) []outcome {
+	s := f.SignaturePolicy
+	if s == nil || s.OID == "" || !slices.ContainsFunc(s.Hash, func(b byte) bool { return b != 0 }) {
+		return nil // implied, or no digest given
+	}
+	if want := p.SignaturePolicies[s.OID]; want != "" && !strings.EqualFold(want, hex.EncodeToString(s.Hash)) {
+		return one("policy", s.OID)
+	}
+	return nil
+}
+
+// anchorPeriod: a trusted list no longer counts the anchor (its sunset).
+func anchorPeriod(f *view, _ *Policy) []outcome {
+	a := f.Chain.Anchor
+	if a == nil || len(a.Periods) == 0 {
+		return nil
+	}
+	for _, x := range a.Periods {
+		if !f.Time.Before(x.From) && (x.To.IsZero() || f.Time.Before(x.To)) {
+			return nil
+		}
+	}
+	return one("source", a.Source)
+}
+
+func anchorList(f *view, _ *Policy) []outcome {
+	if a := f.Chain.Anchor; a != nil && a.Service != nil && a.Service.ListProblem != "" {
+		return one("what", a.Service.ListProblem)
+	}
+	return nil
+}
