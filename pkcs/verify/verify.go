@@ -42,13 +42,10 @@ type Options struct {
 
 // Reader validates every signature of a file. The error is for what could not be
 // judged at all: ErrNoSignature, or a failure to read. An invalid signature is a
-// result.
+// result, and so is one in a format that is known by name only.
 func Reader(ctx context.Context, r io.Reader, o Options) ([]*validation.Result, error) {
-	facts, err := cades.Read(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract})
-	switch {
-	case errors.Is(err, cms.ErrNotCMS):
-		return nil, fmt.Errorf("%w: %w", ErrNoSignature, err)
-	case err != nil:
+	facts, err := Facts(ctx, r, o)
+	if err != nil {
 		return nil, err
 	}
 	results := make([]*validation.Result, 0, len(facts))
@@ -56,6 +53,38 @@ func Reader(ctx context.Context, r io.Reader, o Options) ([]*validation.Result, 
 		results = append(results, Judge(ctx, f, o))
 	}
 	return results, nil
+}
+
+// Facts reads the signatures' own facts from a file of any format.
+func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, error) {
+	kind, r, err := sniff(r)
+	if err != nil {
+		return nil, err
+	}
+	var facts []*validation.Facts
+	switch kind {
+	case "PDF":
+		return nil, fmt.Errorf("%w: PDF", ErrNoSignature)
+	case "CMS":
+		facts, err = cades.Read(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract})
+	case "XML":
+		signed, err := signedXML(r)
+		if err != nil || !signed {
+			return nil, errors.Join(fmt.Errorf("%w: XML without a signature", ErrNoSignature), err)
+		}
+		return unread("XAdES"), nil
+	default:
+		return unread(kind), nil
+	}
+	if errors.Is(err, cms.ErrNotCMS) {
+		return nil, fmt.Errorf("%w: %w", ErrNoSignature, err)
+	}
+	return facts, err
+}
+
+// unread is a format that is known by name only.
+func unread(format string) []*validation.Facts {
+	return []*validation.Facts{{Format: format, Level: "-", Unread: true}}
 }
 
 // Judge completes facts with chain, revocation and identity, and judges them.
@@ -69,39 +98,39 @@ func Judge(ctx context.Context, f *validation.Facts, o Options) *validation.Resu
 }
 
 // Complete adds to a signature's own facts what others know: the path to an
-// anchor, who the certificate names, and whether it was revoked.
+// anchor, who the certificate names, and whether it was revoked; the same for its
+// time-stamps and counter-signatures, with the evidence of the whole file.
 func Complete(ctx context.Context, f *validation.Facts, o Options) {
+	if o.Time.IsZero() {
+		o.Time = time.Now()
+	}
+	if o.Store == nil {
+		o.Store = trust.NewStore()
+	}
+	if o.Revocation == nil {
+		o.Revocation = &trust.Revocation{Store: o.Store}
+	}
+	complete(ctx, f, o, gather(f))
+}
+
+// maxStamps bounds what one signature's time-stamps and counter-signatures can cost.
+const maxStamps = 32
+
+func complete(ctx context.Context, f *validation.Facts, o Options, e *evidence) {
 	f.Time = o.Time
-	if f.Time.IsZero() {
-		f.Time = time.Now()
-	}
-	signer := f.SignerX509()
-	if signer == nil {
-		return
-	}
-	var helpers []*x509.Certificate
-	for _, der := range f.Certificates {
-		if c, err := x509.ParseCertificate(der); err == nil && !c.Equal(signer) {
-			helpers = append(helpers, c)
+	for i := range f.Timestamps {
+		if t := &f.Timestamps[i]; t.Token != nil && i < maxStamps {
+			t.Token.Time = o.Time
+			e.follow(ctx, t.Token, o)
 		}
 	}
-	f.Identity = identityFacts(signer)
-	store := o.Store
-	if store == nil {
-		store = trust.NewStore()
+	for i, c := range f.Counter {
+		if i < maxStamps {
+			complete(ctx, c, o, e)
+		}
 	}
-	var path []*x509.Certificate
-	f.Chain, path = store.Path(signer, helpers)
-	if path == nil {
-		return
-	}
-	identify(f, signer)
-	revocation := o.Revocation
-	if revocation == nil {
-		revocation = &trust.Revocation{Store: store}
-	}
-	for i := range len(path) - 1 {
-		f.Revocation = append(f.Revocation, revocation.About(ctx, path[i], path[i+1], f.CRLs)...)
+	if signer := e.follow(ctx, f, o); signer != nil && f.Chain.Found {
+		identify(f, signer)
 	}
 }
 

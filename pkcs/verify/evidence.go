@@ -1,0 +1,88 @@
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+
+	"github.com/citel-pa/citel/pkcs/validation"
+)
+
+// evidence is what a file brought along, in any place of it: a list in a signature's
+// revocation values may be about its time-stamper.
+type evidence struct {
+	certificates []*x509.Certificate
+	seen         map[[32]byte]bool
+	crls, ocsps  [][]byte
+}
+
+// maxEvidence bounds the certificates, lists and responses that are looked at.
+const maxEvidence = 256
+
+func gather(f *validation.Facts) *evidence {
+	e := &evidence{seen: map[[32]byte]bool{}}
+	e.take(f)
+	return e
+}
+
+func (e *evidence) take(f *validation.Facts) {
+	for _, der := range f.Certificates {
+		if e.fresh(der) {
+			if c, err := x509.ParseCertificate(der); err == nil {
+				e.certificates = append(e.certificates, c)
+			}
+		}
+	}
+	for _, der := range f.CRLs {
+		if e.fresh(der) {
+			e.crls = append(e.crls, der)
+		}
+	}
+	for _, der := range f.OCSPs {
+		if e.fresh(der) {
+			e.ocsps = append(e.ocsps, der)
+		}
+	}
+	for _, t := range f.Timestamps {
+		if t.Token != nil {
+			e.take(t.Token)
+		}
+	}
+	for _, c := range f.Counter {
+		e.take(c)
+	}
+}
+
+func (e *evidence) fresh(der []byte) bool {
+	key := sha256.Sum256(der)
+	if e.seen[key] || len(e.seen) >= maxEvidence {
+		return false
+	}
+	e.seen[key] = true
+	return true
+}
+
+// follow finds the way from a signature's certificate to an anchor, and what is known
+// of each certificate on it.
+func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *x509.Certificate {
+	signer := f.SignerX509()
+	if signer == nil {
+		return nil
+	}
+	f.Identity = identityFacts(signer)
+	var path []*x509.Certificate
+	f.Chain, path = o.Store.Path(signer, e.helpers(signer))
+	for i := range max(0, len(path)-1) {
+		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, path[i], path[i+1], e.crls)...)
+	}
+	return signer
+}
+
+func (e *evidence) helpers(signer *x509.Certificate) (out []*x509.Certificate) {
+	for _, c := range e.certificates {
+		if !c.Equal(signer) {
+			out = append(out, c)
+		}
+	}
+	return out
+}

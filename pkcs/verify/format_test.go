@@ -1,0 +1,40 @@
+package verify_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/citel-pa/citel/pkcs/validation"
+	"github.com/citel-pa/citel/pkcs/verify"
+)
+
+// A format that is not read is named and left open; what has no signature has none.
+func TestOtherFormats(t *testing.T) {
+	const dsig = `<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/>`
+	for _, c := range []struct{ name, data, format string }{
+		{"XAdES", "<?xml version=\"1.0\"?>\n<a>" + dsig + "</a>", "XAdES"},
+		{"XAdES, signature far in", "\xef\xbb\xbf<a>" + strings.Repeat(" ", 10_000) + dsig + "</a>", "XAdES"},
+		{"XML", "<a/>", ""},
+		{"ASiC-E", "PK\x03\x04" + strings.Repeat("\x00", 26) + "mimetypeapplication/vnd.etsi.asic-e+zip", "ASiC"},
+		{"ZIP", "PK\x03\x04" + strings.Repeat("\x00", 26) + "a.txt", ""},
+		{"JAdES", `{"payload":"","protected":"e30","signature":""}`, "JAdES"},
+		{"JSON", `{"a":1}`, ""},
+		{".tsd", "\x30\x80\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x1f", "TimeStampedData"},
+		{".m7m", "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n", "M7M"},
+		{"text", "ciao", ""},
+		{"nothing", "", ""},
+	} {
+		for kind, r := range map[string]io.Reader{"file": bytes.NewReader([]byte(c.data)), "stream": io.MultiReader(strings.NewReader(c.data))} {
+			results, err := verify.Reader(t.Context(), r, verify.Options{})
+			switch {
+			case c.format == "" && !errors.Is(err, verify.ErrNoSignature):
+				t.Errorf("%s (%s): %d results, %v", c.name, kind, len(results), err)
+			case c.format != "" && (err != nil || len(results) != 1 || results[0].Facts.Format != c.format || results[0].Indication != validation.Indeterminate):
+				t.Errorf("%s (%s): %+v, %v", c.name, kind, results, err)
+			}
+		}
+	}
+}
