@@ -209,10 +209,12 @@ func (v *Validator) judge(f *validation.Facts) error {
 		switch x.Check {
 		case validation.CheckRevoked:
 			return ErrRevoked
-		case validation.CheckRevocationKnown, validation.CheckRevocationNoSource:
+		case validation.CheckRevocationKnown, validation.CheckRevocationIssuer, validation.CheckRevocationNoSource:
 			return ErrRevocationUnknown
 		case validation.CheckAlgorithms:
 			return fmt.Errorf("%w: %s", ErrAlgorithm, x.Text("en"))
+		default: // a check that comes later must not be passed over
+			return fmt.Errorf("%w: %s", ErrUntrusted, x.Text("en"))
 		}
 	}
 	return nil

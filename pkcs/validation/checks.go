@@ -37,6 +37,7 @@ const (
 	CheckTestMaterial       = "test-material"
 	CheckRevoked            = "revoked"
 	CheckRevocationKnown    = "revocation-known"
+	CheckRevocationIssuer   = "revocation-issuer-validity"
 	CheckAlgorithms         = "algorithms"
 	CheckDigest             = "message-digest"
 	CheckFormatKnown        = "format-known"
@@ -93,7 +94,7 @@ var table = []Check{
 	{ID: "issuer-validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: issuerValidity},
 	{ID: "key-usage", Clause: "5.2.6; RFC 5280, 4.2.1.3", Level: Fail, Sub: ChainConstraintsFailure, run: keyUsage},
 	{ID: CheckRevoked, Clause: "5.2.6", Level: Fail, Sub: RevokedNoPOE, run: revoked},
-	{ID: "revocation-issuer-validity", Clause: "5.2.5", Level: Fail, Sub: RevocationOutOfBounds, run: revocationIssuer},
+	{ID: CheckRevocationIssuer, Clause: "5.2.5", Level: Fail, Sub: RevocationOutOfBounds, run: revocationIssuer},
 	{ID: CheckRevocationKnown, Clause: "5.2.5", Level: Fail, Sub: CertificateChainGeneral, run: revocationKnown},
 	{ID: CheckRevocationNoSource, Clause: "5.2.5", Level: Warn, Sub: CertificateChainGeneral, run: revocationNoSource},
 	{ID: CheckKnownProfile, Clause: "ETSI EN 319 412-1", Level: Inform, Sub: ChainConstraintsFailure, run: knownProfile},

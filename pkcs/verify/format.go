@@ -42,6 +42,9 @@ func kindOf(head []byte) string {
 	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	has := func(s string) bool { return bytes.Contains(head, []byte(s)) }
 	switch {
+	// First what begins as SignedData does: what is in the envelope must not name it.
+	case len(head) > 2 && head[0] == 0x30 && bytes.Contains(head[:min(len(head), 32)], []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07")):
+		return "CMS"
 	// Readers look for the header in the first kilobyte (ISO 32000-1, annex H, 13).
 	case bytes.Contains(head[:min(len(head), 1024)], []byte("%PDF-")):
 		return "PDF"

@@ -38,3 +38,14 @@ func TestOtherFormats(t *testing.T) {
 		}
 	}
 }
+
+// What is in an envelope does not name the envelope.
+func TestEnvelopeFirst(t *testing.T) {
+	const signedData = "\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+	for _, content := range []string{"%PDF-1.7", "PK\x03\x04META-INF/", "Content-Type: multipart/mixed"} {
+		_, err := verify.Reader(t.Context(), strings.NewReader(signedData+content), verify.Options{})
+		if errors.Is(err, verify.ErrNoSignature) || err == nil {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}

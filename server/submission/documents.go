@@ -70,6 +70,9 @@ func (o *Office) Receipt(s *Submission, who *person.Person, w io.Writer) error {
 	if s.Test {
 		doc.Note(text("submission.test-note"))
 	}
+	if s.ToCheck {
+		doc.Note(text("submission.to-check"))
+	}
 	doc.Heading(2, text("submission.receipt-protocol"))
 	doc.Fields([]pdf.Field{
 		{Label: text("submission.ente"), Value: o.Ente.Name},

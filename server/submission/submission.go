@@ -208,6 +208,9 @@ type Submission struct {
 	Report   validation.Report
 	Seal     string
 	Test     bool
+	// ToCheck: whether a certificate was revoked could not be known when it arrived.
+	// Nothing is lost: it has its number, and the office looks again.
+	ToCheck bool
 }
 
 // Fingerprint is the content's hash as people compare it.
@@ -249,13 +252,13 @@ func (o *Office) submit(ctx context.Context, d *Draft, who *person.Person, signe
 	case err != nil:
 		return nil, fmt.Errorf("submission: %w", err)
 	}
-	signers, test, err := o.judge(d, who, content.Bytes(), results, lang)
+	found, err := o.judge(d, who, content.Bytes(), results, lang)
 	if err != nil {
 		return nil, err
 	}
 	s := &Submission{
 		ID: store.NewID(), Service: d.Service, Draft: d.ID, Person: who.ID, Fields: d.Fields, SHA256: d.SHA256,
-		Signers: signers, Report: *validation.NewReport(results, lang), Test: test,
+		Signers: found.signers, Report: *validation.NewReport(results, lang), Test: found.test, ToCheck: found.toCheck,
 	}
 	// First the files, then the row that names them: a crash in between leaves
 	// files that nobody was told of, never a receipt without its document.
@@ -273,41 +276,69 @@ func (o *Office) submit(ctx context.Context, d *Draft, who *person.Person, signe
 	return s, nil
 }
 
+// judgement is what results come to.
+type judgement struct {
+	signers       []string
+	test, toCheck bool
+}
+
 // judge decides on results; it knows nothing of files and rows.
-func (o *Office) judge(d *Draft, who *person.Person, content []byte, results []*validation.Result, lang message.Lang) (signers []string, test bool, err error) {
+func (o *Office) judge(d *Draft, who *person.Person, content []byte, results []*validation.Result, lang message.Lang) (j judgement, err error) {
 	sum := sha256.Sum256(content)
 	for _, r := range results {
 		if r.Indication == validation.TotalFailed {
-			return nil, false, &InvalidError{Report: validation.NewReport(results, lang)}
+			return j, &InvalidError{Report: validation.NewReport(results, lang)}
 		}
 	}
 	if subtle.ConstantTimeCompare(sum[:], d.SHA256) != 1 {
-		return nil, false, ErrOtherContent
+		return j, ErrOtherContent
 	}
 	for _, r := range results {
 		f := r.Facts
-		if !r.Passed() {
-			return nil, false, &InvalidError{Report: validation.NewReport(results, lang)}
+		if !r.Passed() && !onlyRevocationUnknown(r) {
+			return j, &InvalidError{Report: validation.NewReport(results, lang)}
 		}
 		// The facts' own hash: what the signature is over, not what was extracted.
 		if subtle.ConstantTimeCompare(f.Content.SHA256, d.SHA256) != 1 || f.Content.Detached || f.Attribute.Declaration {
-			return nil, false, ErrOtherContent
+			return j, ErrOtherContent
 		}
 		cf := f.Identity.CodiceFiscale
 		if cf == "" || cf != who.CodiceFiscale && cf != d.Cosigner {
-			return nil, false, ErrOtherSigner
+			return j, ErrOtherSigner
 		}
-		if !slices.Contains(signers, cf) {
-			signers = append(signers, cf)
+		if !slices.Contains(j.signers, cf) {
+			j.signers = append(j.signers, cf)
 		}
-		test = test || f.Chain.Anchor.Test
+		j.test = j.test || f.Chain.Anchor.Test
+		j.toCheck = j.toCheck || !r.Passed()
 	}
-	return signers, test, nil
+	return j, nil
+}
+
+// onlyRevocationUnknown: all that stands against the signature is that nobody could be
+// asked about a certificate that names who can be. A responder that is down must not
+// cost a citizen the day of an application.
+func onlyRevocationUnknown(r *validation.Result) bool {
+	unknown := false
+	for _, x := range r.Findings {
+		if x.Level != validation.Fail {
+			continue
+		}
+		if x.Check != validation.CheckRevocationKnown && x.Check != validation.CheckRevocationIssuer {
+			return false
+		}
+		unknown = true
+	}
+	return unknown
 }
 
 // sealed is what the receipt's seal is over.
 func (s *Submission) sealed(code string) []byte {
-	b, err := json.Marshal([]any{"citel-receipt-1", code, s.ID, s.Number.String(), store.Time(s.Received), s.Fingerprint(), s.Signers, s.Test})
+	parts := []any{"citel-receipt-1", code, s.ID, s.Number.String(), store.Time(s.Received), s.Fingerprint(), s.Signers, s.Test}
+	if s.ToCheck { // receipts of before have no such word
+		parts = append(parts, "to-check")
+	}
+	b, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // strings and numbers always have JSON
 	}
@@ -345,9 +376,9 @@ func (o *Office) record(ctx context.Context, s *Submission, who *person.Person, 
 		if s.Seal, err = o.Keys.Seal(s.sealed(o.Ente.Code)); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO submission (id, ente, service, draft, person, fields, year, number, received, sha256, signers, report, facts, seal, test)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, s.ID, o.Ente.Code, s.Service.ID, s.Draft, s.Person, string(fields), s.Number.Year, s.Number.Number,
-			store.Time(s.Received), s.SHA256, string(signers), string(report), string(factsJSON), s.Seal, s.Test)
+		_, err = tx.ExecContext(ctx, `INSERT INTO submission (id, ente, service, draft, person, fields, year, number, received, sha256, signers, report, facts, seal, test, to_check)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, s.ID, o.Ente.Code, s.Service.ID, s.Draft, s.Person, string(fields), s.Number.Year, s.Number.Number,
+			store.Time(s.Received), s.SHA256, string(signers), string(report), string(factsJSON), s.Seal, s.Test, s.ToCheck)
 		if err != nil {
 			return err
 		}
@@ -381,12 +412,12 @@ func (o *Office) Sent(ctx context.Context, draft string, who int64) (*Submission
 	return nil, ErrNotFound
 }
 
-const columns = "id, service, draft, person, fields, year, number, received, sha256, signers, report, seal, test"
+const columns = "id, service, draft, person, fields, year, number, received, sha256, signers, report, seal, test, to_check"
 
 func scan(row interface{ Scan(...any) error }) (*Submission, error) {
 	var s Submission
 	var serviceID, fields, received, signers, report string
-	err := row.Scan(&s.ID, &serviceID, &s.Draft, &s.Person, &fields, &s.Number.Year, &s.Number.Number, &received, &s.SHA256, &signers, &report, &s.Seal, &s.Test)
+	err := row.Scan(&s.ID, &serviceID, &s.Draft, &s.Person, &fields, &s.Number.Year, &s.Number.Number, &received, &s.SHA256, &signers, &report, &s.Seal, &s.Test, &s.ToCheck)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}

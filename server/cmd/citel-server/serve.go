@@ -178,12 +178,16 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	journal := &audit.Log{Store: s.store, Keys: ring}
 	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
 	policy := validation.Strict()
+	// At the counter an issuer that is out of reach for a day shuts nobody out; a
+	// signature, which is for years, waits for a fresh answer.
+	atLogin := validation.Strict()
+	atLogin.RevocationKeepHours = 24
 	s.sessions = &session.Manager{Store: s.store, Ente: e.Code, Secure: strings.HasPrefix(f.origin, "https://")}
 	p := &portal.Portal{
 		Ente: e, Sessions: s.sessions, Store: s.store, Audit: journal, Demo: f.demo, AgentPorts: f.ports, Log: s.log,
 		Desk: &login.Desk{
 			Ente: e, Nonces: &authtoken.Nonces{}, Sessions: s.sessions, Store: s.store, Audit: journal, Log: s.log,
-			Validator: &authtoken.Validator{Origin: f.origin, Store: s.trust, Revocation: revocation, Policy: policy},
+			Validator: &authtoken.Validator{Origin: f.origin, Store: s.trust, Revocation: revocation, Policy: atLogin},
 		},
 		Office: &submission.Office{
 			Ente: e, Store: s.store, Trust: s.trust, Revocation: revocation, Policy: policy, Keys: ring, Audit: journal, Log: s.log,
