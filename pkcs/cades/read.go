@@ -36,7 +36,9 @@ func Read(ctx context.Context, r io.Reader, o ReadOptions) ([]*validation.Facts,
 	}
 	out := make([]*validation.Facts, 0, len(m.Signers))
 	for i := range m.Signers {
-		out = append(out, signerFacts(m, &m.Signers[i]))
+		f := signerFacts(m, &m.Signers[i])
+		stamps(ctx, m, &m.Signers[i], f)
+		out = append(out, f)
 	}
 	return out, nil
 }
@@ -62,12 +64,18 @@ func withContext(ctx context.Context, r io.Reader) io.Reader {
 }
 
 func signerFacts(m *cms.Message, si *cms.SignerInfo) *validation.Facts {
-	f := &validation.Facts{Format: "CAdES", CRLs: m.CRLs, OCSPs: m.OCSPs}
+	f := &validation.Facts{ID: validation.ObjectID(si.Signature), Format: "CAdES", CRLs: slices.Clone(m.CRLs), OCSPs: slices.Clone(m.OCSPs)}
 	for _, x := range slices.Concat(m.Faults, si.Faults) {
 		f.Faults = append(f.Faults, validation.Fault{ID: x.ID, Text: x.Text})
 	}
 	for _, c := range m.Certificates {
 		f.Certificates = append(f.Certificates, c.Raw)
+	}
+	for _, a := range si.Unsigned {
+		if a.OID == cms.OIDCertValues || a.OID == cms.OIDRevocationValues {
+			certs, lists, responses := values(a)
+			f.Certificates, f.CRLs, f.OCSPs = append(f.Certificates, certs...), append(f.CRLs, lists...), append(f.OCSPs, responses...)
+		}
 	}
 	f.Content = validation.ContentFacts{
 		Found: m.ContentGiven, Detached: m.Detached, Type: m.ContentType,

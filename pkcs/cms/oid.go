@@ -24,6 +24,13 @@ const (
 	OIDCertValues           = "1.2.840.113549.1.9.16.2.23"
 	OIDRevocationValues     = "1.2.840.113549.1.9.16.2.24"
 	OIDArchiveTimestampV3   = "0.4.0.1733.2.4"
+	OIDContentTimestamp     = "1.2.840.113549.1.9.16.2.20"
+	OIDSignaturePolicy      = "1.2.840.113549.1.9.16.2.15"
+	OIDArchiveTimestamp     = "1.2.840.113549.1.9.16.2.27"
+	OIDArchiveTimestampV2   = "1.2.840.113549.1.9.16.2.48"
+	OIDHashIndex            = "0.4.0.1733.2.5"
+	OIDHashIndexV2          = "0.4.0.19122.1.4"
+	OIDHashIndexV3          = "0.4.0.19122.1.5"
 
 	oidRSA          = "1.2.840.113549.1.1.1"
 	oidRSASHA1      = "1.2.840.113549.1.1.5"

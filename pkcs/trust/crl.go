@@ -19,7 +19,8 @@ type CRL struct {
 	// Source is a file's name, an address, or "embedded".
 	Source string
 
-	list *x509.RevocationList
+	list   *x509.RevocationList
+	object string // ObjectID of the list
 	// bySerial maps the serial number's magnitude bytes to the entry.
 	bySerial map[string]*x509.RevocationListEntry
 	unfit    string
@@ -56,7 +57,7 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
 	}
-	c := &CRL{Source: source, list: list, bySerial: make(map[string]*x509.RevocationListEntry, len(list.RevokedCertificateEntries))}
+	c := &CRL{Source: source, list: list, object: validation.ObjectID(der), bySerial: make(map[string]*x509.RevocationListEntry, len(list.RevokedCertificateEntries))}
 	for i := range list.RevokedCertificateEntries {
 		e := &list.RevokedCertificateEntries[i]
 		c.bySerial[string(e.SerialNumber.Bytes())] = e
@@ -100,7 +101,7 @@ var reasons = map[int]string{
 func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.RevocationFacts {
 	sum := sha256.Sum256(cert.Raw)
 	f := validation.RevocationFacts{
-		Subject: sum[:], Kind: "crl", Source: c.Source, ThisUpdate: c.list.ThisUpdate, Status: "unknown",
+		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, ThisUpdate: c.list.ThisUpdate, Status: "unknown",
 	}
 	if !c.list.NextUpdate.IsZero() {
 		next := c.list.NextUpdate
@@ -123,7 +124,9 @@ func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.
 		}
 		c.signedBy.Store(issuer)
 	}
-	f.Trusted = true
+	f.Trusted, f.ByIssuer = true, true
+	f.DigestName, _ = digestName(c.list.SignatureAlgorithm)
+	f.KeyName, f.KeyBits = KeyOf(issuer)
 	f.Status = "good"
 	if c.base != nil || c.scope != nil && c.scope.reasons != 0 {
 		// It says nothing of certificates that are not on it; About joins it with others.

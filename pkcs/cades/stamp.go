@@ -1,0 +1,349 @@
+package cades
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+
+	"github.com/citel-pa/citel/pkcs/cms"
+	"github.com/citel-pa/citel/pkcs/timestamp"
+	"github.com/citel-pa/citel/pkcs/validation"
+)
+
+// ReadTimestamp reads a token into facts. imprint gives the digest of what it should
+// stamp, nil when that is not there.
+func ReadTimestamp(ctx context.Context, token []byte, kind string, imprint func(crypto.Hash) []byte) validation.TimestampFacts {
+	t, _ := readToken(ctx, token, kind, imprint)
+	return t
+}
+
+func readToken(ctx context.Context, token []byte, kind string, imprint func(crypto.Hash) []byte) (validation.TimestampFacts, *cms.Message) {
+	t := validation.TimestampFacts{ID: validation.ObjectID(token), Kind: kind}
+	if len(token) > timestamp.MaxToken {
+		t.Note = "the token is too large"
+		return t, nil
+	}
+	m, err := cms.Parse(&ctxReader{ctx, bytes.NewReader(token)}, cms.ParseOptions{})
+	if err != nil {
+		t.Note = err.Error()
+		return t, nil
+	}
+	fault := func(id, text string) { t.Faults = append(t.Faults, validation.Fault{ID: id, Text: text}) }
+	if m.ContentType != cms.OIDTSTInfo {
+		fault("content-type", "its content type is "+m.ContentType)
+	}
+	info, err := timestamp.ParseInfo(m.Head)
+	switch {
+	case err != nil:
+		t.Note = err.Error()
+		return t, nil
+	case len(m.Signers) != 1:
+		// RFC 3161, 2.4.2: the token has the authority's signature and no other.
+		t.Note = fmt.Sprintf("it has %d signers", len(m.Signers))
+		return t, nil
+	}
+	t.GenTime = info.GenTime
+	if info.Hash != 0 {
+		t.ImprintDigest = info.Hash.String()
+		if sum := imprint(info.Hash); sum != nil {
+			t.ImprintFound, t.ImprintMatch = true, bytes.Equal(sum, info.Imprint)
+		}
+	}
+	if !t.ImprintFound {
+		t.Note = "what it stamps is not there, or its digest algorithm is not known: " + info.HashOID
+	}
+	t.Token = signerFacts(m, &m.Signers[0])
+	t.Token.Format = "RFC 3161"
+	authority(&t, info, fault)
+	return t, m
+}
+
+// authority compares what a token must say of who made it (RFC 3161, 2.3 and 2.4.2).
+func authority(t *validation.TimestampFacts, info *timestamp.Info, fault func(id, text string)) {
+	if t.Token.Attribute.SigningCertificate.Version == 0 {
+		fault("signing-certificate", "it does not name its signer's certificate (ESSCertID)")
+	}
+	if t.Token.Signer.Certificate == nil {
+		return
+	}
+	c, err := x509.ParseCertificate(t.Token.Signer.Certificate)
+	if err != nil {
+		return // the path will say so
+	}
+	if !stampsOnly(c) {
+		fault("key-usage", "its signer's certificate is not for time-stamps alone (critical extended key usage)")
+	}
+	// The name is a hint: where it stands it must be one of the certificate's.
+	if len(info.TSA) > 0 {
+		var name asn1.RawValue
+		if _, err := asn1.Unmarshal(info.TSA, &name); err == nil && name.Class == asn1.ClassContextSpecific && name.Tag == 4 && !bytes.Equal(name.Bytes, c.RawSubject) {
+			fault("tsa-name", "the authority that it names is not its signer")
+		}
+	}
+}
+
+// stampsOnly: exactly one extended key usage, timeStamping, critical.
+func stampsOnly(c *x509.Certificate) bool {
+	if len(c.ExtKeyUsage) != 1 || c.ExtKeyUsage[0] != x509.ExtKeyUsageTimeStamping || len(c.UnknownExtKeyUsage) > 0 {
+		return false
+	}
+	for _, e := range c.Extensions {
+		if e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 37}) {
+			return e.Critical
+		}
+	}
+	return false
+}
+
+// maxStamps bounds the tokens of one signature.
+const maxStamps = 64
+
+// stamps reads all time-stamps of a signer.
+func stamps(ctx context.Context, m *cms.Message, si *cms.SignerInfo, f *validation.Facts) {
+	add := func(t validation.TimestampFacts) {
+		if len(f.Timestamps) < maxStamps {
+			f.Timestamps = append(f.Timestamps, t)
+		}
+	}
+	for _, a := range si.Signed {
+		if a.OID == cms.OIDContentTimestamp {
+			for _, v := range a.Values {
+				// EN 319 122-1, 5.2.8: over the content's octets.
+				add(ReadTimestamp(ctx, v, "content", func(h crypto.Hash) []byte { return m.Sums[h] }))
+			}
+		}
+	}
+	for _, a := range si.Unsigned {
+		for _, v := range a.Values {
+			switch a.OID {
+			case cms.OIDSignatureTimestamp:
+				// EN 319 122-1, 5.3: over the value of the signature field alone.
+				t := ReadTimestamp(ctx, v, "signature", func(h crypto.Hash) []byte { return sum(h, si.Signature) })
+				t.Covers = []string{f.ID}
+				add(t)
+			case cms.OIDArchiveTimestampV3:
+				add(archiveStamp(ctx, m, si, f, v))
+			case cms.OIDArchiveTimestampV2, cms.OIDArchiveTimestamp:
+				t := ReadTimestamp(ctx, v, "archive", func(crypto.Hash) []byte { return nil })
+				t.Note = "archive time-stamps of before version 3 are not compared"
+				add(t)
+			}
+		}
+	}
+}
+
+// archiveStamp is archive-time-stamp-v3 (EN 319 122-1, 5.5.3): its imprint is over the
+// signature and an index of digests, which its own unsigned attribute holds.
+func archiveStamp(ctx context.Context, m *cms.Message, si *cms.SignerInfo, f *validation.Facts, token []byte) validation.TimestampFacts {
+	var index *hashIndex
+	peek, err := cms.Parse(bytes.NewReader(token), cms.ParseOptions{})
+	if err == nil && len(peek.Signers) == 1 {
+		index, err = readHashIndex(peek.Signers[0].Unsigned)
+	}
+	t := ReadTimestamp(ctx, token, "archive", func(h crypto.Hash) []byte {
+		content := m.Sums[h]
+		if index == nil || content == nil {
+			return nil
+		}
+		return archiveImprint(h, m, si, content, index.raw)
+	})
+	switch {
+	case err != nil:
+		t.Faults = append(t.Faults, validation.Fault{ID: "hash-index-unreadable", Text: err.Error()})
+	case index == nil:
+		t.Faults = append(t.Faults, validation.Fault{ID: "hash-index-unreadable", Text: "it has no ats-hash-index"})
+	default:
+		missing := index.cover(m, si, f, &t)
+		if missing > 0 {
+			t.Faults = append(t.Faults, validation.Fault{ID: "hash-index-missing", Text: fmt.Sprintf("%d digests of its index are of nothing in the signature", missing)})
+		}
+	}
+	return t
+}
+
+// archiveImprint is EN 319 122-1, 5.5.3, 1) to 4).
+func archiveImprint(h crypto.Hash, m *cms.Message, si *cms.SignerInfo, content, index []byte) []byte {
+	d := h.New()
+	d.Write(cms.OID(m.ContentType))
+	d.Write(content)
+	el, _, err := cms.Next(si.Raw)
+	if err != nil {
+		return nil
+	}
+	for rest := el.Content; len(rest) > 0; {
+		var field cms.Element
+		if field, rest, err = cms.Next(rest); err != nil {
+			return nil
+		}
+		if field.Tag == 0xA1 {
+			break // unsignedAttrs: covered by the index
+		}
+		d.Write(field.Raw)
+	}
+	d.Write(index)
+	return d.Sum(nil)
+}
+
+// hashIndex is ats-hash-index in its three versions (EN 319 122-1, 5.5.2; TS 101 733,
+// 6.4.2).
+type hashIndex struct {
+	raw                           []byte
+	hash                          crypto.Hash
+	version                       int
+	certificates, lists, unsigned [][]byte
+}
+
+func readHashIndex(attributes []cms.Attribute) (*hashIndex, error) {
+	for version, oid := range map[int]string{1: cms.OIDHashIndex, 2: cms.OIDHashIndexV2, 3: cms.OIDHashIndexV3} {
+		raw, ok := find(attributes, oid)
+		if !ok {
+			continue
+		}
+		var v struct {
+			Algorithm                     asn1.RawValue
+			Certificates, Lists, Unsigned [][]byte
+		}
+		index := &hashIndex{raw: raw, version: version, hash: crypto.SHA256}
+		if _, err := asn1.Unmarshal(raw, &v); err == nil {
+			var id asn1.ObjectIdentifier
+			if _, err := asn1.Unmarshal(v.Algorithm.Bytes, &id); err != nil {
+				return nil, fmt.Errorf("its ats-hash-index names no algorithm: %w", err)
+			}
+			if index.hash = cms.HashByOID(id.String()); index.hash == 0 {
+				return nil, fmt.Errorf("its ats-hash-index has the unknown algorithm %s", id)
+			}
+			index.certificates, index.lists, index.unsigned = v.Certificates, v.Lists, v.Unsigned
+			return index, nil
+		}
+		var short struct{ Certificates, Lists, Unsigned [][]byte } // version 1 leaves SHA-256 out
+		if _, err := asn1.Unmarshal(raw, &short); err != nil || version != 1 {
+			return nil, fmt.Errorf("its ats-hash-index cannot be read: %w", err)
+		}
+		index.certificates, index.lists, index.unsigned = short.Certificates, short.Lists, short.Unsigned
+		return index, nil
+	}
+	return nil, nil //nolint:nilnil // absent is a fact, not an error
+}
+
+// cover notes what the index proves the existence of, and counts its digests that are
+// of nothing in the signature.
+func (x *hashIndex) cover(m *cms.Message, si *cms.SignerInfo, f *validation.Facts, t *validation.TimestampFacts) (missing int) {
+	t.Covers = append(t.Covers, f.ID)
+	left := len(x.certificates) + len(x.lists) + len(x.unsigned)
+	listed := func(in [][]byte, raw []byte) bool {
+		s := sum(x.hash, raw)
+		return slices.ContainsFunc(in, func(d []byte) bool { return bytes.Equal(d, s) })
+	}
+	for _, raw := range m.RawCertificates {
+		if listed(x.certificates, raw) {
+			left--
+			t.Covers = append(t.Covers, validation.ObjectID(raw))
+		}
+	}
+	for _, raw := range m.RawCRLs {
+		if listed(x.lists, raw) {
+			left--
+			t.Covers = append(t.Covers, validation.ObjectID(raw))
+			if inner := otherRevocation(raw); inner != nil {
+				t.Covers = append(t.Covers, validation.ObjectID(inner))
+			}
+		}
+	}
+	for _, a := range si.Unsigned {
+		if x.version < 3 {
+			if listed(x.unsigned, a.Marshal()) {
+				left--
+				x.coverValues(a, t)
+			}
+			continue
+		}
+		for _, v := range a.Values {
+			if listed(x.unsigned, slices.Concat(cms.OID(a.OID), v)) {
+				left--
+				x.coverValues(cms.Attribute{OID: a.OID, Values: [][]byte{v}}, t)
+			}
+		}
+	}
+	return max(0, left)
+}
+
+// coverValues: a token that is covered is so with all that it brought along.
+func (x *hashIndex) coverValues(a cms.Attribute, t *validation.TimestampFacts) {
+	for _, v := range a.Values {
+		t.Covers = append(t.Covers, validation.ObjectID(v))
+		switch a.OID {
+		case cms.OIDSignatureTimestamp, cms.OIDArchiveTimestampV3, cms.OIDArchiveTimestampV2:
+			m, err := cms.Parse(bytes.NewReader(v), cms.ParseOptions{})
+			if err != nil {
+				continue
+			}
+			for _, raw := range slices.Concat(m.RawCertificates, m.CRLs, m.OCSPs) {
+				t.Covers = append(t.Covers, validation.ObjectID(raw))
+			}
+		case cms.OIDCertValues, cms.OIDRevocationValues:
+			certs, lists, responses := values(a)
+			for _, raw := range slices.Concat(certs, lists, responses) {
+				t.Covers = append(t.Covers, validation.ObjectID(raw))
+			}
+		}
+	}
+}
+
+// otherRevocation gives the response in an OtherRevocationInfoFormat (RFC 5940, 2).
+func otherRevocation(raw []byte) []byte {
+	el, _, err := cms.Next(raw)
+	if err != nil || el.Tag != 0xA1 {
+		return nil
+	}
+	if _, rest, err := cms.Next(el.Content); err == nil {
+		return rest
+	}
+	return nil
+}
+
+// maxValues bounds what one attribute of values may bring.
+const maxValues = 256
+
+// values reads certificate-values (RFC 5126, 6.3.3: a SEQUENCE OF Certificate) and
+// revocation-values (6.3.4: [0] lists, [1] BasicOCSPResponses, [2] others).
+func values(a cms.Attribute) (certs, lists, responses [][]byte) {
+	each := func(content []byte, to *[][]byte) {
+		for rest := content; len(rest) > 0 && len(*to) < maxValues; {
+			el, next, err := cms.Next(rest)
+			if err != nil {
+				return
+			}
+			*to, rest = append(*to, el.Raw), next
+		}
+	}
+	for _, v := range a.Values {
+		outer, _, err := cms.Next(v)
+		if err != nil {
+			continue
+		}
+		if a.OID == cms.OIDCertValues {
+			each(outer.Content, &certs)
+			continue
+		}
+		for rest := outer.Content; len(rest) > 0; {
+			el, next, err := cms.Next(rest)
+			if err != nil {
+				break
+			}
+			rest = next
+			inner, _, err := cms.Next(el.Content)
+			switch {
+			case err != nil:
+			case el.Tag == 0xA0:
+				each(inner.Content, &lists)
+			case el.Tag == 0xA1:
+				each(inner.Content, &responses)
+			}
+		}
+	}
+	return certs, lists, responses
+}
