@@ -5,6 +5,7 @@ package timestamp
 
 import (
 	"crypto"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -34,7 +35,7 @@ type Info struct {
 
 type tstInfo struct {
 	Version  int
-	Policy   asn1.ObjectIdentifier
+	Policy   asn1.RawValue // an OID; asn1's own type refuses arcs over 31 bits
 	Imprint  imprint
 	Serial   *big.Int
 	GenTime  asn1.RawValue
@@ -76,9 +77,13 @@ func ParseInfo(der []byte) (*Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: genTime %q", ErrMalformed, t.GenTime.Bytes)
 	}
+	var policy x509.OID
+	if err := policy.UnmarshalBinary(t.Policy.Bytes); err != nil || t.Policy.Tag != asn1.TagOID {
+		return nil, fmt.Errorf("%w: its policy is no object identifier", ErrMalformed)
+	}
 	oid := t.Imprint.Algorithm.Algorithm.String()
 	return &Info{
-		Policy: t.Policy.String(), Hash: cms.HashByOID(oid), HashOID: oid, Imprint: t.Imprint.Digest,
+		Policy: policy.String(), Hash: cms.HashByOID(oid), HashOID: oid, Imprint: t.Imprint.Digest,
 		Serial: t.Serial, GenTime: at.UTC(), Nonce: t.Nonce, TSA: t.TSA.Bytes,
 	}, nil
 }
@@ -86,7 +91,6 @@ func ParseInfo(der []byte) (*Info, error) {
 type request struct {
 	Version int
 	Imprint imprint
-	Policy  asn1.ObjectIdentifier `asn1:"optional"`
 	Nonce   *big.Int
 	CertReq bool
 }

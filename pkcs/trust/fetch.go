@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,15 @@ const maxRedirects = 3
 
 // Get fetches one document of at most limit bytes.
 func (f *Fetcher) Get(ctx context.Context, address string, limit int64) ([]byte, error) {
+	return f.do(ctx, http.MethodGet, address, "", nil, limit)
+}
+
+// Post sends a body and gives the answer, of at most limit bytes.
+func (f *Fetcher) Post(ctx context.Context, address, contentType string, body []byte, limit int64) ([]byte, error) {
+	return f.do(ctx, http.MethodPost, address, contentType, body, limit)
+}
+
+func (f *Fetcher) do(ctx context.Context, method, address, contentType string, body []byte, limit int64) ([]byte, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
 		return nil, fmt.Errorf("%w: %q", ErrForbidden, address)
@@ -44,9 +54,12 @@ func (f *Fetcher) Get(ctx context.Context, address string, limit int64) ([]byte,
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("trust: %s: %w", address, err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
 	}
 	dialer := &net.Dialer{Timeout: timeout, Control: f.control}
 	client := &http.Client{

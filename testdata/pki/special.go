@@ -12,21 +12,24 @@ import (
 	"time"
 )
 
-// Revoke puts a certificate on its issuer's next CRL.
-func (p *PKI) Revoke(cert *x509.Certificate) {
+// Revoke puts a certificate on its issuer's next CRL, as revoked a minute ago.
+func (p *PKI) Revoke(cert *x509.Certificate) { p.RevokeAt(cert, time.Now().Add(-time.Minute)) }
+
+// RevokeAt is Revoke with a time.
+func (p *PKI) RevokeAt(cert *x509.Certificate, at time.Time) {
 	for _, ca := range []*CA{p.CNS, p.CIE, p.Qualified, p.Root} {
 		if bytes.Equal(ca.Cert.RawSubject, cert.RawIssuer) {
-			ca.revoke(cert.SerialNumber, 1)
+			ca.revoke(cert.SerialNumber, 1, at)
 			return
 		}
 	}
 }
 
-func (ca *CA) revoke(serial *big.Int, reason int) {
+func (ca *CA) revoke(serial *big.Int, reason int, at time.Time) {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
 	ca.revoked = append(ca.revoked, x509.RevocationListEntry{
-		SerialNumber: serial, RevocationTime: time.Now().Add(-time.Minute), ReasonCode: reason,
+		SerialNumber: serial, RevocationTime: at, ReasonCode: reason,
 	})
 }
 
