@@ -38,6 +38,7 @@ func Read(ctx context.Context, r io.Reader, o ReadOptions) ([]*validation.Facts,
 	for i := range m.Signers {
 		f := signerFacts(m, &m.Signers[i])
 		stamps(ctx, m, &m.Signers[i], f)
+		counterSignatures(ctx, m, &m.Signers[i], f, maxCounterDepth)
 		out = append(out, f)
 	}
 	return out, nil

@@ -436,6 +436,18 @@ func (m *Message) signers(set Element) error {
 	return nil
 }
 
+// ParseSigner reads one SignerInfo: the value of a counter-signature (RFC 5652, 11.4).
+func ParseSigner(raw []byte) (SignerInfo, error) {
+	el, rest, err := Next(raw)
+	if err != nil {
+		return SignerInfo{}, err
+	}
+	if len(rest) > 0 {
+		return SignerInfo{}, malformed("bytes after SignerInfo")
+	}
+	return parseSigner(el)
+}
+
 func parseSigner(el Element) (si SignerInfo, err error) {
 	if el.Tag != tagSequence {
 		return si, malformed("SignerInfo is not a SEQUENCE")

@@ -66,7 +66,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 	case "PDF":
 		return nil, fmt.Errorf("%w: PDF", ErrNoSignature)
 	case "CMS":
-		facts, err = cades.Read(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract})
+		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract}, 0)
 	case "XML":
 		signed, err := signedXML(r)
 		if err != nil || !signed {
