@@ -64,6 +64,27 @@ func kindOf(head []byte) string {
 	return "CMS"
 }
 
+// signedPDF tells whether a PDF has a signature in it: the dictionary of one is never
+// compressed, and names its ranges (ISO 32000-2, 12.8.1).
+func signedPDF(r io.Reader) (bool, error) {
+	key := []byte("/ByteRange")
+	buf := make([]byte, 256<<10)
+	kept := 0
+	for {
+		n, err := r.Read(buf[kept:])
+		if bytes.Contains(buf[:kept+n], key) {
+			return true, nil
+		}
+		switch {
+		case err == io.EOF:
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("verify: %w", err)
+		}
+		kept = copy(buf, buf[max(0, kept+n-len(key)+1):kept+n])
+	}
+}
+
 // maxXML bounds how far an XML file is searched for a signature.
 const maxXML = 32 << 20
 

@@ -24,6 +24,8 @@ func TestOtherFormats(t *testing.T) {
 		{"JSON", `{"a":1}`, ""},
 		{".tsd", "\x30\x80\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x1f", "TimeStampedData"},
 		{".m7m", "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n", "M7M"},
+		{"PAdES", "%PDF-1.7\n" + strings.Repeat(" ", 256<<10-15) + "/ByteRange [0 1 2 3]", "PAdES"},
+		{"PDF", "%PDF-1.7\n", ""},
 		{"text", "ciao", ""},
 		{"nothing", "", ""},
 	} {

@@ -64,7 +64,11 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 	var facts []*validation.Facts
 	switch kind {
 	case "PDF":
-		return nil, fmt.Errorf("%w: PDF", ErrNoSignature)
+		signed, err := signedPDF(r)
+		if err != nil || !signed {
+			return nil, errors.Join(fmt.Errorf("%w: PDF without a signature", ErrNoSignature), err)
+		}
+		return unread("PAdES"), nil
 	case "CMS":
 		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract}, 0)
 	case "XML":

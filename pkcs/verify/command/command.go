@@ -67,6 +67,8 @@ type flags struct {
 	offline bool
 	json    bool
 	force   bool
+	save    string
+	facts   bool
 }
 
 // New makes the command. Sentences are in lang.
@@ -88,6 +90,8 @@ func New(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
 	x.BoolVar(&f.offline, "offline", false, message.Text(lang, "command.verify-offline"))
 	x.StringVar(&f.policy, "policy", "", message.Text(lang, "command.verify-policy"))
+	x.StringVar(&f.save, "save-facts", "", message.Text(lang, "command.verify-save-facts"))
+	x.BoolVar(&f.facts, "facts", false, message.Text(lang, "command.verify-facts"))
 	x.BoolVar(&f.json, "json", false, message.Text(lang, "command.json"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
 	return c
@@ -97,12 +101,17 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 	if len(files) == 0 {
 		return exit(Usage, "%s", message.Text(lang, "command.no-file"))
 	}
-	if len(files) > 1 && (f.content != "" || f.extract != "") {
+	if len(files) > 1 && (f.content != "" || f.extract != "" || f.save != "") {
 		return exit(Usage, "%s", message.Text(lang, "command.one-file"))
 	}
 	o, err := f.options()
 	if err != nil {
 		return err
+	}
+	if f.save != "" {
+		if _, err := os.Lstat(f.save); err == nil && !f.force {
+			return exit(InputOutput, "%s exists (--force)", f.save)
+		}
 	}
 	code := Done
 	var all []fileReport
@@ -220,8 +229,10 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 	if err != nil {
 		return fail(InputOutput, err)
 	}
-	results, err := verify.Reader(ctx, in, o)
+	results, err := f.results(ctx, in, name, o)
 	switch {
+	case errors.Is(err, verify.ErrSaved):
+		return fail(Usage, err)
 	case errors.Is(err, verify.ErrNoSignature):
 		_ = keep(false) // nothing was kept, the error below is the one to tell
 		return fail(Undecided, errors.New(message.Text(lang, "command.no-signature")))
@@ -249,6 +260,26 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 		return fail(InputOutput, err)
 	}
 	return report, code
+}
+
+// results judges a signed file, or facts that were saved of one.
+func (f *flags) results(ctx context.Context, in io.Reader, name string, o verify.Options) ([]*validation.Result, error) {
+	if f.facts {
+		saved, err := verify.ReadSaved(in)
+		if err != nil {
+			return nil, err
+		}
+		return saved.Judge(o.Policy, o.Time), nil
+	}
+	results, err := verify.Reader(ctx, in, o)
+	if err != nil || f.save == "" {
+		return results, err
+	}
+	data, err := verify.Save(filepath.Base(name), results)
+	if err != nil {
+		return nil, err
+	}
+	return results, os.WriteFile(f.save, data, 0o600) //nolint:gosec // the person names the file
 }
 
 // extractTo writes the content beside its final name and moves it there only when
@@ -309,12 +340,27 @@ func Print(w io.Writer, file string, signatures []validation.Signature, lang mes
 		if s.SigningTime != nil {
 			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.signing-time"), s.SigningTime.Format(time.RFC3339))
 		}
-		for _, m := range s.Messages {
-			fmt.Fprintf(&b, "  %s %s: %s\n", m.Level, m.Check, printable(m.Text))
+		if s.Nested > 0 {
+			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "command.nested", "n", s.Nested))
+		}
+		printMessages(&b, "  ", s.Messages)
+		for _, t := range s.Timestamps {
+			fmt.Fprintf(&b, "  %s (%s) %s: %s %s\n", message.Text(lang, "command.timestamp"), t.Kind, t.Time.Format(time.RFC3339), message.Text(lang, "command."+string(t.Indication)), t.SubIndication)
+			printMessages(&b, "    ", t.Messages)
+		}
+		for _, c := range s.Counter {
+			fmt.Fprintf(&b, "  %s %s %s: %s %s\n", message.Text(lang, "command.counter-signature"), printable(c.Signer.Subject), c.Signer.CodiceFiscale, message.Text(lang, "command."+string(c.Indication)), c.SubIndication)
+			printMessages(&b, "    ", c.Messages)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func printMessages(b *strings.Builder, indent string, messages []validation.Message) {
+	for _, m := range messages {
+		fmt.Fprintf(b, "%s%s %s: %s\n", indent, m.Level, m.Check, printable(m.Text))
+	}
 }
 
 // printable keeps a stranger's text from moving the terminal's cursor.
