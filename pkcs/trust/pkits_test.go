@@ -182,7 +182,7 @@ func revoked(t *testing.T, r *trust.Revocation, path []*x509.Certificate) string
 	for i, c := range path[:len(path)-1] {
 		good := false
 		var notes []string
-		for _, f := range r.About(t.Context(), c, path[i+1], nil) {
+		for _, f := range r.About(t.Context(), trust.Question{Cert: c, Issuer: path[i+1]}) {
 			if f.Status == "revoked" && f.Trusted {
 				return c.Subject.String() + " is revoked"
 			}

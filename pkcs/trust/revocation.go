@@ -13,15 +13,25 @@ import (
 )
 
 // Revocation answers whether a certificate was revoked, from the store's lists,
-// from lists that came with a file, and from the issuer's distribution point.
+// from lists and responses that came with a file, from the issuer's responder, and
+// from its distribution point.
 type Revocation struct {
 	Store *Store
 	// Fetch gets lists from distribution points; nil asks nobody.
 	Fetch *Fetcher
 
-	flight singleflight.Group
-	mu     sync.Mutex
-	cache  map[string]*fetched
+	flight    singleflight.Group
+	mu        sync.Mutex
+	cache     map[string]*fetched
+	responses map[string]*answered
+}
+
+// Question is about one certificate of a path that reached an anchor, whose issuer is
+// the next in it.
+type Question struct {
+	Cert, Issuer *x509.Certificate
+	// CRLs and OCSPs came with a file, as DER.
+	CRLs, OCSPs [][]byte
 }
 
 type fetched struct {
@@ -39,10 +49,11 @@ const (
 	maxPoints = 3
 )
 
-// About asks everything that knows about one certificate of a path, whose issuer
-// is the next in it. It must be called only for a certificate whose path reached
-// an anchor: no certificate makes us ask an address before that.
-func (r *Revocation) About(ctx context.Context, cert, issuer *x509.Certificate, embedded [][]byte) []validation.RevocationFacts {
+// About asks everything that knows about one certificate. It must be called only for a
+// certificate whose path reached an anchor: no certificate makes us ask an address
+// before that.
+func (r *Revocation) About(ctx context.Context, q Question) []validation.RevocationFacts {
+	cert, issuer := q.Cert, q.Issuer
 	var out []validation.RevocationFacts
 	fresh := false
 	parts := joined{cert: cert}
@@ -61,14 +72,26 @@ func (r *Revocation) About(ctx context.Context, cert, issuer *x509.Certificate, 
 	for _, l := range lists {
 		ask(l)
 	}
-	for _, der := range embedded {
+	for _, der := range q.CRLs {
 		if l, err := ParseCRL(der, "embedded"); err == nil {
 			ask(l)
 		}
 	}
 	out = parts.judge(out)
+	for _, der := range q.OCSPs {
+		if f := r.response(der, "embedded", q, nil); f != nil {
+			fresh = fresh || isFresh(f)
+			out = append(out, *f)
+		}
+	}
 	if fresh || r.Fetch == nil {
 		return out
+	}
+	if f := r.askResponder(ctx, q); f != nil {
+		out = append(out, *f)
+		if isFresh(f) {
+			return out
+		}
 	}
 	for i, address := range cert.CRLDistributionPoints {
 		if i == maxPoints {
@@ -95,6 +118,9 @@ func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
 	now := time.Now()
 	if have != nil {
 		if have.err != nil && now.Sub(have.at) < retryAfter {
+			if have.crl != nil {
+				return have.crl, nil
+			}
 			return nil, have.err
 		}
 		if have.err == nil && have.crl.list.NextUpdate.After(now) {
@@ -110,11 +136,19 @@ func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		if old := r.cache[address]; f.err != nil && old != nil && old.crl != nil {
+			// The last good list is kept while no newer one can be had; the policy says
+			// how old it may be.
+			f.crl = old.crl
+		}
 		if r.cache == nil || len(r.cache) >= maxCached {
 			r.cache = map[string]*fetched{}
 		}
 		r.cache[address] = f
-		return f.crl, f.err
+		if f.crl != nil {
+			return f.crl, nil
+		}
+		return nil, f.err
 	})
 	select {
 	case res := <-ch:

@@ -249,7 +249,7 @@ func TestRevocationLists(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &trust.Revocation{Store: s}
-			facts := r.About(t.Context(), id.Cert, ca.Cert, nil)
+			facts := r.About(t.Context(), trust.Question{Cert: id.Cert, Issuer: ca.Cert})
 			if c.status == "" {
 				if len(facts) != 0 {
 					t.Errorf("%+v", facts)
@@ -299,7 +299,7 @@ func TestListsTogether(t *testing.T) {
 			}
 		}
 		got := "unknown"
-		for _, f := range (&trust.Revocation{Store: s}).About(t.Context(), id.Cert, ca.Cert, nil) {
+		for _, f := range (&trust.Revocation{Store: s}).About(t.Context(), trust.Question{Cert: id.Cert, Issuer: ca.Cert}) {
 			if f.Trusted && (f.Status == "revoked" || got == "unknown") {
 				got = f.Status
 			}
@@ -341,7 +341,7 @@ func TestListsAreFetchedOnce(t *testing.T) {
 	results := make(chan string, 8)
 	for range cap(results) {
 		go func() {
-			f := r.About(context.Background(), id.Cert, ca.Cert, nil)
+			f := r.About(context.Background(), trust.Question{Cert: id.Cert, Issuer: ca.Cert})
 			results <- fmt.Sprint(len(f), " ", f[0].Status)
 		}()
 	}
@@ -352,14 +352,14 @@ func TestListsAreFetchedOnce(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if f := r.About(t.Context(), id.Cert, ca.Cert, nil); len(f) != 1 || f[0].Status != "good" {
+	if f := r.About(t.Context(), trust.Question{Cert: id.Cert, Issuer: ca.Cert}); len(f) != 1 || f[0].Status != "good" {
 		t.Errorf("the second time: %+v", f)
 	}
 	if n := hits.Load(); n != 1 {
 		t.Errorf("fetched %d times", n)
 	}
 	for range 3 {
-		for _, f := range r.About(t.Context(), gone.Cert, ca.Cert, nil) {
+		for _, f := range r.About(t.Context(), trust.Question{Cert: gone.Cert, Issuer: ca.Cert}) {
 			if f.Status == "good" {
 				t.Errorf("a list that cannot be fetched says good: %+v", f)
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 
+	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -73,7 +74,7 @@ func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *
 	var path []*x509.Certificate
 	f.Chain, path = o.Store.Path(signer, e.helpers(signer))
 	for i := range max(0, len(path)-1) {
-		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, path[i], path[i+1], e.crls)...)
+		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{Cert: path[i], Issuer: path[i+1], CRLs: e.crls, OCSPs: e.ocsps})...)
 	}
 	return signer
 }

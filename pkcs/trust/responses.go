@@ -1,0 +1,186 @@
+package trust
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"slices"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/trust/ocsp"
+	"github.com/citel-pa/citel/pkcs/validation"
+)
+
+// answered is a response that was asked for.
+type answered struct {
+	der []byte
+	err error
+	// until is how long it is not asked again.
+	until time.Time
+}
+
+func isFresh(f *validation.RevocationFacts) bool {
+	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(time.Now())
+}
+
+// response reads a response into facts about one certificate; nil when it speaks of
+// others. With a nonce, it must be the answer to it.
+func (r *Revocation) response(der []byte, source string, q Question, nonce []byte) *validation.RevocationFacts {
+	sum := sha256.Sum256(q.Cert.Raw)
+	f := &validation.RevocationFacts{Subject: sum[:], Kind: "ocsp", Source: source, Status: "unknown"}
+	resp, err := ocsp.Parse(der)
+	if err != nil {
+		f.Note = err.Error()
+		return f
+	}
+	a := resp.About(q.Cert, q.Issuer)
+	if a == nil {
+		if source == "embedded" {
+			return nil
+		}
+		f.Note = "the response is about other certificates"
+		return f
+	}
+	f.Object, f.ThisUpdate, f.ProducedAt = validation.ObjectID(resp.Raw), a.ThisUpdate, &resp.ProducedAt
+	// Without a next update newer information is to be had at any time (RFC 6960,
+	// 4.2.2.1): the answer speaks for the moment it was made.
+	next := a.NextUpdate
+	if next.IsZero() {
+		next = resp.ProducedAt.Add(noNextUpdate)
+	}
+	f.NextUpdate = &next
+	if !a.ArchiveCutoff.IsZero() {
+		f.Remembers = &a.ArchiveCutoff
+	}
+	f.CertHash = a.CertHash(q.Cert)
+	f.DigestName = resp.Digest()
+	switch {
+	case nonce != nil && !resp.NonceIs(nonce):
+		f.Note = "the response answers another request"
+		return f
+	case f.CertHash != nil && !*f.CertHash:
+		f.Note = "the responder knows another certificate of this number"
+		return f
+	case a.ThisUpdate.After(time.Now().Add(clockSkew)):
+		f.Note = "the response is of the future"
+		return f
+	}
+	if f.Note = r.signedBy(resp, q.Issuer, f); f.Note != "" {
+		return f
+	}
+	f.Status, f.Trusted = a.Status, a.Status != "unknown"
+	if a.Status == "revoked" {
+		at := a.RevokedAt
+		f.RevokedAt, f.Reason = &at, reasons[a.Reason]
+	}
+	return f
+}
+
+const (
+	// noNextUpdate is how long a response without a next update is taken as fresh.
+	noNextUpdate = 5 * time.Minute
+	clockSkew    = 5 * time.Minute
+)
+
+// signedBy finds who signed a response, and says why it does not count; empty when it
+// does. RFC 6960, 4.2.2.2: the issuer itself, one to whom the issuer gave the word
+// (issued directly, for OCSPSigning), or one that is trusted here as such.
+func (r *Revocation) signedBy(resp *ocsp.Response, issuer *x509.Certificate, f *validation.RevocationFacts) string {
+	if resp.Names(issuer) && resp.Verify(issuer) == nil {
+		f.ByIssuer = true
+		f.KeyName, f.KeyBits = KeyOf(issuer)
+		return ""
+	}
+	why := "the responder's certificate is not in the response"
+	for _, c := range resp.Certificates {
+		if !resp.Names(c) {
+			continue
+		}
+		switch {
+		case r.Store.anchorOf(c) != nil:
+		case !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+			why = "the responder's certificate is not for OCSP"
+			continue
+		case issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil:
+			why = "the responder's certificate is not from the certificate's issuer"
+			continue
+		}
+		if err := resp.Verify(c); err != nil {
+			why = "the response's signature does not hold: " + err.Error()
+			continue
+		}
+		f.KeyName, f.KeyBits = KeyOf(c)
+		f.By = &validation.ChainFacts{Found: true, Links: []validation.LinkFacts{linkFacts(c), linkFacts(issuer)}}
+		return ""
+	}
+	return why
+}
+
+// askResponder asks the first responder that a certificate names, or takes the answer
+// that it gave before while that is fresh; nil when it names none.
+func (r *Revocation) askResponder(ctx context.Context, q Question) *validation.RevocationFacts {
+	if len(q.Cert.OCSPServer) == 0 {
+		return nil
+	}
+	address := q.Cert.OCSPServer[0]
+	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
+	key := string(sum[:])
+	r.mu.Lock()
+	have := r.responses[key]
+	r.mu.Unlock()
+	if have != nil && time.Now().Before(have.until) {
+		if have.err != nil {
+			return r.noAnswer(q, address, have.err)
+		}
+		return r.response(have.der, address, q, nil)
+	}
+	ch := r.flight.DoChan("ocsp "+key, func() (any, error) {
+		// The request outlives the caller that began it: others wait for it too.
+		return r.post(context.WithoutCancel(ctx), address, key, q), nil
+	})
+	select {
+	case res := <-ch:
+		return res.Val.(*validation.RevocationFacts)
+	case <-ctx.Done():
+		return r.noAnswer(q, address, ctx.Err())
+	}
+}
+
+func (r *Revocation) post(ctx context.Context, address, key string, q Question) *validation.RevocationFacts {
+	nonce := make([]byte, 32)
+	_, _ = rand.Read(nonce) // never fails
+	answer := &answered{until: time.Now().Add(retryAfter)}
+	body, err := ocsp.NewRequest(q.Cert, q.Issuer, nonce)
+	if err == nil {
+		answer.der, err = r.Fetch.Post(ctx, address, "application/ocsp-request", body, ocsp.MaxResponse)
+	}
+	answer.err = err
+	f := (*validation.RevocationFacts)(nil)
+	if err != nil {
+		f = r.noAnswer(q, address, err)
+	} else if f = r.response(answer.der, address, q, nonce); isFresh(f) {
+		answer.until = *f.NextUpdate
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.responses[key]; answer.err != nil && old != nil && old.err == nil {
+		// The last answer is kept while nobody gives a newer one; the policy says how
+		// old it may be.
+		answer.der, answer.err = old.der, nil
+		f = r.response(old.der, address, q, nil)
+	}
+	if r.responses == nil || len(r.responses) >= maxAnswers {
+		r.responses = map[string]*answered{}
+	}
+	r.responses[key] = answer
+	return f
+}
+
+// maxAnswers bounds the responses that are remembered: some 2 KB each.
+const maxAnswers = 20_000
+
+func (r *Revocation) noAnswer(q Question, address string, err error) *validation.RevocationFacts {
+	sum := sha256.Sum256(q.Cert.Raw)
+	return &validation.RevocationFacts{Subject: sum[:], Kind: "ocsp", Source: address, Status: "unknown", Note: err.Error()}
+}
