@@ -14,17 +14,17 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
-// CRL is a parsed revocation list (RFC 5280, 5), indexed once by serial number.
+// CRL is a revocation list (RFC 5280, 5), indexed once by serial number.
 type CRL struct {
 	// Source is a file's name, an address, or "embedded".
 	Source string
 
-	list   *x509.RevocationList
-	object string // ObjectID of the list
-	// bySerial maps the serial number's magnitude bytes to the entry.
-	bySerial map[string]*x509.RevocationListEntry
-	unfit    string
-	scope    *scope
+	list    *x509.RevocationList // without its entries
+	tbs     []byte
+	object  string // ObjectID of the list
+	entries *entries
+	unfit   string
+	scope   *scope
 	// base is the number of the list that a delta list adds to (RFC 5280, 5.2.4); nil
 	// for a complete list.
 	base *big.Int
@@ -53,24 +53,13 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	if len(der) > MaxCRL {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrCRL, MaxCRL)
 	}
-	list, err := x509.ParseRevocationList(der)
+	list, tbs, revoked, err := splitList(der)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
+		return nil, err
 	}
-	c := &CRL{Source: source, list: list, object: validation.ObjectID(der), bySerial: make(map[string]*x509.RevocationListEntry, len(list.RevokedCertificateEntries))}
-	for i := range list.RevokedCertificateEntries {
-		e := &list.RevokedCertificateEntries[i]
-		c.bySerial[string(e.SerialNumber.Bytes())] = e
-		for _, x := range e.Extensions {
-			// RFC 5280, 5.3: a critical entry extension that is not understood makes
-			// the list unusable; certificateIssuer is that of indirect lists.
-			if x.Critical {
-				c.unfit = "an entry has the critical extension " + x.Id.String()
-			}
-			if x.Id.Equal(oidCertIssuer) {
-				c.unfit = "it is an indirect list"
-			}
-		}
+	c := &CRL{Source: source, list: list, tbs: tbs, object: validation.ObjectID(der)}
+	if c.entries, c.unfit, err = indexEntries(revoked); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
 	}
 	for _, x := range list.Extensions {
 		switch {
@@ -118,7 +107,7 @@ func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.
 		}
 	}
 	if known := c.signedBy.Load(); known == nil || !known.Equal(issuer) {
-		if err := c.list.CheckSignatureFrom(issuer); err != nil {
+		if err := c.signedFrom(issuer); err != nil {
 			f.Note = "the list's signature does not hold: " + err.Error()
 			return f
 		}
@@ -132,7 +121,7 @@ func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.
 		// It says nothing of certificates that are not on it; About joins it with others.
 		f.Status, f.Note = "unknown", "the list is one part of several"
 	}
-	if e, ok := c.bySerial[string(serial.Bytes())]; ok && e.ReasonCode != 8 {
+	if e, ok := c.entries.find(serial); ok && e.ReasonCode != 8 {
 		at := e.RevocationTime
 		f.Status, f.RevokedAt, f.Reason = "revoked", &at, reasons[e.ReasonCode]
 	}

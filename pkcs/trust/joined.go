@@ -54,7 +54,7 @@ func (j *joined) judge(out []validation.RevocationFacts) []validation.Revocation
 		if j.base == nil || d.list.base.Cmp(j.base) > 0 {
 			continue
 		}
-		e, listed := d.list.bySerial[string(j.cert.SerialNumber.Bytes())]
+		e, listed := d.list.entries.find(j.cert.SerialNumber)
 		if !listed || e.ReasonCode != 8 { // removeFromCRL
 			continue // one that revokes says so by itself
 		}

@@ -1,0 +1,215 @@
+package trust
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// entries are the revokedCertificates of a list (RFC 5280, 5.1.2.6) as they came, with
+// an index by serial number: four bytes for each, so that a list costs its own size
+// and little more. crypto/x509 makes some 400 bytes of each.
+type entries struct {
+	der []byte
+	at  []uint32 // places in der, in the order of the serial numbers
+}
+
+// entry is one of them.
+type entry struct {
+	RevocationTime time.Time
+	ReasonCode     int
+}
+
+var errEntries = errors.New("its entries cannot be read")
+
+// indexEntries goes over the entries once. unfit says why the list cannot be used.
+func indexEntries(der []byte) (e *entries, unfit string, err error) {
+	e = &entries{der: der}
+	if len(der) > math.MaxUint32 {
+		return nil, "", errEntries
+	}
+	e.at = make([]uint32, 0, len(der)/32)
+	for rest := cryptobyte.String(der); !rest.Empty(); {
+		e.at = append(e.at, uint32(len(der)-len(rest))) //nolint:gosec // bounded above
+		var one, n cryptobyte.String
+		if !rest.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1(&n, cbasn1.INTEGER) || !minimal(n) || !skipTime(&one) {
+			return nil, "", errEntries
+		}
+		if one.Empty() {
+			continue
+		}
+		why, err := judgeExtensions(one)
+		if err != nil {
+			return nil, "", err
+		}
+		if why != "" {
+			unfit = why
+		}
+	}
+	slices.SortFunc(e.at, func(a, b uint32) int { return compareSerials(e.serial(a), e.serial(b)) })
+	return e, unfit, nil
+}
+
+func skipTime(s *cryptobyte.String) bool {
+	return s.SkipOptionalASN1(cbasn1.UTCTime) && s.SkipOptionalASN1(cbasn1.GeneralizedTime)
+}
+
+// judgeExtensions: RFC 5280, 5.3: a critical extension that is not understood makes the
+// list unusable; certificateIssuer is that of indirect lists.
+func judgeExtensions(s cryptobyte.String) (unfit string, err error) {
+	var all cryptobyte.String
+	if !s.ReadASN1(&all, cbasn1.SEQUENCE) || !s.Empty() {
+		return "", errEntries
+	}
+	for !all.Empty() {
+		var one cryptobyte.String
+		var id asn1.ObjectIdentifier
+		var critical bool
+		if !all.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&id) || !readCritical(&one, &critical) {
+			return "", errEntries
+		}
+		switch {
+		case id.Equal(oidCertIssuer):
+			unfit = "it is an indirect list"
+		case critical:
+			unfit = "an entry has the critical extension " + id.String()
+		}
+	}
+	return unfit, nil
+}
+
+// readCritical reads the BOOLEAN that may stand in an Extension (RFC 5280, 4.1).
+func readCritical(s *cryptobyte.String, critical *bool) bool {
+	return !s.PeekASN1Tag(cbasn1.BOOLEAN) || s.ReadASN1Boolean(critical)
+}
+
+// minimal: a number has one form in DER, so that the octets can be compared.
+func minimal(n []byte) bool {
+	return len(n) == 1 || len(n) > 1 && !(n[0] == 0 && n[1] < 0x80) && !(n[0] == 0xff && n[1] >= 0x80)
+}
+
+// serial gives the octets of the serial number of the entry at a place.
+func (e *entries) serial(at uint32) []byte {
+	s := cryptobyte.String(e.der[at:])
+	var one, n cryptobyte.String
+	if !s.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1(&n, cbasn1.INTEGER) {
+		return nil // not so: indexEntries read it
+	}
+	return n
+}
+
+func compareSerials(a, b []byte) int {
+	if c := cmp.Compare(len(a), len(b)); c != 0 {
+		return c
+	}
+	return bytes.Compare(a, b)
+}
+
+// find gives the last entry of a serial number.
+func (e *entries) find(serial *big.Int) (entry, bool) {
+	number, err := asn1.Marshal(serial)
+	s := cryptobyte.String(number)
+	var want cryptobyte.String
+	if err != nil || !s.ReadASN1(&want, cbasn1.INTEGER) {
+		return entry{}, false
+	}
+	i, ok := slices.BinarySearchFunc(e.at, []byte(want), func(at uint32, want []byte) int { return compareSerials(e.serial(at), want) })
+	if !ok {
+		return entry{}, false
+	}
+	s = cryptobyte.String(e.der[e.at[i]:])
+	var one cryptobyte.String
+	var out entry
+	if !s.ReadASN1(&one, cbasn1.SEQUENCE) || !one.SkipASN1(cbasn1.INTEGER) {
+		return entry{}, false
+	}
+	read := one.ReadASN1UTCTime
+	if one.PeekASN1Tag(cbasn1.GeneralizedTime) {
+		read = one.ReadASN1GeneralizedTime
+	}
+	// One whose date or reason cannot be read is revoked all the same.
+	if !read(&out.RevocationTime) {
+		return out, true
+	}
+	var all cryptobyte.String
+	for one.ReadASN1(&all, cbasn1.SEQUENCE); !all.Empty(); {
+		var x, value, code cryptobyte.String
+		var id asn1.ObjectIdentifier
+		var critical bool
+		if !all.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1ObjectIdentifier(&id) || !readCritical(&x, &critical) || !x.ReadASN1(&value, cbasn1.OCTET_STRING) {
+			break
+		}
+		if id.Equal(oidReason) && value.ReadASN1(&code, cbasn1.ENUM) && len(code) == 1 {
+			out.ReasonCode = int(code[0])
+		}
+	}
+	return out, true
+}
+
+var oidReason = asn1.ObjectIdentifier{2, 5, 29, 21}
+
+// splitList takes the entries out of a CertificateList, so that crypto/x509 reads the
+// rest, and gives what the signature is over.
+func splitList(der []byte) (head *x509.RevocationList, tbs, revoked []byte, err error) {
+	bad := fmt.Errorf("%w: it is no CertificateList", ErrCRL)
+	input := cryptobyte.String(der)
+	var list, raw, inner cryptobyte.String
+	if !input.ReadASN1(&list, cbasn1.SEQUENCE) || !input.Empty() || !list.ReadASN1Element(&raw, cbasn1.SEQUENCE) {
+		return nil, nil, nil, bad
+	}
+	tbs = raw
+	rest := list // signatureAlgorithm and signature
+	if !raw.ReadASN1(&inner, cbasn1.SEQUENCE) {
+		return nil, nil, nil, bad
+	}
+	before := inner
+	ok := inner.SkipOptionalASN1(cbasn1.INTEGER) && inner.SkipASN1(cbasn1.SEQUENCE) && inner.SkipASN1(cbasn1.SEQUENCE)
+	if !ok || !skipTime(&inner) || !skipTime(&inner) {
+		return nil, nil, nil, bad
+	}
+	before = before[:len(before)-len(inner)]
+	if inner.PeekASN1Tag(cbasn1.SEQUENCE) {
+		var content cryptobyte.String
+		if !inner.ReadASN1(&content, cbasn1.SEQUENCE) {
+			return nil, nil, nil, bad
+		}
+		revoked = content
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(before)
+			b.AddBytes(inner)
+		})
+		b.AddBytes(rest)
+	})
+	short, err := b.Bytes()
+	if err != nil {
+		return nil, nil, nil, bad
+	}
+	if head, err = x509.ParseRevocationList(short); err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrCRL, err)
+	}
+	return head, tbs, revoked, nil
+}
+
+// signedFrom is x509's CheckSignatureFrom over the whole list.
+func (c *CRL) signedFrom(issuer *x509.Certificate) error {
+	if issuer.Version == 3 && (!issuer.BasicConstraintsValid || !issuer.IsCA) {
+		return errors.New("its signer is no authority")
+	}
+	if issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
+		return errors.New("its signer's key is not for lists")
+	}
+	return issuer.CheckSignature(c.list.SignatureAlgorithm, c.tbs, c.list.Signature)
+}
