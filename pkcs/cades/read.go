@@ -192,6 +192,7 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 		a.AlgorithmProtection = &agrees
 	}
 	a.Declaration = has(si.Signed, OIDDeclaration)
+	f.SignaturePolicy = signaturePolicy(si, f)
 }
 
 func valueFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
