@@ -198,7 +198,10 @@ type hashIndex struct {
 }
 
 func readHashIndex(attributes []cms.Attribute) (*hashIndex, error) {
-	for version, oid := range map[int]string{1: cms.OIDHashIndex, 2: cms.OIDHashIndexV2, 3: cms.OIDHashIndexV3} {
+	// Newest first, in a fixed order: a token with several must not be read one way
+	// today and another tomorrow.
+	for i, oid := range []string{cms.OIDHashIndexV3, cms.OIDHashIndexV2, cms.OIDHashIndex} {
+		version := 3 - i
 		raw, ok := find(attributes, oid)
 		if !ok {
 			continue
@@ -233,20 +236,25 @@ func readHashIndex(attributes []cms.Attribute) (*hashIndex, error) {
 // of nothing in the signature.
 func (x *hashIndex) cover(m *cms.Message, si *cms.SignerInfo, f *validation.Facts, t *validation.TimestampFacts) (missing int) {
 	t.Covers = append(t.Covers, f.ID)
-	left := len(x.certificates) + len(x.lists) + len(x.unsigned)
-	listed := func(in [][]byte, raw []byte) bool {
-		s := sum(x.hash, raw)
-		return slices.ContainsFunc(in, func(d []byte) bool { return bytes.Equal(d, s) })
+	// What was found, list by list: an element that stands twice in the file must not
+	// make up for one that is gone.
+	type entry struct{ list, digest string }
+	met := map[entry]bool{}
+	listed := func(list string, in [][]byte, raw []byte) bool {
+		digest := sum(x.hash, raw)
+		ok := slices.ContainsFunc(in, func(d []byte) bool { return bytes.Equal(d, digest) })
+		if ok {
+			met[entry{list, string(digest)}] = true
+		}
+		return ok
 	}
 	for _, raw := range m.RawCertificates {
-		if listed(x.certificates, raw) {
-			left--
+		if listed("certificates", x.certificates, raw) {
 			t.Covers = append(t.Covers, validation.ObjectID(raw))
 		}
 	}
 	for _, raw := range m.RawCRLs {
-		if listed(x.lists, raw) {
-			left--
+		if listed("lists", x.lists, raw) {
 			t.Covers = append(t.Covers, validation.ObjectID(raw))
 			if inner := otherRevocation(raw); inner != nil {
 				t.Covers = append(t.Covers, validation.ObjectID(inner))
@@ -255,20 +263,25 @@ func (x *hashIndex) cover(m *cms.Message, si *cms.SignerInfo, f *validation.Fact
 	}
 	for _, a := range si.Unsigned {
 		if x.version < 3 {
-			if listed(x.unsigned, a.Marshal()) {
-				left--
+			if listed("unsigned", x.unsigned, a.Marshal()) {
 				x.coverValues(a, t)
 			}
 			continue
 		}
 		for _, v := range a.Values {
-			if listed(x.unsigned, slices.Concat(cms.OID(a.OID), v)) {
-				left--
+			if listed("unsigned", x.unsigned, slices.Concat(cms.OID(a.OID), v)) {
 				x.coverValues(cms.Attribute{OID: a.OID, Values: [][]byte{v}}, t)
 			}
 		}
 	}
-	return max(0, left)
+	for list, digests := range map[string][][]byte{"certificates": x.certificates, "lists": x.lists, "unsigned": x.unsigned} {
+		for _, d := range digests {
+			if !met[entry{list, string(d)}] {
+				missing++
+			}
+		}
+	}
+	return missing
 }
 
 // coverValues: a token that is covered is so with all that it brought along.
