@@ -4,6 +4,7 @@
 package timestamp
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -74,7 +75,7 @@ func ParseInfo(der []byte) (*Info, error) {
 	}
 	// Fractions of a second are allowed, other zones than UTC are not (RFC 3161, 2.4.2).
 	at, err := time.Parse("20060102150405.999999999Z", string(t.GenTime.Bytes))
-	if err != nil {
+	if err != nil || bytes.IndexByte(t.GenTime.Bytes, ',') >= 0 { // Parse takes a comma for a point
 		return nil, fmt.Errorf("%w: genTime %q", ErrMalformed, t.GenTime.Bytes)
 	}
 	var policy x509.OID
