@@ -78,6 +78,12 @@ func signerFacts(m *cms.Message, si *cms.SignerInfo) *validation.Facts {
 			f.Certificates, f.CRLs, f.OCSPs = append(f.Certificates, certs...), append(f.CRLs, lists...), append(f.OCSPs, responses...)
 		}
 	}
+	for _, a := range si.Signed {
+		if a.OID == cms.OIDRevocationArchival {
+			lists, responses := archivalInfo(a)
+			f.CRLs, f.OCSPs = append(f.CRLs, lists...), append(f.OCSPs, responses...)
+		}
+	}
 	f.Content = validation.ContentFacts{
 		Found: m.ContentGiven, Detached: m.Detached, Type: m.ContentType,
 		SHA256: m.Sums[crypto.SHA256], Bytes: m.ContentBytes,

@@ -220,6 +220,71 @@ func otherRevocation(raw []byte) []byte {
 	return nil
 }
 
+// BasicResponse gives the BasicOCSPResponse in an OCSPResponse (RFC 6960, 4.2.1), nil
+// where there is none; one that stands alone comes back as it is.
+func BasicResponse(der []byte) []byte {
+	outer, _, err := cms.Next(der)
+	if err != nil || outer.Tag != cms.TagSequence {
+		return nil
+	}
+	status, rest, err := cms.Next(outer.Content)
+	if err != nil || status.Tag != 0x0A {
+		return der
+	}
+	explicit, _, err := cms.Next(rest)
+	if err != nil || explicit.Tag != 0xA0 {
+		return nil
+	}
+	bytesOf, _, err := cms.Next(explicit.Content)
+	if err != nil {
+		return nil
+	}
+	_, rest, err = cms.Next(bytesOf.Content)
+	if err != nil {
+		return nil
+	}
+	basic, err := cms.ParseOctetString(rest)
+	if err != nil {
+		return nil
+	}
+	return basic
+}
+
+// archivalInfo reads adbe-revocationInfoArchival (ISO 32000-2, 12.8.3.3.2), a signed
+// attribute: [0] lists, [1] OCSPResponses.
+func archivalInfo(a cms.Attribute) (lists, responses [][]byte) {
+	for _, v := range a.Values {
+		outer, _, err := cms.Next(v)
+		if err != nil {
+			continue
+		}
+		for rest := outer.Content; len(rest) > 0; {
+			var el, inner cms.Element
+			if el, rest, err = cms.Next(rest); err != nil {
+				break
+			}
+			if inner, _, err = cms.Next(el.Content); err != nil {
+				continue
+			}
+			for items := inner.Content; len(items) > 0 && len(lists)+len(responses) < maxValues; {
+				var item cms.Element
+				if item, items, err = cms.Next(items); err != nil {
+					break
+				}
+				switch el.Tag {
+				case 0xA0:
+					lists = append(lists, item.Raw)
+				case 0xA1:
+					if basic := BasicResponse(item.Raw); basic != nil {
+						responses = append(responses, basic)
+					}
+				}
+			}
+		}
+	}
+	return lists, responses
+}
+
 // maxValues bounds what one attribute of values may bring.
 const maxValues = 256
 

@@ -31,6 +31,7 @@ const (
 	OIDHashIndex            = "0.4.0.1733.2.5"
 	OIDHashIndexV2          = "0.4.0.19122.1.4"
 	OIDHashIndexV3          = "0.4.0.19122.1.5"
+	OIDRevocationArchival   = "1.2.840.113583.1.1.8" // ISO 32000-2, 12.8.3.3.2
 
 	oidRSA          = "1.2.840.113549.1.1.1"
 	oidRSASHA1      = "1.2.840.113549.1.1.5"

@@ -79,7 +79,7 @@ func (f *File) load() error {
 				prev, ok = int64(x), true
 			}
 		}
-		if !ok {
+		if !ok || prev == 0 { // some writers put 0 where nothing precedes
 			break
 		}
 		if prev < 0 || prev >= f.size {

@@ -115,7 +115,7 @@ var table = []Check{
 
 	{ID: "signing-time-present", Clause: "5.2.8; ETSI EN 319 122-1, 6.3", Level: Fail, Sub: SigConstraintsFailure,
 		run: fails(func(f *view) bool {
-			return f.Format == "CAdES" && f.Attribute.Present && f.Attribute.SigningTime == nil
+			return (f.Format == "CAdES" || f.Format == "PAdES") && f.Level != "CMS" && f.Attribute.Present && f.Attribute.SigningTime == nil
 		})},
 	{ID: "signing-time-in-validity", Clause: "5.2.8", Level: Fail, Sub: SigConstraintsFailure, run: signingTimeInValidity},
 	{ID: "signing-time-future", Clause: "5.2.8", Level: Warn, Sub: SigConstraintsFailure, run: signingTimeFuture},

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 )
 
 // headSize is how much of a file tells its format.
@@ -64,25 +65,45 @@ func kindOf(head []byte) string {
 	return "CMS"
 }
 
-// signedPDF tells whether a PDF has a signature in it: the dictionary of one is never
-// compressed, and names its ranges (ISO 32000-2, 12.8.1).
-func signedPDF(r io.Reader) (bool, error) {
-	key := []byte("/ByteRange")
-	buf := make([]byte, 256<<10)
-	kept := 0
-	for {
-		n, err := r.Read(buf[kept:])
-		if bytes.Contains(buf[:kept+n], key) {
-			return true, nil
+// inMemory is up to what size a file that can be read once only is kept in memory.
+const inMemory = 8 << 20
+
+// anywhere makes a reader that can be read at any place: a file is one already, a stream
+// is put aside.
+func anywhere(r io.Reader) (at io.ReaderAt, size int64, done func(), err error) {
+	if f, ok := r.(interface {
+		io.ReaderAt
+		io.Seeker
+	}); ok {
+		from, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, 0, nil, fmt.Errorf("verify: %w", err)
 		}
-		switch {
-		case err == io.EOF:
-			return false, nil
-		case err != nil:
-			return false, fmt.Errorf("verify: %w", err)
+		end, err := f.Seek(0, io.SeekEnd)
+		if err != nil {
+			return nil, 0, nil, fmt.Errorf("verify: %w", err)
 		}
-		kept = copy(buf, buf[max(0, kept+n-len(key)+1):kept+n])
+		return io.NewSectionReader(f, from, end-from), end - from, func() {}, nil
 	}
+	var head bytes.Buffer
+	n, err := io.CopyN(&head, r, inMemory)
+	if err == io.EOF {
+		return bytes.NewReader(head.Bytes()), n, func() {}, nil
+	}
+	if err != nil {
+		return nil, 0, nil, fmt.Errorf("verify: %w", err)
+	}
+	aside, err := os.CreateTemp("", "citel-verify-*")
+	if err != nil {
+		return nil, 0, nil, fmt.Errorf("verify: %w", err)
+	}
+	done = func() { _, _ = aside.Close(), os.Remove(aside.Name()) }
+	size, err = io.Copy(aside, io.MultiReader(&head, r))
+	if err != nil {
+		done()
+		return nil, 0, nil, fmt.Errorf("verify: %w", err)
+	}
+	return aside, size, done, nil
 }
 
 // maxXML bounds how far an XML file is searched for a signature.

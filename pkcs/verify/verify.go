@@ -16,6 +16,8 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
+	"github.com/citel-pa/citel/pkcs/pades"
+	"github.com/citel-pa/citel/pkcs/pdf"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -64,11 +66,19 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 	var facts []*validation.Facts
 	switch kind {
 	case "PDF":
-		signed, err := signedPDF(r)
-		if err != nil || !signed {
-			return nil, errors.Join(fmt.Errorf("%w: PDF without a signature", ErrNoSignature), err)
+		at, size, done, err := anywhere(r)
+		if err != nil {
+			return nil, err
 		}
-		return unread("PAdES"), nil
+		defer done()
+		facts, err = pades.Read(ctx, at, size)
+		switch {
+		case errors.Is(err, pades.ErrNoSignature):
+			return nil, fmt.Errorf("%w: PDF without a signature", ErrNoSignature)
+		case errors.Is(err, pdf.ErrNotPDF), errors.Is(err, pdf.ErrMalformed):
+			return nil, fmt.Errorf("%w: %w", ErrNoSignature, err)
+		}
+		return facts, err
 	case "CMS":
 		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract}, 0)
 	case "XML":

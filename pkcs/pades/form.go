@@ -1,0 +1,207 @@
+package pades
+
+import (
+	"slices"
+
+	"github.com/citel-pa/citel/pkcs/pdf"
+)
+
+// form compares the fields of both revisions (12.7): what was filled in, what was
+// signed, what came and went.
+func (c *comparison) form() {
+	c.filled, c.signedNow, c.signatureFields = map[int]bool{}, map[int]bool{}, map[int]bool{}
+	was := map[string]field{}
+	for _, f := range fields(c.was) {
+		was[f.name] = f
+	}
+	for _, f := range fields(c.is) {
+		if f.kind == "Sig" {
+			c.signatureFields[f.num] = true
+		}
+		old, there := was[f.name]
+		delete(was, f.name)
+		if there && old.kind == f.kind && c.same(old.value, f.value, 0) {
+			continue
+		}
+		switch {
+		case !there && f.kind == "Sig":
+			c.mark(&f, c.signedNow)
+			c.tell(c.signatureKind(&f), "the field %s was added%s", f.name, signedWord(&f))
+		case !there:
+			c.tell(annotation, "the field %s was added", f.name)
+		case f.kind == "Sig" && old.value == nil:
+			c.mark(&f, c.signedNow)
+			c.tell(c.signatureKind(&f), "the field %s was signed", f.name)
+			c.locked(f.name)
+		case f.kind == "Sig" || old.kind != f.kind:
+			c.tell(pageContent, "the signature in the field %s was replaced", f.name)
+		default:
+			c.mark(&f, c.filled)
+			c.tell(formFill, "the field %s was filled in", f.name)
+			c.locked(f.name)
+		}
+	}
+	for name := range was {
+		c.tell(undefined, "the field %s is gone", name)
+		c.locked(name)
+	}
+	c.formKeys()
+}
+
+func signedWord(f *field) string {
+	if f.value == nil {
+		return ", not signed"
+	}
+	return " and signed"
+}
+
+func (c *comparison) signatureKind(f *field) string {
+	if c.is.Dict(f.value)["Type"] == pdf.Name("DocTimeStamp") || c.is.Name(c.is.Dict(f.value)["SubFilter"]) == subTimestamp {
+		return newStamp
+	}
+	return newSig
+}
+
+// mark keeps the numbers of a field and of its widgets.
+func (c *comparison) mark(f *field, in map[int]bool) {
+	in[f.num] = true
+	for _, k := range c.is.Array(f.dict["Kids"]) {
+		if ref, ok := k.(pdf.Ref); ok {
+			in[ref.Num] = true
+			if f.kind == "Sig" {
+				c.signatureFields[ref.Num] = true
+			}
+		}
+	}
+}
+
+// formKeys compares the form's own entries (table 224).
+func (c *comparison) formKeys() {
+	a, b := c.was.Dict(c.was.Catalog()["AcroForm"]), c.is.Dict(c.is.Catalog()["AcroForm"])
+	for _, key := range keys(a, b) {
+		if key == "Fields" || key == "SigFlags" || c.same(a[key], b[key], 0) {
+			continue
+		}
+		switch {
+		case a == nil:
+			return // a form that came with the first field
+		case key == "DR" && (a[key] == nil || c.onlyMoreResources(a[key], b[key])):
+			c.tell(formFill, "the form's resources grew")
+		case key == "DR":
+			c.tell(pageContent, "the form's resources changed")
+		default:
+			c.tell(undefined, "the form's %s changed", key)
+		}
+	}
+}
+
+// appearance are the entries of a widget that filling and signing change.
+var appearance = []pdf.Name{"AP", "AS"}
+
+// quiet are entries of annotations that show nothing.
+var quiet = []pdf.Name{"V", "M", "P", "Parent", "StructParent", "Lock", "SV", "Kids", "T", "NM"}
+
+// annotations compares those of one page: by their numbers, or by their places.
+func (c *comparison) annotations(page int, was, is pdf.Array) {
+	strict := c.strict
+	c.strict = true
+	defer func() { c.strict = strict }()
+	known := map[int]pdf.Object{}
+	for i, o := range was {
+		known[annotationKey(o, i)] = o
+	}
+	for i, o := range is {
+		key := annotationKey(o, i)
+		old, there := known[key]
+		delete(known, key)
+		num := max(0, key)
+		dict := c.is.Dict(o)
+		switch {
+		case dict == nil:
+		case !there && c.signatureFields[num]:
+			// told as a signature already; what it covers is told here
+			c.overlap(page, dict, is, i)
+		case !there:
+			c.tell(annotation, "page %d: an annotation was added (%s)", page, c.is.Name(dict["Subtype"]))
+		default:
+			c.annotationChanged(page, num, c.was.Dict(old), dict)
+		}
+	}
+	for _, o := range known {
+		if d := c.was.Dict(o); d != nil {
+			c.tell(annotation, "page %d: an annotation is gone (%s)", page, c.was.Name(d["Subtype"]))
+		}
+	}
+}
+
+// annotationKey is the number of an annotation, or a negative place.
+func annotationKey(o pdf.Object, i int) int {
+	if ref, ok := o.(pdf.Ref); ok {
+		return ref.Num
+	}
+	return -1 - i
+}
+
+func (c *comparison) annotationChanged(page, num int, a, b pdf.Dict) {
+	for _, key := range keys(a, b) {
+		if slices.Contains(quiet, key) || c.same(a[key], b[key], 0) {
+			continue
+		}
+		switch {
+		case c.signedNow[num] && (slices.Contains(appearance, key) || key == "MK" || key == "F" || key == "DA"):
+		case slices.Contains(appearance, key) && c.isFilled(num, b):
+		case slices.Contains(appearance, key) && b["Subtype"] == pdf.Name("Widget"):
+			// The value is the same and looks other than before.
+			c.tell(pageContent, "page %d: a field looks other than before, and its value is the same", page)
+		default:
+			c.tell(annotation, "page %d: %s of an annotation changed (%s)", page, key, c.is.Name(b["Subtype"]))
+		}
+	}
+}
+
+// isFilled tells whether the field that a widget belongs to has a new value.
+func (c *comparison) isFilled(num int, widget pdf.Dict) bool {
+	if c.filled[num] {
+		return true
+	}
+	parent, ok := widget["Parent"].(pdf.Ref)
+	return ok && c.filled[parent.Num]
+}
+
+// overlap tells where a new signature's picture lies over an annotation that was there.
+func (c *comparison) overlap(page int, dict pdf.Dict, all pdf.Array, self int) {
+	mine, ok := c.rectangle(dict["Rect"])
+	if !ok {
+		return
+	}
+	for i, o := range all {
+		if i == self {
+			continue
+		}
+		if r, ok := c.rectangle(c.is.Dict(o)["Rect"]); ok && mine[0] < r[2] && r[0] < mine[2] && mine[1] < r[3] && r[1] < mine[3] {
+			c.tell(annotation, "page %d: a new signature's picture lies over another annotation", page)
+			return
+		}
+	}
+}
+
+// rectangle is x0, y0, x1, y1 in order; ok is false for an empty one.
+func (c *comparison) rectangle(o pdf.Object) (r [4]float64, ok bool) {
+	a := c.is.Array(o)
+	if len(a) != 4 {
+		return r, false
+	}
+	for i, x := range a {
+		switch x := c.is.Resolve(x).(type) {
+		case int64:
+			r[i] = float64(x)
+		case float64:
+			r[i] = x
+		default:
+			return r, false
+		}
+	}
+	r[0], r[2] = min(r[0], r[2]), max(r[0], r[2])
+	r[1], r[3] = min(r[1], r[3]), max(r[1], r[3])
+	return r, r[0] < r[2] && r[1] < r[3]
+}
