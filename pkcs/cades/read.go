@@ -153,6 +153,13 @@ func has(attrs []cms.Attribute, oid string) bool {
 	return slices.ContainsFunc(attrs, func(a cms.Attribute) bool { return a.OID == oid })
 }
 
+// singleValued are the attributes that have exactly one value (RFC 5652, 11; RFC 5035, 3;
+// RFC 6211, 2; EN 319 122-1, 5.2.9).
+var singleValued = []string{
+	cms.OIDContentType, cms.OIDMessageDigest, cms.OIDSigningTime, cms.OIDSigningCertificate, cms.OIDSigningCertificateV2,
+	cms.OIDAlgorithmProtection, cms.OIDSignaturePolicy, OIDDeclaration,
+}
+
 func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
 	a := &f.Attribute
 	a.Present = si.SignedAttrs != nil
@@ -160,8 +167,9 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 	for _, at := range si.Signed {
 		a.Signed = append(a.Signed, at.OID)
 		seen[at.OID]++
-		// Attributes are "at most once with one value" in every profile here.
-		if seen[at.OID] == 2 || len(at.Values) != 1 {
+		// RFC 5652, 5.3: no two of a type. One value each is a rule of those that are
+		// understood here; a stranger's may have as many as it likes.
+		if seen[at.OID] == 2 || (len(at.Values) != 1 && slices.Contains(singleValued, at.OID)) {
 			a.Duplicated = append(a.Duplicated, at.OID)
 		}
 	}

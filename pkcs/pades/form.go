@@ -20,7 +20,7 @@ func (c *comparison) form() {
 		}
 		old, there := was[f.name]
 		delete(was, f.name)
-		if there && old.kind == f.kind && c.same(old.value, f.value, 0) {
+		if there && old.kind == f.kind && c.sameValue(&old, &f) {
 			continue
 		}
 		switch {
@@ -46,6 +46,21 @@ func (c *comparison) form() {
 		c.locked(name)
 	}
 	c.formKeys()
+}
+
+// sameValue compares two values of a field. What a signature's Reference points to is the
+// whole document, which has its own comparison.
+func (c *comparison) sameValue(old, now *field) bool {
+	a, b := c.was.Dict(old.value), c.is.Dict(now.value)
+	if now.kind != "Sig" || a == nil || b == nil {
+		return c.same(old.value, now.value, 0)
+	}
+	for _, key := range keys(a, b) {
+		if key != "Reference" && !c.same(a[key], b[key], 0) {
+			return false
+		}
+	}
+	return true
 }
 
 func signedWord(f *field) string {
@@ -88,7 +103,8 @@ func (c *comparison) formKeys() {
 		case key == "DR" && (a[key] == nil || c.onlyMoreResources(a[key], b[key])):
 			c.tell(formFill, "the form's resources grew")
 		case key == "DR":
-			c.tell(pageContent, "the form's resources changed")
+			// What is seen of a field is its appearance, which is compared by itself.
+			c.tell(undefined, "the form's resources changed")
 		default:
 			c.tell(undefined, "the form's %s changed", key)
 		}

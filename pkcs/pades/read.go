@@ -229,8 +229,8 @@ func (d *document) open(s *signature) {
 		return
 	}
 	if d.file.Rebuilt {
-		// Readers differ on what such a file shows.
-		s.fault("pdf-cross-reference", "bytes follow the signature, and the file's cross-reference cannot be read (%v)", d.file.Problem)
+		// What was found by searching is what readers show, and is compared like any other.
+		s.fault("cross-reference-rebuilt", "bytes follow the signature, and the file's cross-reference cannot be read (%v)", d.file.Problem)
 	}
 	f, err := pdf.Open(d.r, s.end)
 	switch {

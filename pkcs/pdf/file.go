@@ -39,8 +39,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	}
 	problem := f.load()
 	if problem == nil {
-		if _, ok := f.Resolve(f.Trailer["Root"]).(Dict); !ok {
-			problem = fmt.Errorf("%w: the catalogue is not there", ErrMalformed)
+		if f.Dict(f.Catalog()["Pages"]) == nil && !f.Encrypted() {
+			problem = fmt.Errorf("%w: the catalogue or its pages are not there", ErrMalformed)
 		}
 	}
 	if problem != nil {
