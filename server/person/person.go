@@ -32,8 +32,8 @@ func (p *Person) Name() string {
 func Ensure(ctx context.Context, tx *sql.Tx, who profile.Person, now time.Time) (*Person, error) {
 	_, err := tx.ExecContext(ctx, `INSERT INTO person (kind, code, given, family, created) VALUES ('person', ?, ?, ?, ?)
 		ON CONFLICT (kind, code) DO UPDATE SET
-			given = CASE WHEN excluded.given <> '' THEN excluded.given ELSE given END,
-			family = CASE WHEN excluded.family <> '' THEN excluded.family ELSE family END`,
+			given = CASE WHEN excluded.given <> '' THEN excluded.given ELSE person.given END,
+			family = CASE WHEN excluded.family <> '' THEN excluded.family ELSE person.family END`,
 		string(who.CodiceFiscale), who.Given, who.Family, store.Time(now))
 	if err != nil {
 		return nil, fmt.Errorf("person: %w", err)

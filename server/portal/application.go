@@ -125,7 +125,7 @@ func (p *Portal) draftPDF(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.DraftPDF(d)
+	f, err := p.Office.DraftPDF(r.ctx(), d)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (p *Portal) contentPDF(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.PDF(s)
+	f, err := p.Office.PDF(r.ctx(), s)
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func (p *Portal) signedFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.Signed(s)
+	f, err := p.Office.Signed(r.ctx(), s)
 	if err != nil {
 		return err
 	}
