@@ -67,7 +67,7 @@ func open(ctx context.Context, dir string, version int) (*Store, error) {
 	}
 	q := url.Values{}
 	// Each connection of the pool gets them (https://www.sqlite.org/pragma.html).
-	for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "busy_timeout(10000)", "trusted_schema(0)"} {
+	for _, p := range []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)"} {
 		q.Add("_pragma", p)
 	}
 	q.Set("_txlock", "immediate") // a transaction that reads first cannot lose its turn to write
@@ -78,7 +78,16 @@ func open(ctx context.Context, dir string, version int) (*Store, error) {
 	}
 	db.SetMaxOpenConns(8)
 	s := &Store{DB: db, dir: dir, engine: SQLite, turn: make(chan struct{}, 1)}
-	if err := s.prepare(ctx, version); err != nil {
+	// Turning WAL on is not waited for by the busy timeout when another process does the same.
+	for try := 1; ; try++ {
+		if err = s.prepare(ctx, version); err == nil || !retryable(err) || try == maxTries {
+			break
+		}
+		if err = pause(ctx, try); err != nil {
+			break
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", name, err), db.Close())
 	}
 	return s, nil
