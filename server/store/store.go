@@ -128,7 +128,11 @@ func (s *Store) Tx(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 	for try := 1; ; try++ {
 		err := s.once(ctx, f)
-		if err == nil || !retryable(err) || try == maxTries {
+		// A serializable transaction that another one got in the way of may be told of a
+		// row that is there twice (https://www.postgresql.org/docs/15/mvcc-serialization-failure-handling.html):
+		// one that is really there is so again.
+		again := retryable(err) || sqlState(err) == "23505" && try <= 3
+		if err == nil || !again || try == maxTries {
 			return err
 		}
 		if err := pause(ctx, try); err != nil {

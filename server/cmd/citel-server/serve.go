@@ -85,6 +85,7 @@ type server struct {
 	log      *slog.Logger
 	store    *store.Store
 	sessions *session.Manager
+	journal  *audit.Log
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
@@ -163,8 +164,8 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.openTrust(); err != nil {
 		return nil, err
 	}
-	if s.store, err = store.Open(ctx, f.data); err != nil {
-		return nil, exit(command.InputOutput, err)
+	if s.store, err = openStore(ctx, f.data); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -176,6 +177,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		return nil, exit(command.InputOutput, err)
 	}
 	journal := &audit.Log{Store: s.store, Keys: ring}
+	s.journal = journal
 	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
 	policy := validation.Strict()
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
@@ -285,6 +287,12 @@ func (s *server) housekeeping(ctx context.Context) {
 		s.refresh(ctx)
 		if err := s.sessions.Sweep(ctx); err != nil {
 			s.log.Warn("old sessions could not be deleted", "error", err)
+		}
+		if err := s.store.SweepFiles(ctx, timeNow()); err != nil {
+			s.log.Warn("old files could not be deleted", "error", err)
+		}
+		if err := s.journal.SignDay(ctx); err != nil {
+			s.log.Error("the log could not be signed for the day", "error", err)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 // New makes an empty database of an engine, which goes with the test.
 func New(t testing.TB, e store.Engine) *store.Store {
 	t.Helper()
-	s, err := store.OpenURL(t.Context(), Address(t, e), t.TempDir())
+	s, err := store.OpenURL(t.Context(), Address(t, e), Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +46,26 @@ func New(t testing.TB, e store.Engine) *store.Store {
 		}
 	})
 	return s
+}
+
+// Dir is a folder for a test, in memory where the system has such a place: what is
+// synced to disk there costs nothing, and the code is the same.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "citel-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func memory() string {
+	const shm = "/dev/shm"
+	if st, err := os.Stat(shm); err == nil && st.IsDir() {
+		return shm
+	}
+	return ""
 }
 
 // Address makes an empty database and gives its address for store.OpenURL; it is empty
@@ -60,7 +80,7 @@ func Address(t testing.TB, e store.Engine) string {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("t%d", c.next())
-	if err := c.exec("CREATE DATABASE " + name); err != nil {
+	if err := c.exec("CREATE DATABASE " + name + " TEMPLATE migrated"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.exec("DROP DATABASE " + name + " WITH (FORCE)") })
@@ -120,7 +140,7 @@ func start() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "citel-pg-")
+	dir, err := os.MkdirTemp(memory(), "citel-pg-")
 	if err != nil {
 		return nil, err
 	}
@@ -151,13 +171,41 @@ p=$!; cat >/dev/null; kill -INT $p; wait $p; rm -rf "$3" 2>/dev/null || rm -rf "
 	c.db.SetMaxOpenConns(2)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if err = c.exec("SELECT 1"); err == nil {
-			return c, nil
+			return c, c.template()
 		}
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // our own folder
 			return nil, fmt.Errorf("storetest: PostgreSQL does not start: %w\n%s", err, log)
 		}
 	}
+}
+
+// template makes the database that the tests' are copies of, so that the migrations run
+// once.
+func (c *server) template() error {
+	if err := c.exec("CREATE DATABASE migrated"); err != nil {
+		return err
+	}
+	s, err := store.OpenURL(context.Background(), c.address("migrated"), c.dir)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// Empty makes a PostgreSQL database without a table and gives its address.
+func Empty(t testing.TB) string {
+	t.Helper()
+	c, err := cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("t%d", c.next())
+	if err := c.exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.exec("DROP DATABASE " + name + " WITH (FORCE)") })
+	return c.address(name)
 }
 
 var _ = stdlib.RegisterConnConfig // the driver "pgx"
