@@ -80,9 +80,10 @@ type Session struct {
 	// opens another ente's data only where that accepts the releaser.
 	Credential string
 	Releaser   string
-	// Debole is the id of a debole credential that was proved in this session before the
-	// level rose: it may join the person, after a question.
-	Debole string
+	// Waiting is what was proved first and waits: in a portal the id of a debole credential
+	// that was proved before the level rose (it may join the person, after a question); in
+	// a console the operator's id before the second factor.
+	Waiting string
 	// Operator and Role are a console's: who works, and the role that the frame shows.
 	Operator int64
 	Role     string
@@ -143,7 +144,7 @@ func (m *Manager) Get(ctx context.Context, r *http.Request) (*Session, error) {
 	var person sql.NullInt64
 	err = m.Store.QueryRowContext(ctx, `SELECT csrf, ente, level, person, certificate, profile, fingerprint, created, seen, operator, role, credential, releaser, pending
 		FROM session WHERE hash = ? AND realm = ?`, sum[:], string(m.realm())).
-		Scan(&s.CSRF, &s.Ente, &s.Level, &person, &s.Certificate, &s.Profile, &s.Fingerprint, &created, &seen, &s.Operator, &s.Role, &s.Credential, &s.Releaser, &s.Debole)
+		Scan(&s.CSRF, &s.Ente, &s.Level, &person, &s.Certificate, &s.Profile, &s.Fingerprint, &created, &seen, &s.Operator, &s.Role, &s.Credential, &s.Releaser, &s.Waiting)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && s.Ente != m.Ente && !m.Shared {
 		return nil, nil
 	}
@@ -222,23 +223,33 @@ func EndOperator(ctx context.Context, tx *sql.Tx, operator int64) error {
 
 // Start makes a session with nothing proved and sets the cookie.
 func (m *Manager) Start(ctx context.Context, w http.ResponseWriter) (*Session, error) {
-	s := &Session{Ente: m.Ente}
+	return m.StartAt(ctx, w, m.Ente)
+}
+
+// StartAt is Start in an ente that is named.
+func (m *Manager) StartAt(ctx context.Context, w http.ResponseWriter, ente string) (*Session, error) {
+	s := &Session{Ente: ente}
 	return s, m.Store.Tx(ctx, func(tx *sql.Tx) error { return m.insert(ctx, tx, w, s) })
 }
 
 // Rise replaces a session by a new one with a higher level: new id, new CSRF
 // token, the old one gone. A debole credential that was proved before is remembered
-// (Debole), as long as it is the same person's question.
+// (Waiting), as long as it is the same person's question.
 func (m *Manager) Rise(ctx context.Context, tx *sql.Tx, w http.ResponseWriter, old *Session, to Session) (*Session, error) {
+	return m.RiseAt(ctx, tx, w, old, to, m.Ente)
+}
+
+// RiseAt is Rise in an ente that is named.
+func (m *Manager) RiseAt(ctx context.Context, tx *sql.Tx, w http.ResponseWriter, old *Session, to Session, ente string) (*Session, error) {
 	if old != nil {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM session WHERE hash = ?", old.hash); err != nil {
 			return nil, fmt.Errorf("session: %w", err)
 		}
-		if old.Level == Debole && to.Level > Debole && to.Debole == "" {
-			to.Debole = old.Credential
+		if old.Level == Debole && to.Level > Debole && to.Waiting == "" {
+			to.Waiting = old.Credential
 		}
 	}
-	to.Ente = m.Ente
+	to.Ente = ente
 	return &to, m.insert(ctx, tx, w, &to)
 }
 
@@ -255,7 +266,7 @@ func (m *Manager) insert(ctx context.Context, tx *sql.Tx, w http.ResponseWriter,
 	s.Ends = m.ends(s, now)
 	_, err := tx.ExecContext(ctx, `INSERT INTO session (hash, ente, csrf, level, person, certificate, profile, fingerprint, created, seen, realm, operator, role, credential, releaser, pending)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, s.hash, s.Ente, s.CSRF, int(s.Level), person, s.Certificate, s.Profile, s.Fingerprint, store.Time(now), store.Time(now),
-		string(m.realm()), s.Operator, s.Role, s.Credential, s.Releaser, s.Debole)
+		string(m.realm()), s.Operator, s.Role, s.Credential, s.Releaser, s.Waiting)
 	if err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
@@ -282,12 +293,12 @@ func (m *Manager) delete(ctx context.Context, hash []byte) error {
 	return nil
 }
 
-// Forget drops the debole credential that waits for the person's answer.
+// Forget drops what waits.
 func (m *Manager) Forget(ctx context.Context, tx *sql.Tx, s *Session) error {
 	if _, err := tx.ExecContext(ctx, "UPDATE session SET pending = '' WHERE hash = ?", s.hash); err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
-	s.Debole = ""
+	s.Waiting = ""
 	return nil
 }
 
