@@ -229,7 +229,7 @@ func (p *Portal) signedFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Downloaded, Person: r.person.CodiceFiscale,
+	if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Downloaded, Person: r.person.CodiceFiscale, PersonID: r.person.ID, Credential: r.session.Credential, Address: p.address(r.r),
 		Detail: map[string]string{"protocol": s.Number.String()}}); err != nil {
 		return errors.Join(err, f.Close())
 	}

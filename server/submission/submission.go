@@ -229,7 +229,7 @@ func (o *Office) Submit(ctx context.Context, d *Draft, who *person.Person, signe
 	s, err := o.submit(ctx, d, who, signed, lang)
 	if err != nil && Code(err) != "internal" {
 		o.Log.Info("submission refused", "ente", o.Ente.Code, "code", Code(err))
-		logged := o.Audit.Write(ctx, audit.Event{Ente: o.Ente.Code, Kind: audit.SignRefused, Person: who.CodiceFiscale,
+		logged := o.Audit.Write(ctx, audit.Event{Ente: o.Ente.Code, Kind: audit.SignRefused, Person: who.CodiceFiscale, PersonID: who.ID,
 			Detail: map[string]string{"code": Code(err), "draft": d.ID}})
 		err = errors.Join(err, logged)
 	}
@@ -387,7 +387,7 @@ func (o *Office) record(ctx context.Context, s *Submission, who *person.Person, 
 		if _, err := tx.ExecContext(ctx, "DELETE FROM draft WHERE id = ?", s.Draft); err != nil {
 			return err
 		}
-		return o.Audit.WriteTx(ctx, tx, audit.Event{Ente: o.Ente.Code, Kind: audit.Submitted, Person: who.CodiceFiscale,
+		return o.Audit.WriteTx(ctx, tx, audit.Event{Ente: o.Ente.Code, Kind: audit.Submitted, Person: who.CodiceFiscale, PersonID: who.ID,
 			Detail: map[string]string{"protocol": s.Number.String(), "sha256": s.Fingerprint(), "service": s.Service.ID}})
 	})
 	if err != nil {

@@ -25,12 +25,11 @@ import (
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
-	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/portal"
-	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
 )
@@ -84,8 +83,7 @@ type server struct {
 	flags    *serveFlags
 	log      *slog.Logger
 	store    *store.Store
-	sessions *session.Manager
-	journal  *audit.Log
+	rooms    *rooms.Rooms
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
@@ -124,6 +122,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		return errors.Join(err, hs.Close())
 	}
 	go s.housekeeping(ctx)
+	go s.rooms.Postman.Run(ctx)
 	s.ready.Store(true)
 	s.log.Info("serving", "origin", f.origin, "address", l.Addr().String(), "demo", f.demo)
 	select {
@@ -176,23 +175,26 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
-	journal := &audit.Log{Store: s.store, Keys: ring}
-	s.journal = journal
+	s.rooms = rooms.New(rooms.Options{Store: s.store, Keys: ring, Origin: f.origin, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, Log: s.log})
+	if err := s.directory(ctx, &e); err != nil {
+		return nil, err
+	}
 	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
 	policy := validation.Strict()
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
 	atLogin := validation.Strict()
 	atLogin.RevocationKeepHours = 24
-	s.sessions = &session.Manager{Store: s.store, Ente: e.Code, Secure: strings.HasPrefix(f.origin, "https://")}
+	citizens := *s.rooms.Citizens
+	citizens.Ente = e.Code
 	p := &portal.Portal{
-		Ente: e, Sessions: s.sessions, Store: s.store, Audit: journal, Demo: f.demo, AgentPorts: f.ports, Log: s.log,
+		Ente: e, Sessions: &citizens, Store: s.store, Audit: s.rooms.Audit, Rooms: s.rooms, Demo: f.demo, AgentPorts: f.ports, Log: s.log,
 		Desk: &login.Desk{
-			Ente: e, Nonces: &authtoken.Nonces{}, Sessions: s.sessions, Store: s.store, Audit: journal, Log: s.log,
+			Ente: e, Nonces: &login.Nonces{Store: s.store}, Sessions: &citizens, Store: s.store, Audit: s.rooms.Audit, Log: s.log, Credentials: s.rooms.Credentials,
 			Validator: &authtoken.Validator{Origin: f.origin, Store: s.trust, Revocation: revocation, Policy: atLogin},
 		},
 		Office: &submission.Office{
-			Ente: e, Store: s.store, Trust: s.trust, Revocation: revocation, Policy: policy, Keys: ring, Audit: journal, Log: s.log,
+			Ente: e, Store: s.store, Trust: s.trust, Revocation: revocation, Policy: policy, Keys: ring, Audit: s.rooms.Audit, Log: s.log,
 		},
 	}
 	if f.proxy {
@@ -204,6 +206,25 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	}
 	s.handler = s.measured(pages)
 	return s, nil
+}
+
+// directory makes sure that the ente which the flags name is there, and fills the
+// catalogue of examples.
+func (s *server) directory(ctx context.Context, e *ente.Ente) error {
+	named := *e
+	if s.flags.demo {
+		named.IDEnte = "DEMO"
+	}
+	found, err := s.rooms.Enti.Ensure(ctx, named)
+	if err == nil {
+		err = s.rooms.Enti.FillCatalogue(ctx)
+	}
+	if err != nil {
+		return exit(command.InputOutput, err)
+	}
+	found.Name, found.Origin = e.Name, e.Origin
+	*e = *found
+	return nil
 }
 
 // openTrust reads anchors and lists. Test material is for --demo alone.
@@ -285,14 +306,8 @@ func (s *server) housekeeping(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.refresh(ctx)
-		if err := s.sessions.Sweep(ctx); err != nil {
-			s.log.Warn("old sessions could not be deleted", "error", err)
-		}
-		if err := s.store.SweepFiles(ctx, timeNow()); err != nil {
-			s.log.Warn("old files could not be deleted", "error", err)
-		}
-		if err := s.journal.SignDay(ctx); err != nil {
-			s.log.Error("the log could not be signed for the day", "error", err)
+		if err := s.rooms.Housekeeping(ctx); err != nil {
+			s.log.Error("housekeeping", "error", err)
 		}
 	}
 }
