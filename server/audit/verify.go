@@ -82,8 +82,12 @@ func (l *Log) Verify(ctx context.Context) (*Report, error) {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	for _, e := range enti {
+		n := len(r.Chains)
 		if err := l.verifyChain(ctx, r, e, before); err != nil {
 			return nil, err
+		}
+		if len(r.Chains) == n && len(r.Problems) == 0 { // an ente's making is its first row
+			r.Problems = append(r.Problems, Problem{Ente: e, Text: "the whole chain is gone"})
 		}
 	}
 	return r, l.verifyWitness(ctx, r)

@@ -280,6 +280,16 @@ func (d *Desk) register(ctx context.Context, a role.Actor, ente string, f person
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		now := d.now()
 		var id int64
+		if !mailed { // the first link was lost
+			err := tx.QueryRowContext(ctx, "SELECT id FROM operator WHERE ente = ? AND code = ? AND state = 'invited' AND created_by = ?", ente, f.Code, a.Operator).Scan(&id)
+			if err == nil {
+				inv, err = d.invite(ctx, tx, id, false)
+				return err
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("operator: %w", err)
+			}
+		}
 		err := tx.QueryRowContext(ctx, `INSERT INTO operator (ente, code, given, family, form, state, created, created_by, changed) VALUES (?,?,?,?,?,?,?,?,?) RETURNING id`,
 			ente, f.Code, f.Given, f.Family, string(form), string(Invited), store.Time(now), a.Operator, store.Time(now)).Scan(&id)
 		if store.IsUnique(err) {
