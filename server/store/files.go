@@ -59,9 +59,7 @@ func writeSynced(path string, r io.Reader) (err error) {
 	return nil
 }
 
-// writePieces does not go through Tx: what is read from r cannot be read twice. The
-// pieces have an id of their own, so that whoever reads the older ones meanwhile gets
-// an error and no mixture.
+// writePieces does not go through Tx: what is read from r cannot be read twice.
 func (s *Store) writePieces(ctx context.Context, name string, r io.Reader) (err error) {
 	tx, err := s.BeginTx(ctx, nil)
 	if err != nil {
@@ -73,11 +71,20 @@ func (s *Store) writePieces(ctx context.Context, name string, r io.Reader) (err 
 			_ = tx.Rollback()
 		}
 	}()
-	id := NewID()
-	if _, err = tx.ExecContext(ctx, "DELETE FROM file_piece WHERE file IN (SELECT id FROM file WHERE name = ?)", name); err != nil {
+	if err = insertPieces(ctx, tx, name, r); err != nil {
 		return err
 	}
-	if _, err = tx.ExecContext(ctx, "INSERT INTO file (name, id) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET id = excluded.id", name, id); err != nil {
+	return tx.Commit()
+}
+
+// insertPieces gives the pieces an id of their own, so that whoever reads the older ones
+// meanwhile gets an error and no mixture.
+func insertPieces(ctx context.Context, tx *sql.Tx, name string, r io.Reader) error {
+	id := NewID()
+	if _, err := tx.ExecContext(ctx, "DELETE FROM file_piece WHERE file IN (SELECT id FROM file WHERE name = ?)", name); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO file (name, id) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET id = excluded.id", name, id); err != nil {
 		return err
 	}
 	buffer := make([]byte, piece)
@@ -90,7 +97,7 @@ func (s *Store) writePieces(ctx context.Context, name string, r io.Reader) (err 
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && k > 0 && ended(r):
-			return tx.Commit()
+			return nil
 		case err != nil:
 			return err
 		}
