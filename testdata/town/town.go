@@ -165,13 +165,16 @@ func (b *Browser) take() {
 	if b.w == nil {
 		return
 	}
-	for _, c := range b.w.Result().Cookies() {
+	for _, line := range b.w.Header()["Set-Cookie"] {
+		c, err := http.ParseSetCookie(line)
+		if err != nil {
+			continue
+		}
 		b.cookies[c.Name] = c.Value
 		if c.MaxAge < 0 {
 			delete(b.cookies, c.Name)
 		}
 	}
-	b.w = nil
 }
 
 // Request is one that this browser makes.
