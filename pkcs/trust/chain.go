@@ -2,8 +2,10 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 
 	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -37,12 +39,7 @@ func (s *Store) Path(leaf *x509.Certificate, helpers []*x509.Certificate) (valid
 		}
 		return validation.ChainFacts{Note: note}, nil
 	}
-	facts := validation.ChainFacts{Found: true, Anchor: &validation.AnchorFacts{
-		Certificate: anchor.Certificate.Raw, Test: anchor.Test, Source: anchor.Source,
-	}}
-	for _, p := range anchor.Profiles {
-		facts.Anchor.Profiles = append(facts.Anchor.Profiles, string(p))
-	}
+	facts := validation.ChainFacts{Found: true, Anchor: anchor.facts(leaf)}
 	faults := rulesOf(path)
 	for i, c := range path {
 		link := linkFacts(c)
@@ -72,7 +69,7 @@ func (s *search) from(path []*x509.Certificate) ([]*x509.Certificate, *Anchor) {
 	if len(path) >= maxDepth {
 		return nil, nil
 	}
-	for _, a := range s.store.anchorsNamed(last.RawIssuer) {
+	for _, a := range preferred(s.store.anchorsNamed(last.RawIssuer), path[0]) {
 		if s.issued(a.Certificate, last) {
 			return append(path, a.Certificate), a
 		}
@@ -86,6 +83,23 @@ func (s *search) from(path []*x509.Certificate) ([]*x509.Certificate, *Anchor) {
 		}
 	}
 	return nil, nil
+}
+
+// preferred puts anchors in front whose service is of the signer's kind: one key can be
+// listed with two certificates.
+func preferred(anchors []*Anchor, leaf *x509.Certificate) []*Anchor {
+	if len(anchors) < 2 {
+		return anchors
+	}
+	points := func(a *Anchor) int {
+		if v := a.service(leaf); v != nil {
+			return v.fits(leaf)
+		}
+		return 0
+	}
+	out := slices.Clone(anchors)
+	slices.SortStableFunc(out, func(a, b *Anchor) int { return cmp.Compare(points(b), points(a)) })
+	return out
 }
 
 func onPath(path []*x509.Certificate, c *x509.Certificate) bool {

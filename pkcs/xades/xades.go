@@ -36,27 +36,18 @@ var (
 	ErrKey = errors.New("xades: the signer's key is not supported")
 )
 
-// Form is what a trusted list's version asks of its signature.
-type Form int
-
-// The forms.
-const (
-	// AnyForm takes SigningCertificate or SigningCertificateV2.
-	AnyForm Form = iota
-	// V2 takes SigningCertificateV2, SignatureProductionPlaceV2 and SignerRoleV2 alone
-	// (TS 119 612 v2.3.1 and later, list version 6).
-	V2
-)
-
 // Signed is what a signature that holds says.
 type Signed struct {
 	Certificate []byte // DER
 	Time        time.Time
+	// Old lists the properties that EN 319 132-1 replaced (SigningCertificate by
+	// SigningCertificateV2, ...): right in lists of version 5, wrong in version 6.
+	Old []string
 }
 
 // Whole checks the one enveloped signature over a whole document. allowed tells
 // whether a certificate (DER) may sign; it is asked before anything is computed.
-func Whole(d *xmldsig.Document, form Form, allowed func(der []byte) bool) (*Signed, error) {
+func Whole(d *xmldsig.Document, allowed func(der []byte) bool) (*Signed, error) {
 	root := d.Element()
 	all := root.Find(xmldsig.Space, "Signature")
 	switch {
@@ -74,7 +65,7 @@ func Whole(d *xmldsig.Document, form Form, allowed func(der []byte) bool) (*Sign
 	if err := scope(s, d); err != nil {
 		return nil, err
 	}
-	p, err := read(s, form)
+	p, err := read(s)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +95,7 @@ func Whole(d *xmldsig.Document, form Form, allowed func(der []byte) bool) (*Sign
 	if p.time.Before(cert.NotBefore) || p.time.After(cert.NotAfter) {
 		return nil, fmt.Errorf("%w: signed at %s, outside the certificate's validity", ErrProperties, p.time.Format(time.RFC3339))
 	}
-	return &Signed{Certificate: der, Time: p.time}, nil
+	return &Signed{Certificate: der, Time: p.time, Old: p.old}, nil
 }
 
 func subject(der []byte) string {
@@ -136,6 +127,7 @@ func scope(s *xmldsig.Signature, d *xmldsig.Document) error {
 type properties struct {
 	time  time.Time
 	certs []certID
+	old   []string
 }
 
 type certID struct {
@@ -145,7 +137,7 @@ type certID struct {
 
 // read finds the signed properties: those that a reference of their type points to, and
 // no others are in the signature.
-func read(s *xmldsig.Signature, form Form) (*properties, error) {
+func read(s *xmldsig.Signature) (*properties, error) {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrProperties, fmt.Sprintf(format, args...))
 	}
@@ -195,11 +187,9 @@ func read(s *xmldsig.Signature, form Form) (*properties, error) {
 	if len(v1)+len(v2) != 1 {
 		return nil, bad("%d SigningCertificate", len(v1)+len(v2))
 	}
-	if form == V2 {
-		for _, name := range []string{"SigningCertificate", "SignatureProductionPlace", "SignerRole"} {
-			if len(own[0].All(Space, name)) > 0 {
-				return nil, bad("%s, in a list whose version asks for %sV2", name, name)
-			}
+	for _, name := range []string{"SigningCertificate", "SignatureProductionPlace", "SignerRole"} {
+		if len(own[0].All(Space, name)) > 0 {
+			p.old = append(p.old, name)
 		}
 	}
 	for _, c := range append(v1, v2...)[0].All(Space, "Cert") {
