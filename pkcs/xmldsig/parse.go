@@ -376,11 +376,11 @@ func (p *parser) comment(parent *Node) error {
 }
 
 func (p *parser) instruction(parent *Node) error {
-	end := strings.Index(p.s[p.at:], "?>")
+	end := strings.Index(p.s[p.at+2:], "?>")
 	if end < 0 {
 		return p.bad("processing instruction")
 	}
-	raw := p.s[p.at+2 : p.at+end]
+	raw := p.s[p.at+2 : p.at+2+end]
 	name := raw
 	if i := strings.IndexAny(raw, " \t\r\n"); i >= 0 {
 		name = raw[:i]
@@ -392,7 +392,7 @@ func (p *parser) instruction(parent *Node) error {
 	if err := p.characters(data); err != nil {
 		return err
 	}
-	p.at += end + 2
+	p.at += end + 4
 	return p.add(parent, &Node{Kind: Instruction, Local: name, Data: lineEnds(data)})
 }
 

@@ -152,7 +152,7 @@ func TestMalformed(t *testing.T) {
 		`<p:a/>`, `<a p:b="1"/>`, `<a xmlns:p=""/>`, `<a xmlns:p="urn:1" xmlns:q="urn:1" p:x="1" q:x="2"/>`, `<a xmlns:xmlns="urn:x"/>`, `<a xmlns:xml="urn:x"/>`,
 		`<a xmlns:p="http://www.w3.org/XML/1998/namespace"/>`, `<a xmlns:p="urn:1" xmlns:p="urn:2"/>`,
 		"<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&#x110000;</a>", "<a>&#;</a>", "<a>&#+65;</a>", "<a>& b</a>", "<a>\x01</a>", "<a>]]></a>", "<a>\xff</a>", "<a>\uffff</a>",
-		"<a><!-- -- --></a>", "<a><!-- --->", "<a><?xml version='1.0'?></a>", "<a><![CDATA[x</a>", "<![CDATA[x]]><a/>", "<a:b:c xmlns:a='urn:a'/>", "<:a/>", "<1a/>", "< a/>", "<a / >",
+		"<a><!-- -- --></a>", "<a><!-- --->", "<a><?xml version='1.0'?></a>", "<a><![CDATA[x</a>", "<?>", "<?x><a/>", "<!-->", "<!--->", "<a><![CDATA[]></a>", "<![CDATA[x]]><a/>", "<a:b:c xmlns:a='urn:a'/>", "<:a/>", "<1a/>", "< a/>", "<a / >",
 		"<?xml version='1.1'?><a/>", "<?xml encoding='UTF-8'?><a/>", "<?xml version='1.0' encoding='ISO-8859-1'?><a/>", "<?xml version='1.0'encoding='UTF-8'?><a/>", "<?xml version='1.0' x='y'?><a/>",
 		"\xfe\xff\x00<\x00a",
 	} {
