@@ -257,12 +257,12 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 	v.Checked = true
 	received := cms.AsSet(si.SignedAttrs)
 	v.ReceivedIsDER = cms.IsDER(received)
-	err := scheme.Verify(key, sum(scheme.Hash, received), si.Signature)
+	err := scheme.VerifyData(key, received, si.Signature)
 	v.OverReceived = err == nil
 	if v.ReceivedIsDER {
 		v.OverDER = v.OverReceived
 	} else if der, derErr := cms.AppendDER(nil, received); derErr == nil {
-		derr := scheme.Verify(key, sum(scheme.Hash, der), si.Signature)
+		derr := scheme.VerifyData(key, der, si.Signature)
 		v.OverDER = derr == nil
 		if err != nil && derr == nil {
 			err = nil
