@@ -59,9 +59,9 @@ func TestUniversalForgery(t *testing.T) {
 			refused(t, doc, validation.FormatFailure)
 		})
 	}
-	for name, to := range map[string]string{"no Contents": "/Contentx ", "null": "/Contents null/X"} {
+	for name, to := range map[string]string{"no Contents": "/Contentx <", "null Contents": "/Contents null/X<"} {
 		t.Run(name, func(t *testing.T) {
-			refused(t, bytes.Replace(signed, []byte("/Contents "), []byte(to), 1), validation.FormatFailure)
+			refused(t, bytes.Replace(signed, []byte("/Contents <"), []byte(to), 1), validation.FormatFailure)
 		})
 	}
 }
