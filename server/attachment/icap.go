@@ -117,7 +117,7 @@ func (s *ICAP) scan(ctx context.Context, r io.Reader, size int64) (Verdict, erro
 	}
 	if answer.done() {
 		_ = conn.Close()
-		<-sent
+		_ = <-sent
 		return answer.verdict()
 	}
 	if err := <-sent; err != nil {
