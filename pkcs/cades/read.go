@@ -167,10 +167,13 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 	for _, at := range si.Signed {
 		a.Signed = append(a.Signed, at.OID)
 		seen[at.OID]++
-		// RFC 5652, 5.3: no two of a type. One value each is a rule of those that are
-		// understood here; a stranger's may have as many as it likes.
-		if seen[at.OID] == 2 || (len(at.Values) != 1 && slices.Contains(singleValued, at.OID)) {
+		// Once and with one value is a rule of those that are understood here; of a
+		// stranger's the repetition is only odd (X.501, 8.2: a value's types differ).
+		switch known := slices.Contains(singleValued, at.OID); {
+		case known && (seen[at.OID] == 2 || len(at.Values) != 1):
 			a.Duplicated = append(a.Duplicated, at.OID)
+		case !known && seen[at.OID] == 2:
+			addFault(f, "attribute-repeated", "the signed attribute "+at.OID+", which is not known here, is repeated")
 		}
 	}
 	for _, at := range si.Unsigned {
