@@ -15,6 +15,8 @@ import (
 var (
 	// ErrNoChanges: the document's certification permits no further signature.
 	ErrNoChanges = errors.New("pades: the document's certification permits no changes")
+	// ErrField: the field that was named is not an empty signature field.
+	ErrField = errors.New("pades: no empty signature field")
 	// ErrRoom: the signature is larger than the room that was kept for it.
 	ErrRoom = errors.New("pades: the signature does not fit")
 	// ErrPrepared: what was prepared is not what Prepare makes.
@@ -137,7 +139,7 @@ func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, name string) error {
 		taken[x.name] = true
 		if x.name == name && name != "" {
 			if x.kind != "Sig" || x.value != nil || x.num == 0 {
-				return fmt.Errorf("pades: the field %s is no empty signature field", name)
+				return fmt.Errorf("%w: %s", ErrField, name)
 			}
 			d := x.dict.Clone()
 			d["V"] = value
