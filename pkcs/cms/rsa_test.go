@@ -32,7 +32,7 @@ func TestLargePublicExponent(t *testing.T) {
 		}
 		digest := sha256.Sum256([]byte("istanza"))
 		other := sha256.Sum256([]byte("altra"))
-		for _, s := range []Scheme{{"RSA", crypto.SHA256, 0}, {"RSA-PSS", crypto.SHA256, 32}, {"RSA-PSS", crypto.SHA256, 20}, {"RSA-PSS", crypto.SHA256, 0}} {
+		for _, s := range []Scheme{{Name: "RSA", Hash: crypto.SHA256}, {Name: "RSA-PSS", Hash: crypto.SHA256, Salt: 32}, {Name: "RSA-PSS", Hash: crypto.SHA256, Salt: 20}, {Name: "RSA-PSS", Hash: crypto.SHA256}} {
 			var signature []byte
 			if s.Name == "RSA" {
 				signature, err = rsa.SignPKCS1v15(nil, key, s.Hash, digest[:])
