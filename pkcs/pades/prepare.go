@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/pdf"
@@ -31,9 +32,9 @@ const (
 
 // PrepareOptions says what the signature's dictionary tells (ISO 32000-2, table 255).
 type PrepareOptions struct {
-	// Field to sign: an empty one of that name is used, else a new one is made; "" takes
-	// the first free name.
-	Field string
+	// Field is the empty signature field to sign. Without it one is made, with the name
+	// NewField, or the first free one.
+	Field, NewField string
 	// Time is the signer's claim (M).
 	Time                   time.Time
 	Name, Reason, Location string
@@ -72,7 +73,7 @@ func Prepare(r io.ReaderAt, size int64, o PrepareOptions) (*Prepared, error) {
 		return nil, err
 	}
 	value := u.New()
-	if err := place(f, u, value, o.Field); err != nil {
+	if err := place(f, u, value, o); err != nil {
 		return nil, err
 	}
 	body, rangeAt, gap := dictionary(o)
@@ -133,19 +134,23 @@ func dictionary(o PrepareOptions) (body []byte, rangeAt int, g gap) {
 }
 
 // place puts the field into the form and its widget onto the first page.
-func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, name string) error {
+func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, o PrepareOptions) error {
 	taken := map[string]bool{}
 	for _, x := range fields(f) {
 		taken[x.name] = true
-		if x.name == name && name != "" {
+		if x.name == o.Field && o.Field != "" {
 			if x.kind != "Sig" || x.value != nil || x.num == 0 {
-				return fmt.Errorf("%w: %s", ErrField, name)
+				return fmt.Errorf("%w: %s", ErrField, o.Field)
 			}
 			d := x.dict.Clone()
 			d["V"] = value
 			u.Set(pdf.Ref{Num: x.num}, d)
 			return flagForm(f, u, nil)
 		}
+	}
+	name := o.NewField
+	if o.Field != "" || taken[name] || strings.Contains(name, ".") {
+		return fmt.Errorf("%w: %s", ErrField, o.Field+name)
 	}
 	for i := 1; name == ""; i++ {
 		if n := fmt.Sprintf("Firma%d", i); !taken[n] {
