@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -136,7 +137,8 @@ func (s *Store) rebuild() {
 			a = &Anchor{Certificate: c, Source: source, Test: IsTest(c)}
 			s.anchors = append(s.anchors, a)
 			s.byCert[key] = a
-			s.bySubj[string(c.RawSubject)] = append(s.bySubj[string(c.RawSubject)], a)
+			name := rfc5280.NameKey(c.RawSubject)
+			s.bySubj[name] = append(s.bySubj[name], a)
 		}
 		return a
 	}

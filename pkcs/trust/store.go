@@ -10,7 +10,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 )
 
 // Errors of AddPEM.
@@ -47,7 +49,7 @@ type Store struct {
 	listed   map[string][]*Service // trusted lists' services by their source
 	anchors  []*Anchor             // of both, see rebuild
 	byCert   map[[32]byte]*Anchor
-	bySubj   map[string][]*Anchor
+	bySubj   map[string][]*Anchor // by rfc5280.NameKey
 	crls     []*CRL
 	checked  map[[32]byte]bool // signatures of certificates by their issuers, see links.go
 	nChecked int
@@ -80,7 +82,7 @@ func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) 
 		}
 		switch block.Type {
 		case "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE":
-			c, err := x509.ParseCertificate(block.Bytes)
+			c, err := certificate.Parse(block.Bytes)
 			if err != nil {
 				return 0, fmt.Errorf("trust: %s, certificate %d: %w", source, len(certs)+1, err)
 			}
@@ -171,7 +173,8 @@ func (s *Store) anchorOf(c *x509.Certificate) *Anchor {
 }
 
 func (s *Store) anchorsNamed(subject []byte) []*Anchor {
+	name := rfc5280.NameKey(subject)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.bySubj[string(subject)]
+	return s.bySubj[name]
 }

@@ -5,11 +5,11 @@ package xades
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/xmldsig"
 )
 
@@ -81,13 +81,12 @@ func Whole(d *xmldsig.Document, allowed func(der []byte) bool) (*Signed, error) 
 	if weak := s.Weak(); len(weak) > 0 {
 		return nil, fmt.Errorf("%w: %s", ErrWeak, weak[0])
 	}
-	cert, err := x509.ParseCertificate(der)
+	cert, err := certificate.Parse(der)
 	if err != nil {
-		// Curves that Go does not know (brainpool) end here.
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	if cert.PublicKey == nil {
-		return nil, fmt.Errorf("%w: %s", ErrKey, cert.Subject)
+	if _, err := certificate.PublicKey(cert.RawSubjectPublicKeyInfo); err != nil || cert.PublicKey == nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrKey, cert.Subject, err)
 	}
 	if err := s.Verify(cert.PublicKey); err != nil {
 		return nil, err
@@ -99,7 +98,7 @@ func Whole(d *xmldsig.Document, allowed func(der []byte) bool) (*Signed, error) 
 }
 
 func subject(der []byte) string {
-	if c, err := x509.ParseCertificate(der); err == nil {
+	if c, err := certificate.Parse(der); err == nil {
 		return c.Subject.String()
 	}
 	return "a certificate that cannot be read"

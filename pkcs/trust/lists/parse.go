@@ -2,13 +2,13 @@ package lists
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/xades"
 	"github.com/citel-pa/citel/pkcs/xmldsig"
@@ -230,7 +230,7 @@ func (l *List) service(n *xmldsig.Node, provider string) error {
 		return l.skip(v, "it has no certificate")
 	}
 	for _, der := range ders {
-		c, err := x509.ParseCertificate(der)
+		c, err := certificate.Parse(der)
 		if err != nil {
 			_ = l.skip(v, err.Error())
 			continue
