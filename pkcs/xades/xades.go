@@ -85,10 +85,11 @@ func Whole(d *xmldsig.Document, allowed func(der []byte) bool) (*Signed, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	if _, err := certificate.PublicKey(cert.RawSubjectPublicKeyInfo); err != nil || cert.PublicKey == nil {
+	key, err := certificate.PublicKey(cert.RawSubjectPublicKeyInfo)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrKey, cert.Subject, err)
 	}
-	if err := s.Verify(cert.PublicKey); err != nil {
+	if err := s.Verify(key); err != nil {
 		return nil, err
 	}
 	if p.time.Before(cert.NotBefore) || p.time.After(cert.NotAfter) {

@@ -35,7 +35,7 @@ type Loader struct {
 	// the notice that names them; empty: Notice.
 	Signers Signers
 	Notice  string
-	// Territories whose lists are loaded; nil: Italy's.
+	// Territories whose lists are loaded, All of them, or nil: Italy's.
 	Territories []string
 	// Dir keeps lists for when they cannot be had; empty: nothing is kept.
 	Dir string
@@ -49,7 +49,11 @@ type Loader struct {
 	mu    sync.Mutex
 	known map[string]*known // by location
 	roles map[string]*known // what States tells
+	every []string          // territories that the LOTL points to
 }
+
+// All is in place of the territories' names.
+const All = "all"
 
 // known is a list that holds, and how it is doing.
 type known struct {
@@ -97,7 +101,7 @@ func (l *Loader) Load(ctx context.Context) error { return l.refresh(ctx, false) 
 func (l *Loader) States() (out []State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, role := range append([]string{LOTL}, l.territories()...) {
+	for _, role := range append([]string{LOTL}, l.names()...) {
 		k := l.roles[role]
 		if k == nil {
 			continue
@@ -143,11 +147,29 @@ func (l *Loader) log() *slog.Logger {
 	return l.Log
 }
 
-func (l *Loader) territories() []string {
-	if len(l.Territories) == 0 {
+// names of the territories; mu is held.
+func (l *Loader) names() []string {
+	switch {
+	case len(l.Territories) == 0:
 		return []string{"IT"}
+	case slices.Contains(l.Territories, All):
+		return l.every
 	}
 	return l.Territories
+}
+
+func (l *Loader) territories(lotl *List) []string {
+	var every []string
+	for _, p := range lotl.Pointers {
+		if p.Type != typeOfLOTL && p.Territory != "" {
+			every = append(every, p.Territory)
+		}
+	}
+	slices.Sort(every)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.every = slices.Compact(every)
+	return l.names()
 }
 
 func (l *Loader) source() string {
@@ -169,7 +191,7 @@ func (l *Loader) refresh(ctx context.Context, ask bool) error {
 	}
 	l.announce(lotl.list)
 	errs := []error{err}
-	for _, t := range l.territories() {
+	for _, t := range l.territories(lotl.list) {
 		errs = append(errs, l.national(ctx, ask, t, lotl))
 	}
 	return errors.Join(errs...)
