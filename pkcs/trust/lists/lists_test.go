@@ -435,7 +435,7 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan struct{}, 1)
 	done := make(chan struct{})
-	go func() { l.Run(ctx, func() { told <- struct{}{} }); close(done) }()
+	go func() { l.Run(ctx, func(error) { told <- struct{}{} }); close(done) }()
 	<-told
 	if s := l.States(); len(s) != 1 || s[0].Problem == "" {
 		t.Errorf("%+v", s)

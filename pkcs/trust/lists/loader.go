@@ -50,6 +50,8 @@ type Loader struct {
 	known map[string]*known // by location
 	roles map[string]*known // what States tells
 	every []string          // territories that the LOTL points to
+
+	published map[string]string // by territory: what the store has
 }
 
 // All is in place of the territories' names.
@@ -118,14 +120,14 @@ func (l *Loader) States() (out []State) {
 
 // Run refreshes until the context ends; after a failure sooner than otherwise. told,
 // when not nil, is called after each try.
-func (l *Loader) Run(ctx context.Context, told func()) {
+func (l *Loader) Run(ctx context.Context, told func(error)) {
 	wait, failed := Every, 0
 	for {
 		step, cancel := context.WithTimeout(ctx, 10*time.Minute)
 		err := l.Refresh(step)
 		cancel()
 		if told != nil {
-			told()
+			told(err)
 		}
 		if failed++; err == nil {
 			failed, wait = 0, Every
@@ -322,6 +324,7 @@ func (l *Loader) national(ctx context.Context, ask bool, territory string, lotl 
 	}
 	// Nothing of it holds any longer: its pointer or its signers were taken away.
 	l.Store.SetServices(storeKey(territory), nil)
+	delete(l.published, territory)
 	return errors.Join(errs...)
 }
 
@@ -340,14 +343,23 @@ func (l *Loader) publish(territory string, k, lotl *known) {
 			problems = append(problems, x.problem)
 		}
 	}
+	problem := strings.Join(problems, "; ")
+	what := fmt.Sprintf("%x %s %s %s", k.list.Digest, k.location, next, problem)
+	if l.published[territory] == what {
+		return
+	}
 	services := make([]*trust.Service, 0, len(k.list.Services))
 	for _, s := range k.list.Services {
 		c := *s // the store's readers keep what they have
-		c.Source, c.NextUpdate, c.ListProblem = k.location, next, strings.Join(problems, "; ")
+		c.Source, c.NextUpdate, c.ListProblem = k.location, next, problem
 		services = append(services, &c)
 	}
 	n := l.Store.SetServices(storeKey(territory), services)
-	l.log().Info("trusted list", "territory", territory, "sequence", k.list.Sequence, "next", next, "anchors", n, "skipped", len(k.list.Skipped), "problem", strings.Join(problems, "; "))
+	if l.published == nil {
+		l.published = map[string]string{}
+	}
+	l.published[territory] = what
+	l.log().Info("trusted list", "territory", territory, "sequence", k.list.Sequence, "next", next, "anchors", n, "skipped", len(k.list.Skipped), "problem", problem)
 }
 
 // obtain gives the newest list that holds: a fresh one, or the last good one. The error
