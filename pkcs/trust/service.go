@@ -82,6 +82,15 @@ func (s *Service) profiles() (out []profile.Profile) {
 	return out
 }
 
+// anchoring are the types whose certificates paths may end at: issuers, time-stampers,
+// who answers about revocation. Those of other services (validation, preservation,
+// delivery) sign for themselves and are nobody's issuers.
+var anchoring = []string{serviceTypes + "CA/", ServiceIdV, ServiceTSA, serviceTypes + "Certstatus/"}
+
+func (s *Service) anchors() bool {
+	return slices.ContainsFunc(anchoring, func(t string) bool { return strings.HasPrefix(s.History[0].Type, t) }) && len(s.periods()) > 0
+}
+
 // periods in which the service counted; none: it never did.
 func (s *Service) periods() (out []validation.Period) {
 	for i, h := range slices.Backward(s.History) {
@@ -109,7 +118,7 @@ func (s *Store) SetServices(source string, services []*Service) int {
 	var usable []*Service
 	n := 0
 	for _, v := range services {
-		if len(v.periods()) == 0 || !s.allowTest && slices.ContainsFunc(v.Certificates, IsTest) {
+		if !v.anchors() || !s.allowTest && slices.ContainsFunc(v.Certificates, IsTest) {
 			continue
 		}
 		usable = append(usable, v)

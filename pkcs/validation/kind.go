@@ -31,11 +31,15 @@ func (r *Result) Kind() string {
 // 4.4); anchors from files leave the certificate's. The list must have said so when the
 // certificate was issued and when the signature was made.
 func (r *Result) qualified() bool {
-	s := r.Facts.Chain.Anchor.Service
+	chain := r.Facts.Chain
+	if chain.Anchor == nil || len(chain.Links) == 0 {
+		return false
+	}
+	s := chain.Anchor.Service
 	if s == nil {
 		return r.Facts.Identity.QSCD
 	}
-	return s.qualifies(r.Facts.Chain.Links[0].NotBefore, r.Facts.Identity.QSCD) && s.qualifies(r.BestSignatureTime, r.Facts.Identity.QSCD)
+	return s.qualifies(chain.Links[0].NotBefore, r.Facts.Identity.QSCD) && s.qualifies(r.BestSignatureTime, r.Facts.Identity.QSCD)
 }
 
 // eIDAS is when Regulation (EU) 910/2014 began to apply: from then on a service says

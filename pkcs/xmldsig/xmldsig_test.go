@@ -3,6 +3,7 @@ package xmldsig_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,12 +124,33 @@ func TestAttackHugeFiles(t *testing.T) {
 	for name, text := range map[string]string{
 		"bytes":      "<a>" + strings.Repeat(" ", xmldsig.MaxBytes) + "</a>",
 		"depth":      strings.Repeat("<a>", 100_000),
-		"nodes":      "<a>" + strings.Repeat("<b/>", 2_000_001) + "</a>",
+		"nodes":      "<a>" + strings.Repeat("<b/>", 500_001) + "</a>",
+		"namespaces": manyNamespaces(),
 		"attributes": "<a" + manyAttributes(200) + "/>",
 	} {
 		if _, err := xmldsig.Parse([]byte(text)); !errors.Is(err, xmldsig.ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// manyNamespaces makes a parser look each of many names up in a long list.
+func manyNamespaces() string {
+	var b strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&b, `<a xmlns:p%d="urn:1" xmlns:q%d="urn:2">`, i, i)
+	}
+	return b.String() + strings.Repeat("<b/>", 100_000)
+}
+
+// Text in many pieces costs no more than in one.
+func TestAttackPieces(t *testing.T) {
+	d, err := xmldsig.Parse([]byte("<a>" + strings.Repeat("x<!---->", 200_000) + "</a>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(d.Element().Text()); n != 200_000 {
+		t.Error(n)
 	}
 }
 

@@ -33,7 +33,7 @@ func NewScene(p *pki.PKI, base string) (*Scene, error) {
 		to   **Signer
 		name string
 		alg  pki.KeyAlg
-	}{{&s.Official, "CiTel TEST LOTL 1", pki.RSA2048}, {&s.Union, "CiTel TEST LOTL 2", pki.P256}, {&s.Italy, "CiTel TEST TSL IT", pki.RSA3072}} {
+	}{{&s.Official, "CiTel TEST LOTL 1", pki.P384}, {&s.Union, "CiTel TEST LOTL 2", pki.P256}, {&s.Italy, "CiTel TEST TSL IT", pki.P256}} {
 		var err error
 		if *x.to, err = NewSigner(x.name, x.alg); err != nil {
 			return nil, err

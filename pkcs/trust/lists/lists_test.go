@@ -20,7 +20,6 @@ import (
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/trust/lists"
-	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/xades"
 	"github.com/citel-pa/citel/pkcs/xmldsig"
 	made "github.com/citel-pa/citel/testdata/lists"
@@ -246,6 +245,39 @@ func TestPivotPassedOver(t *testing.T) {
 	}
 }
 
+// A LOTL that is its own newest pivot is signed by those who hand over in it.
+func TestLOTLIsPivot(t *testing.T) {
+	web := newSite(t)
+	scene := newScene(t, web.URL)
+	web.serve(t, scene)
+	scene.LOTL.Sequence, scene.LOTL.URIs = 333, append([]string{web.URL + "/eu-lotl-pivot-333.xml"}, scene.LOTL.URIs...)
+	heir, err := made.NewSigner("CiTel TEST LOTL 3", pki.P256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scene.LOTL.Pointers[0].Signers = []*x509.Certificate{heir.Cert}
+	text, err := made.Sign(scene.LOTL.XML(), scene.Union, made.Style{V2: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web.files["eu-lotl.xml"], web.files["eu-lotl-pivot-333.xml"] = text, text
+	l := loader(scene, t.TempDir())
+	if err := l.Refresh(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// The next one is the heir's, and no longer the former signer's.
+	for signer, want := range map[*made.Signer]error{scene.Union: xades.ErrSigner, heir: nil} {
+		scene.LOTL.Sequence = 334
+		if text, err = made.Sign(scene.LOTL.XML(), signer, made.Style{V2: true}); err != nil {
+			t.Fatal(err)
+		}
+		web.files["eu-lotl.xml"] = text
+		if err := loader(scene, "").Refresh(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%s: %v", signer.Cert.Subject.CommonName, err)
+		}
+	}
+}
+
 func TestBOMAndWhiteSpace(t *testing.T) {
 	scene := newScene(t, "https://lists.example")
 	files, err := scene.Files()
@@ -313,84 +345,6 @@ func anchorNamed(t *testing.T, s *trust.Store, name string) *trust.Anchor {
 	return nil
 }
 
-// What was loaded stays when nothing can be had any more, over a restart too.
-func TestKept(t *testing.T) {
-	web := newSite(t)
-	scene := newScene(t, web.URL)
-	web.serve(t, scene)
-	dir := t.TempDir()
-	l := loader(scene, dir)
-	if err := l.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	before := web.count("TSL-IT.xml")
-	if err := l.Refresh(t.Context()); err != nil || web.count("TSL-IT.xml") != before {
-		t.Errorf("asked again although nothing is due: %v", err)
-	}
-	web.mu.Lock()
-	web.down = true
-	web.mu.Unlock()
-	for _, ask := range []bool{false, true} {
-		again := loader(scene, dir)
-		refresh := again.Load
-		if ask {
-			refresh = again.Refresh
-		}
-		if err := refresh(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if n := len(again.Store.Anchors()); n != 4 {
-			t.Errorf("%d anchors", n)
-		}
-	}
-	// A kept copy is judged again: one that was changed on the disk does not count.
-	all, err := filepath.Glob(filepath.Join(dir, "IT-*.xml"))
-	if err != nil || len(all) != 1 {
-		t.Fatalf("%v %v", all, err)
-	}
-	data, err := os.ReadFile(all[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(all[0], []byte(strings.Replace(string(data), "CiTel TEST CNS CA", "CiTel TEST CNS CB", 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	again := loader(scene, dir)
-	if err := again.Load(t.Context()); !errors.Is(err, xmldsig.ErrDigest) || len(again.Store.Anchors()) != 0 {
-		t.Errorf("%v, %d anchors", err, len(again.Store.Anchors()))
-	}
-}
-
-// The .sha2 file beside a list spares the download while it tells the same.
-func TestSHA2(t *testing.T) {
-	web := newSite(t)
-	scene := newScene(t, web.URL)
-	web.serve(t, scene)
-	dir := t.TempDir()
-	if err := loader(scene, dir).Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256([]byte(web.files["TSL-IT.xml"]))
-	for i, text := range []string{hex.EncodeToString(sum[:]) + "\n", string(sum[:]), "0000"} {
-		web.files["TSL-IT.sha2"] = text
-		old := time.Now().Add(-12 * time.Hour)
-		all, err := filepath.Glob(filepath.Join(dir, "IT-*.xml"))
-		if err != nil || len(all) != 1 {
-			t.Fatalf("%v %v", all, err)
-		}
-		if err := os.Chtimes(all[0], old, old); err != nil {
-			t.Fatal(err)
-		}
-		before := web.count("TSL-IT.xml")
-		if err := loader(scene, dir).Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if asked := web.count("TSL-IT.xml") - before; asked != i/2 {
-			t.Errorf("%q: the list was asked for %d times", text, asked)
-		}
-	}
-}
-
 // The Official Journal's signers are those that are pinned; test lists do not pass.
 func TestOfficialSigners(t *testing.T) {
 	now, then := lists.Official(time.Now()), lists.Official(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -456,108 +410,4 @@ func TestTestMaterial(t *testing.T) {
 	if err := l.Load(t.Context()); err != nil || len(l.Store.Anchors()) != 0 {
 		t.Errorf("%v, %d anchors", err, len(l.Store.Anchors()))
 	}
-}
-
-// path loads a scene and follows a certificate to its anchor.
-func path(t *testing.T, scene *made.Scene, leaf *x509.Certificate) validation.ChainFacts {
-	t.Helper()
-	lotl, err := scene.Write(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := loader(scene, "")
-	l.Source, l.Fetch = lotl, nil
-	if err := l.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	facts, _ := l.Store.Path(leaf, nil)
-	return facts
-}
-
-func TestHistory(t *testing.T) {
-	p := pki.Shared(t)
-	leaf := p.MustIssue(t, pki.Qualified, pki.P256, pki.Citizens[0]).Cert
-	scene := newScene(t, "https://lists.example")
-	day := func(y int) time.Time { return time.Date(y, 7, 1, 0, 0, 0, 0, time.UTC) }
-	q := &scene.IT.Services[0]
-	q.Status, q.From = made.Withdrawn, day(2024)
-	q.Extension = `<Extension Critical="false"><ExpiredCertsRevocationInfo>2010-01-01T00:00:00Z</ExpiredCertsRevocationInfo></Extension><Extension Critical="true"><add:TakenOverBy><add:URI xml:lang="en">https://x.example</add:URI><add:TSPName><Name xml:lang="en">CiTel TEST heir</Name></add:TSPName></add:TakenOverBy></Extension>`
-	q.History = []made.State{
-		{Type: made.CAQC, Status: made.Granted, From: day(2019), Uses: []string{made.ForeSignatures}, Extension: made.Qualified("0.4.0.194112.1.2", "QCWithQSCD")},
-		{Type: made.CAQC, Status: made.Granted, From: day(2016), Uses: []string{made.ForeSignatures}, Extension: made.Qualified("1.2.3.4", "NotQualified")},
-		{Type: made.CAQC, Status: made.Withdrawn, From: day(2014)},
-		{Type: made.CAQC, Status: strings.Replace(made.Granted, "granted", "undersupervision", 1), From: day(2010)},
-	}
-	a := path(t, scene, leaf).Anchor
-	if a == nil || a.Service == nil {
-		t.Fatal("no service")
-	}
-	want := []validation.Period{{From: day(2010), To: day(2014)}, {From: day(2016), To: day(2024)}}
-	if len(a.Periods) != 2 || !a.Periods[0].From.Equal(want[0].From) || !a.Periods[0].To.Equal(want[0].To) || !a.Periods[1].From.Equal(want[1].From) || !a.Periods[1].To.Equal(want[1].To) {
-		t.Errorf("%v", a.Periods)
-	}
-	h := a.Service.History
-	if len(h) != 5 || len(h[1].Qualifiers) != 1 || !strings.HasSuffix(h[1].Qualifiers[0], "/QCWithQSCD") || len(h[2].Qualifiers) != 0 {
-		t.Errorf("%+v", h)
-	}
-	if a.Service.ExpiredCerts == nil || a.Service.TakenOverBy != "CiTel TEST heir" || a.Service.Territory != "IT" {
-		t.Errorf("%+v", a.Service)
-	}
-}
-
-// What never counted is no anchor, nor what has a critical extension that is not known,
-// nor what has no certificate.
-func TestNoAnchor(t *testing.T) {
-	leaf := pki.Shared(t).MustIssue(t, pki.Qualified, pki.P256, pki.Citizens[0]).Cert
-	for name, change := range map[string]func(*made.Service){
-		"never granted":      func(s *made.Service) { s.Status = made.Withdrawn },
-		"critical extension": func(s *made.Service) { s.Extension = `<Extension Critical="true"><x xmlns="urn:x"/></Extension>` },
-		"no certificate":     func(s *made.Service) { s.Certs = nil },
-	} {
-		scene := newScene(t, "https://lists.example")
-		change(&scene.IT.Services[0])
-		if f := path(t, scene, leaf); f.Found {
-			t.Errorf("%s: found", name)
-		}
-	}
-	scene := newScene(t, "https://lists.example")
-	scene.IT.Services[0].Extension = `<Extension Critical="false"><x xmlns="urn:x"/></Extension>`
-	if f := path(t, scene, leaf); !f.Found {
-		t.Error("an extension that is not critical forbids the service")
-	}
-}
-
-// Of several services with one certificate the one that speaks of the signer's kind
-// counts.
-func TestServiceOfTheKind(t *testing.T) {
-	p := pki.Shared(t)
-	scene := newScene(t, "https://lists.example")
-	seals := scene.IT.Services[0]
-	seals.Name, seals.Uses = "seals", []string{made.ForeSeals}
-	cns := scene.IT.Services[0]
-	cns.Name, cns.Type, cns.Status, cns.Uses = "cns too", made.IdV, made.Recognised, nil
-	scene.IT.Services = append([]made.Service{seals, cns}, scene.IT.Services...)
-	a := path(t, scene, p.MustIssue(t, pki.Qualified, pki.P256, pki.Citizens[0]).Cert).Anchor
-	if a == nil || a.Service.Name != "CiTel TEST Qualified CA" {
-		t.Errorf("%+v", a)
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	scene := newScene(f, "https://lists.example")
-	scene.IT.Services[0].Extension = made.Qualified("1.2.3", "QCWithQSCD")
-	files, err := scene.Files()
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, text := range files {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(_ *testing.T, data []byte) {
-		x, err := lists.Parse(data)
-		if err != nil {
-			return
-		}
-		_, _ = x.Verify(pins(scene.Italy, scene.Union, scene.Official)) // an error is as good as any
-	})
 }

@@ -223,10 +223,13 @@ func (l *Loader) judgeLOTL(ctx context.Context, ask bool, x *List) ([]string, er
 		signers = Official(time.Now())
 	}
 	for _, address := range l.pivots(x) {
-		next, err := l.pivot(ctx, ask, address, signers)
+		next, digest, err := l.pivot(ctx, ask, address, signers)
 		if err != nil {
 			l.log().Warn("a pivot of the list of lists is passed over", "pivot", address, "error", err)
 			continue
+		}
+		if digest == x.Digest {
+			break // the LOTL is its own newest pivot: signed by those who hand over
 		}
 		signers = next
 	}
@@ -258,8 +261,8 @@ func (l *Loader) pivots(x *List) []string {
 	return out
 }
 
-// pivot gives the signers that a pivot hands over to.
-func (l *Loader) pivot(ctx context.Context, ask bool, address string, signers Signers) (Signers, error) {
+// pivot gives the signers that a pivot hands over to, and its digest.
+func (l *Loader) pivot(ctx context.Context, ask bool, address string, signers Signers) (Signers, [32]byte, error) {
 	var errs []error
 	for from, data := range l.copies(ctx, ask, "pivot", address) {
 		if data.err != nil {
@@ -286,14 +289,14 @@ func (l *Loader) pivot(ctx context.Context, ask bool, address string, signers Si
 			}
 		}
 		if len(next) == 0 {
-			return nil, bad("it names no signers")
+			return nil, x.Digest, bad("it names no signers")
 		}
 		if from != fromKept {
 			l.keep("pivot", address, data.bytes)
 		}
-		return next, nil
+		return next, x.Digest, nil
 	}
-	return nil, errors.Join(append(errs, errNowhere)...)
+	return nil, [32]byte{}, errors.Join(append(errs, errNowhere)...)
 }
 
 // national loads one territory's list by the LOTL's pointers: of several (two versions
@@ -425,7 +428,7 @@ func (l *Loader) obtain(ctx context.Context, ask bool, w wanted) (*known, error)
 	}
 	err := errors.Join(errs...)
 	if have == nil {
-		l.remember(w.role, &known{location: w.location}, short(err.Error()))
+		l.remember(w.role, &known{location: w.location}, err.Error())
 		return nil, err
 	}
 	problem := ""
