@@ -104,9 +104,9 @@ func (m method) verify(key crypto.PublicKey, digest, value []byte) error {
 			break
 		}
 		// RFC 9231, 2.3.6: r and s, each as long as the order, one after the other.
-		size := (k.Curve.Params().N.BitLen() + 7) / 8
+		size := (k.Params().N.BitLen() + 7) / 8
 		if len(value) != 2*size {
-			return fmt.Errorf("%w: %d bytes for %s", ErrValue, len(value), k.Curve.Params().Name)
+			return fmt.Errorf("%w: %d bytes for %s", ErrValue, len(value), k.Params().Name)
 		}
 		if ecdsa.Verify(k, digest, new(big.Int).SetBytes(value[:size]), new(big.Int).SetBytes(value[size:])) {
 			return nil

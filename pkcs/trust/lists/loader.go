@@ -121,7 +121,7 @@ func (l *Loader) States() (out []State) {
 // Run refreshes until the context ends; after a failure sooner than otherwise. told,
 // when not nil, is called after each try.
 func (l *Loader) Run(ctx context.Context, told func(error)) {
-	wait, failed := Every, 0
+	failed := 0
 	for {
 		step, cancel := context.WithTimeout(ctx, 10*time.Minute)
 		err := l.Refresh(step)
@@ -129,8 +129,9 @@ func (l *Loader) Run(ctx context.Context, told func(error)) {
 		if told != nil {
 			told(err)
 		}
+		wait := Every
 		if failed++; err == nil {
-			failed, wait = 0, Every
+			failed = 0
 		} else {
 			wait = min(Every, 5*time.Minute<<min(failed-1, 6))
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -160,7 +161,7 @@ func BenchmarkList(b *testing.B) {
 		for b.Loop() {
 			d := xml.NewDecoder(bytes.NewReader(data))
 			for {
-				if _, err := d.RawToken(); err == io.EOF {
+				if _, err := d.RawToken(); errors.Is(err, io.EOF) {
 					break
 				} else if err != nil {
 					b.Fatal(err)
