@@ -89,7 +89,10 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 		if err := d.read(ctx, s); err != nil {
 			return nil, err
 		}
-		d.changes(s)
+		d.changes(ctx, s)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		out = append(out, s.facts)
 	}
 	if len(out) == 0 {
@@ -150,6 +153,7 @@ type document struct {
 	file       *pdf.File
 	store      *store
 	signatures []*signature
+	compared   int // objects, see maxCompared
 }
 
 func (s *signature) isStamp() bool {

@@ -341,7 +341,7 @@ type PDFFacts struct {
 // PDFChange is one change after the signature.
 type PDFChange struct {
 	// ID: page-count, page-content, annotation, form-fill, signature, time-stamp, dss,
-	// metadata, undefined.
+	// metadata, undefined; not-compared where nobody knows.
 	ID   string `json:"id"`
 	Text string `json:"text"`
 	// Forbidden: the certification or a field lock does not permit it.
