@@ -144,9 +144,9 @@ func (c *comparison) annotations(page int, was, is pdf.Array) {
 			// told as a signature already; what it covers is told here
 			c.overlap(page, dict, is, i)
 			if r, visible := c.rectangle(dict["Rect"]); visible && c.rules.permissions > 0 {
-				// 12.8.2.2: a certification lets fields be signed that are there; a new one with a
-				// picture shows what its signer likes.
-				c.tell(annotation, "page %d: a new signature field with a picture of %.0f x %.0f was added", page, r[2]-r[0], r[3]-r[1])
+				// 12.8.2.2: a certification lets fields be signed that are there. Programs add new
+				// ones too; what the picture of such a one shows, or hides, its signer chose.
+				c.tell(undefined, "page %d: a new signature field with a picture of %.0f x %.0f was added", page, r[2]-r[0], r[3]-r[1])
 			}
 		case !there:
 			c.tell(annotation, "page %d: an annotation was added (%s)", page, c.is.Name(dict["Subtype"]))
