@@ -265,6 +265,9 @@ func (d *document) open(s *signature) {
 	if s.end == 0 {
 		return
 	}
+	if !d.endsRevision(s.end) {
+		s.fault("pdf-byte-range", "what is signed does not end where a revision of the file ends, at byte %d", s.end)
+	}
 	last := d.onlySpaceAfter(s.end)
 	if last {
 		s.revision = d.file
@@ -288,6 +291,17 @@ func (d *document) open(s *signature) {
 		s.fault("pdf-trailing-bytes", "%d bytes follow what was signed, and no cross-reference knows them", d.file.Size()-s.end)
 	}
 	s.revision = f
+}
+
+// endsRevision tells whether the last line before an end is the end-of-file marker (7.5.5).
+// What little follows it in the signed range is the signer's.
+func (d *document) endsRevision(end int64) bool {
+	from := max(0, end-1024)
+	tail := make([]byte, end-from)
+	if _, err := d.r.ReadAt(tail, from); err != nil && err != io.EOF {
+		return false
+	}
+	return bytes.LastIndex(tail, []byte("%%EOF")) > bytes.LastIndex(tail, []byte("startxref"))
 }
 
 // onlySpaceAfter tells whether nothing but white space and padding follows.
