@@ -5,10 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
+
+	"github.com/citel-pa/citel/pkcs/certificate"
 )
 
 // Scheme is a signature algorithm with its hash settled.
@@ -177,29 +178,7 @@ func parsePSS(raw []byte) (pssParams, error) {
 
 // PublicKey reads a SubjectPublicKeyInfo. A key marked for RSASSA-PSS (RFC 4055,
 // 3.1) comes as *rsa.PublicKey like any other.
-func PublicKey(spki []byte) (crypto.PublicKey, error) {
-	key, err := x509.ParsePKIXPublicKey(spki)
-	if err == nil {
-		return key, nil
-	}
-	outer, _, perr := expect(spki, tagSequence)
-	if perr != nil {
-		return nil, perr
-	}
-	alg, rest, perr := Next(outer.Content)
-	if perr != nil {
-		return nil, perr
-	}
-	a, perr := algorithm(alg)
-	if perr != nil || a.OID != oidRSAPSS {
-		return nil, fmt.Errorf("cms: public key: %w", err)
-	}
-	bits, _, perr := expect(rest, tagBitString)
-	if perr != nil || len(bits.Content) < 2 || bits.Content[0] != 0 {
-		return nil, malformed("RSASSA-PSS public key")
-	}
-	return x509.ParsePKCS1PublicKey(bits.Content[1:])
-}
+func PublicKey(spki []byte) (crypto.PublicKey, error) { return certificate.PublicKey(spki) }
 
 // KeyFacts names a key: "RSA", "ECDSA", "Ed25519" or "" and its size in bits.
 func KeyFacts(key crypto.PublicKey) (name string, bits int) {
