@@ -118,6 +118,9 @@ var table = []Check{
 
 	{ID: "signing-time-present", Clause: "5.2.8; ETSI EN 319 122-1, 6.3", Level: Fail, Sub: SigConstraintsFailure,
 		run: fails(func(f *view) bool {
+			if f.PDF != nil && f.PDF.Encrypted {
+				return false // M is a string of the file, which is encrypted
+			}
 			return (f.Format == "CAdES" || f.Format == "PAdES") && f.Level != "CMS" && f.Attribute.Present && f.Attribute.SigningTime == nil
 		})},
 	{ID: "signing-time-in-validity", Clause: "5.2.8", Level: Fail, Sub: SigConstraintsFailure, run: signingTimeInValidity},

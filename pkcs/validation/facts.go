@@ -336,6 +336,8 @@ type PDFFacts struct {
 	Revision  int     `json:"revision"`
 	Revisions int     `json:"revisions"`
 	ByteRange []int64 `json:"byteRange,omitempty"`
+	// Encrypted: the file's strings cannot be read, the claimed time among them.
+	Encrypted bool `json:"encrypted,omitempty"`
 	// Whole: the signature covers the file to its end.
 	Whole bool `json:"whole"`
 	// Permissions is P of the certification (DocMDP): 1, 2, 3; 0 without one.
