@@ -64,6 +64,19 @@ func TestDocumentHelper(t *testing.T) {
 	}
 }
 
+func TestDocumentHelperStoresEvidence(t *testing.T) {
+	doc := page(0)
+	e := pades.Evidence{Certificates: [][]byte{{0x30, 1, 2}}, CRLs: [][]byte{bytes.Repeat([]byte{7}, 3<<20)}, OCSPs: [][]byte{{0x30, 0}}}
+	got, err := preparer(t, documentArg).Extend(t.Context(), bytes.NewReader(doc), int64(len(doc)), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := pades.Extend(bytes.NewReader(doc), int64(len(doc)), e)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("another increment, %v", err)
+	}
+}
+
 func TestDocumentsThatAreRefused(t *testing.T) {
 	sound := page(0)
 	for want, doc := range map[signing.DocumentReason][]byte{

@@ -323,3 +323,49 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Evidence is appended; what was signed stays as it is, even where no changes are
+// permitted, and what is there already is not stored again.
+func TestEvidenceIsAppended(t *testing.T) {
+	p := pki.Shared(t)
+	id := p.MustIssue(t, pki.CNS, pki.P256, pki.Citizens[0])
+	list, err := p.CRL(p.CNS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := p.CRL(p.CIE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, doc := range map[string][]byte{
+		"table": sign(t, plain(), signer(id), pades.PrepareOptions{}), "certified": certify(t, form(), 1),
+		"streams": sign(t, rewritten(t, form(), "--object-streams=generate"), signer(id), pades.PrepareOptions{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			once := extend(t, doc, pades.Evidence{Certificates: [][]byte{p.CNS.Cert.Raw}, CRLs: [][]byte{list}})
+			twice := extend(t, once, pades.Evidence{Certificates: [][]byte{p.CNS.Cert.Raw, p.Root.Cert.Raw}, CRLs: [][]byte{list, other}})
+			f := read(t, twice)[0]
+			if len(f.CRLs) != 2 || len(f.Faults) > 0 || !f.Attribute.DigestMatch {
+				t.Errorf("%d lists, %+v", len(f.CRLs), f.Faults)
+			}
+			for _, c := range f.PDF.Changes {
+				if c.Forbidden || c.ID != "dss" {
+					t.Errorf("%+v", c)
+				}
+			}
+			if n := bytes.Count(twice[len(once):], p.CNS.Cert.Raw); n != 0 {
+				t.Error("a certificate was stored again")
+			}
+			run(t, "qpdf", "sudo apt-get install qpdf", "--check", save(t, "lt.pdf", twice))
+		})
+	}
+}
+
+func extend(t *testing.T, doc []byte, e pades.Evidence) []byte {
+	t.Helper()
+	more, err := pades.Extend(bytes.NewReader(doc), int64(len(doc)), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(bytes.Clone(doc), more...)
+}
