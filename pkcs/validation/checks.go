@@ -69,6 +69,7 @@ var table = []Check{
 		run: fails(func(f *view) bool { p := f.Attribute.AlgorithmProtection; return p != nil && !*p })},
 	{ID: "pdf-structure", Clause: "5.2.2; ISO 32000-2, 12.8.1", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfStructure},
 	{ID: "pdf-content-changed", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfChanges(true)},
+	{ID: "pdf-compared", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Fail, Sub: SigConstraintsFailure, run: pdfCompared},
 	{ID: "pdf-changed", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Warn, Sub: FormatFailure, run: pdfChanges(false)},
 	{ID: "pdf-not-permitted", Clause: "5.2.2; ISO 32000-2, 12.8.2.2", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfForbidden},
 	{ID: "encoding", Clause: "5.2.2", Level: Warn, Sub: FormatFailure, run: encoding},
@@ -118,6 +119,9 @@ var table = []Check{
 
 	{ID: "signing-time-present", Clause: "5.2.8; ETSI EN 319 122-1, 6.3", Level: Fail, Sub: SigConstraintsFailure,
 		run: fails(func(f *view) bool {
+			if f.PDF != nil && f.PDF.Encrypted {
+				return false // M is a string of the file, which is encrypted
+			}
 			return (f.Format == "CAdES" || f.Format == "PAdES") && f.Level != "CMS" && f.Attribute.Present && f.Attribute.SigningTime == nil
 		})},
 	{ID: "signing-time-in-validity", Clause: "5.2.8", Level: Fail, Sub: SigConstraintsFailure, run: signingTimeInValidity},

@@ -344,6 +344,8 @@ type PDFFacts struct {
 	Revision  int     `json:"revision"`
 	Revisions int     `json:"revisions"`
 	ByteRange []int64 `json:"byteRange,omitempty"`
+	// Encrypted: the file's strings cannot be read, the claimed time among them.
+	Encrypted bool `json:"encrypted,omitempty"`
 	// Whole: the signature covers the file to its end.
 	Whole bool `json:"whole"`
 	// Permissions is P of the certification (DocMDP): 1, 2, 3; 0 without one.
@@ -355,7 +357,7 @@ type PDFFacts struct {
 // PDFChange is one change after the signature.
 type PDFChange struct {
 	// ID: page-count, page-content, annotation, form-fill, signature, time-stamp, dss,
-	// metadata, undefined.
+	// metadata, undefined; not-compared where nobody knows.
 	ID   string `json:"id"`
 	Text string `json:"text"`
 	// Forbidden: the certification or a field lock does not permit it.

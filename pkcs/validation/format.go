@@ -20,7 +20,7 @@ func pdfStructure(f *view, _ *Policy) (out []outcome) {
 }
 
 // harmless are the changes after a signature that show nothing else than before.
-var harmless = []string{"signature", "time-stamp", "dss", "metadata", "form-fill"}
+var harmless = []string{"signature", "time-stamp", "dss", "metadata", "form-fill", pdfNotCompared}
 
 // content are those that do.
 var contentChanges = []string{"page-count", "page-content"}
@@ -38,6 +38,21 @@ func pdfChanges(content bool) func(*view, *Policy) []outcome {
 		return out
 	}
 }
+
+// pdfCompared: what later revisions did is not known.
+func pdfCompared(f *view, _ *Policy) (out []outcome) {
+	if f.PDF == nil {
+		return nil
+	}
+	for _, c := range f.PDF.Changes {
+		if c.ID == pdfNotCompared {
+			out = append(out, outcome{args: []any{"what", c.Text}})
+		}
+	}
+	return out
+}
+
+const pdfNotCompared = "not-compared"
 
 func pdfForbidden(f *view, _ *Policy) (out []outcome) {
 	if f.PDF == nil {
