@@ -9,13 +9,13 @@ import (
 
 func TestOldAddresses(t *testing.T) {
 	for address, want := range map[string]ente.Old{
-		"/citel/Init.do?idEnte=COPI":                                {Place: ente.Home, IDEnte: "COPI"},
-		"/citel/Init.do?idente=copi&x=y":                            {Place: ente.Home, IDEnte: "COPI"},
-		"/citel/Init.do":                                            {Place: ente.Home},
-		"/citel/Init.do?idEnte=%2f%2fevil.example":                  {Place: ente.Home},
-		"/citel/Init.do?idEnte=":                                    {Place: ente.Home},
-		"/consolleente":                                             {Place: ente.ConsoleHome},
-		"/consolleente/":                                            {Place: ente.ConsoleHome},
+		"/citel/Init.do?idEnte=COPI":               {Place: ente.Home, IDEnte: "COPI"},
+		"/citel/Init.do?idente=copi&x=y":           {Place: ente.Home, IDEnte: "COPI"},
+		"/citel/Init.do":                           {Place: ente.Home},
+		"/citel/Init.do?idEnte=%2f%2fevil.example": {Place: ente.Home},
+		"/citel/Init.do?idEnte=":                   {Place: ente.Home},
+		"/consolleente":                            {Place: ente.ConsoleHome},
+		"/consolleente/":                           {Place: ente.ConsoleHome},
 		"/consolle/Init.do?idSessione=0123456789ABCDEF&idEnte=DEMO": {Place: ente.ConsoleHome, IDEnte: "DEMO"},
 		"/citel/help/mod-persone.pdf":                               {Place: ente.RequestPerson},
 		"/citel/help/mod-giuridico.pdf":                             {Place: ente.RequestCompany},
