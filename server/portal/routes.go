@@ -69,8 +69,10 @@ var routes = []route{ //nolint:gochecknoglobals // a table
 	{"GET /domande/{id}/rapporto.json", session.Media, (*Portal).report, false},
 
 	// Addresses of the first system (old.go).
-	{"GET /citel/Init.do", session.None, (*Portal).oldHome, true},
-	{"GET /consolle/Init.do", session.None, (*Portal).oldConsole, true},
+	{"GET /citel", session.None, (*Portal).old, true},
+	{"GET /citel/{rest...}", session.None, (*Portal).old, true},
+	{"GET /consolle", session.None, (*Portal).old, true},
+	{"GET /consolle/{rest...}", session.None, (*Portal).old, true},
 
 	{"/", session.None, func(*Portal, *request) error { return errNotFound }, true},
 }

@@ -87,6 +87,7 @@ type server struct {
 	log      *slog.Logger
 	store    *store.Store
 	rooms    *rooms.Rooms
+	portal   *portal.Portal
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
@@ -211,6 +212,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if f.proxy {
 		p.ClientAddress = forwarded
 	}
+	s.portal = p
 	pages, err := p.Handler()
 	if err != nil {
 		return nil, exit(command.Unavailable, err)
@@ -317,7 +319,7 @@ func (s *server) housekeeping(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.refresh(ctx)
-		if err := s.rooms.Housekeeping(ctx); err != nil {
+		if err := errors.Join(s.rooms.Housekeeping(ctx), s.portal.Housekeeping(ctx)); err != nil {
 			s.log.Error("housekeeping", "error", err)
 		}
 	}
