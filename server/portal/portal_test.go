@@ -3,6 +3,7 @@ package portal_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -33,11 +34,12 @@ const origin = "http://127.0.0.1:8480"
 // desk is a town whose pages are served.
 type desk struct {
 	*town.Town
-	t       *testing.T
-	handler http.Handler
-	portal  *portal.Portal
-	printer role.Actor
-	urp     role.Actor
+	t        *testing.T
+	handler  http.Handler
+	portal   *portal.Portal
+	printer  role.Actor
+	urp      role.Actor
+	visitors int
 }
 
 func newDesk(t *testing.T) *desk {
@@ -77,7 +79,8 @@ type visitor struct {
 }
 
 func (d *desk) visitor() *visitor {
-	return &visitor{d: d, cookies: map[string]string{}, address: "192.0.2.1:1"}
+	d.visitors++ // each from an address of its own: delays of the one are not the other's
+	return &visitor{d: d, cookies: map[string]string{}, address: fmt.Sprintf("192.0.%d.%d:1", 2+d.visitors/250, 1+d.visitors%250)}
 }
 
 // answer is what came.

@@ -61,7 +61,9 @@ func (d *desk) submitted(who int64) string {
 	id := p.MustIssue(d.t, pki.CNS, pki.P256, pki.Invented(1))
 	var signed bytes.Buffer
 	err = cades.Sign(ctx, cades.SignOptions{Certificate: id.Cert, SigningTime: d.Today(),
-		Sign: func(_ context.Context, sum []byte, opts crypto.SignerOpts) ([]byte, error) { return id.Key.Sign(rand.Reader, sum, opts) },
+		Sign: func(_ context.Context, sum []byte, opts crypto.SignerOpts) ([]byte, error) {
+			return id.Key.Sign(rand.Reader, sum, opts)
+		},
 	}, bytes.NewReader(content), int64(len(content)), &signed)
 	if err != nil {
 		d.t.Fatal(err)
