@@ -358,6 +358,9 @@ func (l *Loader) publish(territory string, k, lotl *known) {
 		c.Source, c.NextUpdate, c.ListProblem = k.location, next, problem
 		services = append(services, &c)
 	}
+	for _, why := range k.list.Skipped {
+		l.log().Debug("a service of a trusted list is not used", "territory", territory, "service", why)
+	}
 	n := l.Store.SetServices(storeKey(territory), services)
 	if l.published == nil {
 		l.published = map[string]string{}
