@@ -268,6 +268,23 @@ func TestPivotPassedOver(t *testing.T) {
 	}
 }
 
+// Two lists of one territory (versions 5 and 6 side by side): one that holds is enough.
+func TestTwoLists(t *testing.T) {
+	web := newSite(t)
+	scene := newScene(t, web.URL)
+	six := scene.LOTL.Pointers[1]
+	six.Location = web.URL + "/TSL-IT-v6.xml"
+	scene.LOTL.Pointers = append(scene.LOTL.Pointers[:1:1], six, scene.LOTL.Pointers[1])
+	web.serve(t, scene)
+	for _, text := range []string{"", "<x/>", scene.IT.XML()} {
+		web.files["TSL-IT-v6.xml"] = text
+		l := loader(scene, t.TempDir())
+		if err := l.Refresh(t.Context()); err != nil || len(l.Store.Anchors()) != 4 {
+			t.Errorf("%v, %d anchors", err, len(l.Store.Anchors()))
+		}
+	}
+}
+
 // A LOTL that is its own newest pivot is signed by those who hand over in it.
 func TestLOTLIsPivot(t *testing.T) {
 	web := newSite(t)
