@@ -186,7 +186,7 @@ func KeyFacts(key crypto.PublicKey) (name string, bits int) {
 	case *rsa.PublicKey:
 		return "RSA", k.N.BitLen()
 	case *ecdsa.PublicKey:
-		return "ECDSA", k.Curve.Params().BitSize
+		return "ECDSA", k.Params().BitSize
 	case ed25519.PublicKey:
 		return "Ed25519", 255
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
@@ -502,12 +501,4 @@ func (s *signature) permissions() int {
 		}
 	}
 	return 0
-}
-
-// title names the signature to an auditor.
-func (s *signature) title() string {
-	if name := strings.TrimSpace(s.field.name); name != "" {
-		return name
-	}
-	return "?"
 }
