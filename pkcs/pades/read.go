@@ -297,7 +297,7 @@ func (d *document) pdfFacts(s *signature) *validation.PDFFacts {
 		Field: s.field.name, SubFilter: s.subFilter, ByteRange: s.ranges, Revisions: d.file.Revisions(),
 		Whole: s.end > 0 && d.onlySpaceAfter(s.end), Permissions: s.permissions(),
 	}
-	if d.file.Encrypted() {
+	if d.file.Locked() {
 		p.Field, p.Encrypted = "", true
 	}
 	if s.revision != nil {
@@ -354,7 +354,7 @@ func (d *document) read(ctx context.Context, s *signature) error {
 		}
 	}
 	f.PDF = d.pdfFacts(s)
-	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Encrypted() && f.Attribute.SigningTime == nil {
+	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Locked() && f.Attribute.SigningTime == nil {
 		// EN 319 142-1, 6.3: the claimed time is in M.
 		if t, err := pdf.ParseDate(m); err == nil {
 			f.Attribute.SigningTime = &t

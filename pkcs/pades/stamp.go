@@ -22,7 +22,7 @@ const maxStored = 512
 func securityStore(f *pdf.File) *store {
 	s := &store{}
 	dss := f.Dict(f.Catalog()["DSS"])
-	if dss == nil || f.Encrypted() {
+	if dss == nil || f.Locked() {
 		return s
 	}
 	each := func(key pdf.Name) (out [][]byte) {
