@@ -91,6 +91,7 @@ var table = []Check{
 	{ID: "chain-found", Clause: "5.2.6", Level: Fail, Sub: NoCertificateChainFound, run: chainFound},
 	{ID: "anchor-period", Clause: "5.2.6; ETSI TS 119 612, 5.5.4", Level: Fail, Sub: NoChainFoundNoPOE, run: anchorPeriod},
 	{ID: "anchor-list", Clause: "ETSI TS 119 612, 5.3.15", Level: Warn, Sub: ChainConstraintsFailure, run: anchorList},
+	{ID: "anchor-list-age", Clause: "ETSI TS 119 612, 5.3.15", Level: Fail, Sub: NoCertificateChainFound, run: anchorListAge},
 	{ID: "chain-rules", Clause: "5.2.6; RFC 5280, 6.1", Level: Fail, Sub: CertificateChainGeneral, run: chainRules},
 	{ID: "validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: validity},
 	{ID: "issuer-validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: issuerValidity},

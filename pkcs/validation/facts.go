@@ -217,9 +217,17 @@ type ServiceFacts struct {
 	Territory string `json:"territory,omitempty"`
 	// History has every status with its start, newest first, the present one included.
 	History []ServiceStatus `json:"history,omitempty"`
-	// ListProblem says why the list itself is not beyond doubt (expired, an older
-	// copy kept); empty for a good one.
+	// ListProblem says why the list itself is not beyond doubt (an older copy kept, a
+	// signature of an old form); empty for a good one.
 	ListProblem string `json:"listProblem,omitempty"`
+	// ListNextUpdate is when the list has to be replaced by a newer one; nil for a list
+	// that is closed.
+	ListNextUpdate *time.Time `json:"listNextUpdate,omitempty"`
+	// ExpiredCerts: since when the service tells of certificates after their end
+	// (expiredCertsRevocationInfo, TS 119 612, 5.5.9.1); nil: it does not say.
+	ExpiredCerts *time.Time `json:"expiredCerts,omitempty"`
+	// TakenOverBy names who took the service over (5.5.9.3).
+	TakenOverBy string `json:"takenOverBy,omitempty"`
 }
 
 // ServiceStatus is one entry of a service's history.
