@@ -429,6 +429,9 @@ func (d *document) level(s *signature) string {
 	}
 	var signature, later bool
 	for _, t := range f.Timestamps {
+		if !t.ImprintMatch {
+			continue // copied from another document
+		}
 		switch t.Kind {
 		case "signature":
 			signature = true
