@@ -421,10 +421,10 @@ func (l *limitWriter) Write(p []byte) (int, error) {
 // level is what the signature claims (EN 319 142-1, 6.3).
 func (d *document) level(s *signature) string {
 	f := s.facts
-	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES || s.odd {
-		if f.Level == "" {
-			return "-"
-		}
+	if f.Level == "" {
+		return "-" // nothing could be read
+	}
+	if f.Level == "CMS" || s.subFilter != subCAdES || s.odd {
 		return "CMS"
 	}
 	var signature, later bool
