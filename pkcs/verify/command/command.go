@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -344,6 +345,12 @@ func Print(w io.Writer, file string, signatures []validation.Signature, lang mes
 		fmt.Fprintf(&b, "  %s: %s %s\n", message.Text(lang, "command.signer"), printable(s.Signer.Subject), s.Signer.CodiceFiscale)
 		if s.SigningTime != nil {
 			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.signing-time"), s.SigningTime.Format(time.RFC3339))
+		}
+		if p := s.PDF; p != nil {
+			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.place", "field", printable(p.Field), "n", p.Revision, "all", p.Revisions))
+			if p.Certification > 0 {
+				fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.certified-"+strconv.Itoa(p.Certification)))
+			}
 		}
 		if s.Nested > 0 {
 			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "command.nested", "n", s.Nested))
