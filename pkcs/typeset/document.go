@@ -1,9 +1,9 @@
-// Package pdf writes the documents that citizens sign and keep: tagged, accessible
+// Package typeset writes documents that people read and keep: tagged, accessible
 // PDF 1.7 (ISO 32000-1, 14.7, Logical Structure; 14.8, Tagged PDF; ISO 14289-1,
 // PDF/UA-1) with embedded fonts, a structure tree, language and title. It is a
-// writer for forms and receipts, not for layout: headings, paragraphs, tables,
-// lists.
-package pdf
+// writer for forms, receipts and reports, not for layout: headings, paragraphs,
+// tables, lists. What reads PDFs is pkcs/pdf.
+package typeset
 
 import (
 	"strings"
