@@ -29,6 +29,8 @@ type File struct {
 	// read, and holds none.
 	Problem     string
 	NoSignature bool
+	// Warning is what has to be known before the answer is used.
+	Warning string
 }
 
 // Options of New.

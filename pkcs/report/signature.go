@@ -22,6 +22,9 @@ func (r *Report) file(f *File, level int, answer string) {
 	if f.Problem != "" {
 		r.add(Block{Text: clean(f.Problem, maxValue)})
 	}
+	if f.Warning != "" {
+		r.add(Block{Note: clean(f.Warning, maxValue)})
+	}
 	for i, x := range f.Results {
 		inner := level
 		if len(f.Results) > 1 {

@@ -18,12 +18,27 @@ import (
 type Revocation struct {
 	Store *Store
 	// Fetch gets lists from distribution points; nil asks nobody.
-	Fetch *Fetcher
+	Fetch Source
+	// Now tells the time; nil is time.Now.
+	Now func() time.Time
 
 	flight    singleflight.Group
 	mu        sync.Mutex
 	cache     map[string]*fetched
 	responses map[string]*answered
+}
+
+// Source gets lists and responses from addresses: a Fetcher.
+type Source interface {
+	Get(ctx context.Context, address string, limit int64) ([]byte, error)
+	Post(ctx context.Context, address, contentType string, body []byte, limit int64) ([]byte, error)
+}
+
+func (r *Revocation) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
 }
 
 // Question is about one certificate of a path that reached an anchor, whose issuer is
@@ -32,6 +47,8 @@ type Question struct {
 	Cert, Issuer *x509.Certificate
 	// CRLs and OCSPs came with a file, as DER.
 	CRLs, OCSPs [][]byte
+	// Seen, where set, gets what the store and the network said, in order.
+	Seen func(Evidence)
 }
 
 type fetched struct {
@@ -62,7 +79,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 			f := l.about(cert.SerialNumber, cert, issuer)
 			parts.add(l, f)
 			f.Trusted = f.Trusted && f.Status != "unknown"
-			fresh = fresh || f.Trusted && (f.NextUpdate == nil || f.NextUpdate.After(time.Now()))
+			fresh = fresh || f.Trusted && (f.NextUpdate == nil || f.NextUpdate.After(r.now()))
 			out = append(out, f)
 		}
 	}
@@ -71,6 +88,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	r.Store.mu.RUnlock()
 	for _, l := range lists {
 		ask(l)
+		q.sawList(l, l.Source, false, nil)
 	}
 	for _, der := range q.CRLs {
 		if l, err := ParseCRL(der, "embedded"); err == nil {
@@ -80,7 +98,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	out = parts.judge(out)
 	for _, der := range q.OCSPs {
 		if f := r.response(der, "embedded", q, nil); f != nil {
-			fresh = fresh || isFresh(f)
+			fresh = fresh || r.isFresh(f)
 			out = append(out, *f)
 		}
 	}
@@ -89,7 +107,8 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	}
 	if f := r.askResponder(ctx, q); f != nil {
 		out = append(out, *f)
-		if isFresh(f) {
+		r.sawResponse(q, f)
+		if r.isFresh(f) {
 			return out
 		}
 	}
@@ -98,6 +117,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 			break
 		}
 		l, err := r.get(ctx, address)
+		q.sawList(l, address, true, err)
 		if err != nil {
 			sum := sha256.Sum256(cert.Raw)
 			out = append(out, validation.RevocationFacts{Subject: sum[:], Kind: "crl", Source: address, Status: "unknown", Note: err.Error()})
@@ -115,7 +135,7 @@ func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
 	r.mu.Lock()
 	have := r.cache[address]
 	r.mu.Unlock()
-	now := time.Now()
+	now := r.now()
 	if have != nil {
 		if have.err != nil && now.Sub(have.at) < retryAfter {
 			if have.crl != nil {
@@ -130,7 +150,7 @@ func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
 	ch := r.flight.DoChan(address, func() (any, error) {
 		// The request outlives the caller that began it: others wait for it too.
 		data, err := r.Fetch.Get(context.WithoutCancel(ctx), address, MaxCRL)
-		f := &fetched{err: err, at: time.Now()}
+		f := &fetched{err: err, at: r.now()}
 		if err == nil {
 			f.crl, f.err = ParseCRL(data, address)
 		}

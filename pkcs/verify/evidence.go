@@ -74,7 +74,7 @@ func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *
 	var path []*x509.Certificate
 	f.Chain, path = o.Store.Path(signer, e.helpers(signer))
 	for i := range max(0, len(path)-1) {
-		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{Cert: path[i], Issuer: path[i+1], CRLs: e.crls, OCSPs: e.ocsps})...)
+		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{Cert: path[i], Issuer: path[i+1], CRLs: e.crls, OCSPs: e.ocsps, Seen: o.Seen})...)
 	}
 	return signer
 }

@@ -40,6 +40,8 @@ type Options struct {
 	// Extract receives the enveloped content as it is read. It must not be used
 	// before the results were looked at.
 	Extract io.Writer
+	// Seen, where set, gets what store and network said of revocation, in order.
+	Seen func(trust.Evidence)
 }
 
 // Reader validates every signature of a file. The error is for what could not be
