@@ -12,8 +12,9 @@ import (
 
 // How much of a stranger's text is shown, in characters. What is cut is counted.
 const (
-	maxName  = 200
-	maxValue = 2000
+	maxSigner = 80 // in the first line
+	maxName   = 200
+	maxValue  = 2000
 )
 
 // marks bounds the combining marks on one character.
@@ -39,6 +40,8 @@ func clean(s string, limit int) string {
 			stacked = 0
 		}
 		switch {
+		case r == '«', r == '»':
+			b.WriteByte('"') // ours alone
 		case r == ' ':
 			b.WriteByte(' ')
 		case r == utf8.RuneError, hidden(r), !unicode.IsGraphic(r):

@@ -203,13 +203,13 @@ func (r *Report) who(f *validation.Facts) string {
 			name = f.Identity.Subject
 		}
 	}
-	switch name = clean(name, maxName); {
+	switch name = clean(name, maxSigner); {
 	case name == "":
 		return r.t("unnamed")
 	case !f.Chain.Found:
 		return r.t("unproved", "name", "«"+name+"»")
 	}
-	return name
+	return "«" + name + "»" // so that a name cannot read like a part of our sentence
 }
 
 // moment writes a time as Italian clocks show it, with its distance from UTC.

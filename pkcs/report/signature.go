@@ -60,8 +60,12 @@ func (r *Report) signature(x *validation.Result, level int, told string, depth i
 	if !x.Passed() {
 		kind = r.t("kind-unsure", "kind", kind)
 	}
-	r.fields(Field{r.t("name"), r.who(f)}, Field{r.t("cf"), clean(cf, maxName)}, Field{r.t("subject"), clean(f.Identity.Subject, maxValue)},
-		Field{r.t("kind"), kind}, Field{r.t("format"), f.Format + ", " + f.Level})
+	who := []Field{{r.t("name"), r.who(f)}, {r.t("cf"), clean(cf, maxName)}, {r.t("kind"), kind}, {r.t("format"), f.Format + ", " + f.Level},
+		{r.t("subject"), clean(f.Identity.Subject, maxValue)}, {r.t("cert-serial"), clean(f.Identity.Serial, maxName)}}
+	if c := f.SignerX509(); c != nil {
+		who = append(who, Field{r.t("cert-issuer"), clean(profile.DistinguishedName(c.Issuer), maxValue)})
+	}
+	r.fields(who...)
 	r.heading(level, r.t("section-when"))
 	claimed := r.t("no-claim")
 	if t := f.Attribute.SigningTime; t != nil {
@@ -327,7 +331,11 @@ func (r *Report) checks(x *validation.Result, level int) {
 			if clause == "" {
 				clause = "-"
 			}
-			t.Rows = append(t.Rows, []string{prefix + r.label(o.Check), clause, r.outcome(&o)})
+			outcome := r.outcome(&o)
+			if strings.HasPrefix(o.Check, "pdf-") && x.Facts.PDF == nil {
+				outcome = r.t("outcome-elsewhere")
+			}
+			t.Rows = append(t.Rows, []string{prefix + r.label(o.Check), clause, outcome})
 		}
 	}
 	rows("", x.Outcomes(r.policy))
