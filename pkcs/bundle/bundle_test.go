@@ -72,7 +72,7 @@ func read(t testing.TB, data []byte) *bundle.Archive {
 // A bundle is judged again from its evidence, bit for bit as before: valid, revoked,
 // expired, unknown, with a time-stamp, detached.
 func TestSameAgain(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	for _, name := range []string{"valid", "qualified", "cie", "stamped", "changed", "revoked", "expired", "unknown", "hostile", "detached"} {
 		m := make1(t, d, name, false)
 		if !bundle.Is(bytes.NewReader(m.zip), int64(len(m.zip))) {
@@ -93,7 +93,7 @@ func TestSameAgain(t *testing.T) {
 // Whatever is changed in a bundle is told, and the verdict is the evidence's: neither
 // saved facts nor report can talk it up.
 func TestChangedBundles(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	good := make1(t, d, "valid", false)
 	revoked := make1(t, d, "revoked", false)
 	passed := func(text []byte) []byte { // what a forger would like to read
@@ -144,7 +144,7 @@ func TestChangedBundles(t *testing.T) {
 
 // Authorities of one's own stand over the bundle's.
 func TestOwnAuthorities(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	m := make1(t, d, "valid", false)
 	other := signed.New(t)
 	j, err := read(t, m.zip).Judge(t.Context(), bundle.JudgeOptions{Trust: other.Store})
@@ -162,7 +162,7 @@ func TestOwnAuthorities(t *testing.T) {
 
 // A bundle without the document says so, takes it from outside, and takes no other.
 func TestLeftOut(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	for name, document := range map[string][]byte{"valid": d.Files["valid"].Data, "detached": []byte(signed.Content)} {
 		m := make1(t, d, name, true)
 		if bytes.Contains(m.zip, []byte("Il sottoscritto chiede")) {
@@ -184,7 +184,7 @@ func TestLeftOut(t *testing.T) {
 
 // openssl checks an unpacked bundle by the very commands of its readme.
 func TestOpenSSLChecksBundle(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	for _, c := range []struct {
 		name string
 		fail string // what openssl has to say no to

@@ -16,7 +16,7 @@ import (
 
 // Archives that are made to harm are refused, before they can.
 func TestHostileArchives(t *testing.T) {
-	good := make1(t, signed.New(t), "valid", false).zip
+	good := make1(t, signed.Shared(t), "valid", false).zip
 	add := func(headers ...zip.FileHeader) []byte {
 		var out bytes.Buffer
 		w := zip.NewWriter(&out)
@@ -92,7 +92,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // The bundle's reader and what judges from it take any archive.
 func FuzzBundle(f *testing.F) {
-	d := signed.New(f)
+	d := signed.Shared(f)
 	for _, name := range []string{"valid", "stamped", "detached"} {
 		data := make1(f, d, name, false).zip
 		f.Add(data)

@@ -57,7 +57,7 @@ func pdf(t testing.TB, r *report.Report) string {
 
 // The first line is the answer, in both languages; HTML, PDF and JSON say the same.
 func TestFirstLineAndAgreement(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	now := time.Now()
 	const test = " Certificato di PROVA: nessun valore legale."
 	for _, c := range []struct{ name, it, en string }{
@@ -104,7 +104,7 @@ func TestFirstLineAndAgreement(t *testing.T) {
 
 // Several files have an answer each and one together.
 func TestSeveralFiles(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	now := time.Now()
 	r := report.New([]report.File{judged(t, d, "valid", now), judged(t, d, "changed", now), judged(t, d, "revoked", now)}, report.Options{Time: now})
 	if r.Answer != "File: 3. Con tutte le firme valide 1, con firme NON VALIDE 1, senza una decisione 1." || r.Tone != report.Bad {
@@ -120,7 +120,7 @@ func TestSeveralFiles(t *testing.T) {
 
 // What a stranger's certificate is called changes neither page nor paper.
 func TestHostileNames(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	now := time.Now()
 	file := judged(t, d, "hostile", now)
 	file.Name = "fattura\u202efdp.<img src=x onerror=alert(1)>.p7m"
@@ -180,7 +180,7 @@ func TestEverySentence(t *testing.T) {
 
 // The same results give the same bytes.
 func TestSameBytes(t *testing.T) {
-	d := signed.New(t)
+	d := signed.Shared(t)
 	now := time.Now()
 	file := judged(t, d, "stamped", now)
 	var a, b bytes.Buffer

@@ -26,7 +26,7 @@ func TestReportPages(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
 	}
-	desk := signed.New(t)
+	desk := signed.Shared(t)
 	ctx := browser(t)
 	dir := t.TempDir()
 	for _, name := range []string{"valid", "stamped", "changed", "revoked", "expired", "unknown", "hostile", "none"} {

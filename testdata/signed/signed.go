@@ -12,6 +12,7 @@ import (
 	"encoding/asn1"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +45,21 @@ type Desk struct {
 
 // Hostile is a name that tries to look like something else, and to be in the way.
 var Hostile = "MARIO\u202e\u2066 ISSOR<script>alert(1)</script>\x1b[2J\r\n\"'&{{.}}" + strings.Repeat("\u0301", 400) + strings.Repeat("x", 10_000)
+
+var (
+	once   sync.Once
+	shared *Desk
+)
+
+// Shared gives one desk for the whole test process; nobody changes it.
+func Shared(tb testing.TB) *Desk {
+	tb.Helper()
+	once.Do(func() { shared = New(tb) })
+	if shared == nil {
+		tb.Fatal("the desk could not be made, see the first failure")
+	}
+	return shared
+}
 
 // New makes a desk.
 func New(tb testing.TB) *Desk {

@@ -16,7 +16,7 @@ import (
 // counter is a folder with signed files and what is trusted.
 func counter(t *testing.T) (dir string, base []string) {
 	t.Helper()
-	d := signed.New(t)
+	d := signed.Shared(t)
 	dir = t.TempDir()
 	put := func(name string, data []byte) {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
