@@ -21,8 +21,8 @@ type upload struct {
 
 // openMultipart puts the part "file" aside, because what follows it is needed to judge
 // it, and opens "content", which is read as it comes.
-func openMultipart(body io.Reader, boundary, dir string) (u *upload, err error) {
-	u = &upload{reader: multipart.NewReader(body, boundary)}
+func openMultipart(body io.Reader, boundary, dir string) (_ *upload, err error) {
+	u := &upload{reader: multipart.NewReader(body, boundary)}
 	part, err := u.reader.NextPart()
 	if err != nil {
 		return nil, badMultipart(err)

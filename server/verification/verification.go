@@ -110,6 +110,15 @@ func (s *Service) Handler() http.Handler {
 		h.Set("Content-Security-Policy", report.CSP+"; frame-ancestors 'none'; sandbox")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		defer func() {
+			if x := recover(); x != nil {
+				if x == http.ErrAbortHandler { //nolint:errorlint,err113 // a value of net/http, compared as such
+					panic(x)
+				}
+				s.Log.Error("panic", "path", r.URL.Path, "what", fmt.Sprint(x))
+				s.refuse(w, r, fail("internal", nil))
+			}
+		}()
 		mux.ServeHTTP(w, r)
 	})
 }
