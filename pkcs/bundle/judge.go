@@ -237,7 +237,7 @@ func borrow(f, saved *validation.Facts, depth int) {
 func anchorOf(c, saved *validation.ChainFacts) {
 	a, b := c.Anchor, saved.Anchor
 	if a != nil && b != nil && bytes.Equal(a.Certificate, b.Certificate) {
-		a.Periods, a.Service = b.Periods, b.Service
+		a.Profiles, a.Source, a.Periods, a.Service = b.Profiles, b.Source, b.Periods, b.Service
 	}
 }
 

@@ -185,37 +185,69 @@ func extension(name string) string {
 	return ".bin"
 }
 
-// anchors puts down those that a path ended at, in the store's order.
+// anchors puts down those that a path ended at, and after them those that are called
+// like an authority on a path: an authority with two keys is listed with both.
 func (w *writer) anchors(b *Bundle) error {
-	used := map[[32]byte]bool{}
+	named := map[string]bool{}
+	listed := map[[32]byte]*anchor{} // as the paths know them
+	on := func(c *validation.ChainFacts) {
+		for _, l := range c.Links {
+			if cert, err := x509.ParseCertificate(l.Certificate); err == nil {
+				named[string(cert.RawIssuer)], named[string(cert.RawSubject)] = true, true
+			}
+		}
+		if c.Anchor == nil {
+			return
+		}
+		key := sha256.Sum256(c.Anchor.Certificate)
+		if listed[key] == nil {
+			listed[key] = &anchor{Source: c.Anchor.Source, Profiles: []string{}}
+		}
+		for _, p := range c.Anchor.Profiles {
+			if !slices.Contains(listed[key].Profiles, p) {
+				listed[key].Profiles = append(listed[key].Profiles, p)
+			}
+		}
+	}
 	for _, r := range b.Results {
 		walk(r.Facts, func(f *validation.Facts) {
-			if a := f.Chain.Anchor; a != nil {
-				used[sha256.Sum256(a.Certificate)] = true
-			}
-			for _, x := range f.Revocation { // a responder that is trusted as such
-				if x.By != nil && len(x.By.Links) > 0 {
-					used[sha256.Sum256(x.By.Links[0].Certificate)] = true
+			on(&f.Chain)
+			for _, x := range f.Revocation {
+				if x.By != nil {
+					on(x.By)
 				}
 			}
 		})
 	}
 	var all []byte
-	for _, a := range b.Store.Anchors() {
-		if !used[sha256.Sum256(a.Certificate.Raw)] {
-			continue
-		}
+	put := func(a *trust.Anchor, x *anchor) (err error) {
 		text := pemOf("CERTIFICATE", a.Certificate.Raw)
-		name, err := w.piece("anchors", "pem", text)
-		if err != nil {
+		if x.Entry, err = w.piece("anchors", "pem", text); err != nil {
 			return err
 		}
-		listed := anchor{Entry: name, Source: a.Source, Profiles: []string{}}
-		for _, p := range a.Profiles {
-			listed.Profiles = append(listed.Profiles, string(p))
-		}
-		w.index.Anchors = append(w.index.Anchors, listed)
+		w.index.Anchors = append(w.index.Anchors, *x)
 		all = append(all, text...)
+		return nil
+	}
+	anchors := b.Store.Anchors()
+	for _, a := range anchors {
+		if x := listed[sha256.Sum256(a.Certificate.Raw)]; x != nil {
+			if err := put(a, x); err != nil {
+				return err
+			}
+		}
+	}
+	for _, a := range anchors {
+		if listed[sha256.Sum256(a.Certificate.Raw)] != nil || !named[string(a.Certificate.RawSubject)] {
+			continue
+		}
+		x := &anchor{Source: a.Source, Profiles: []string{}}
+		for _, p := range a.Profiles {
+			x.Profiles = append(x.Profiles, string(p))
+		}
+		if err := put(a, x); err != nil {
+			return err
+		}
 	}
 	return w.put("anchors/all.pem", all)
 }

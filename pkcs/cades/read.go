@@ -171,11 +171,15 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 	for _, at := range si.Signed {
 		a.Signed = append(a.Signed, at.OID)
 		seen[at.OID]++
-		// RFC 5652, 11 and EN 319 122-1, 6.3, table 1: no two of a type, but for those that may
-		// come again. One value each is a rule of those that are understood here; a
-		// stranger's may have as many as it likes.
-		if seen[at.OID] == 2 && !slices.Contains(repeatable, at.OID) || (len(at.Values) != 1 && slices.Contains(singleValued, at.OID)) {
+		// RFC 5652, 11 and EN 319 122-1, 6.3, table 1: those that are understood here stand
+		// once and have one value, but for those that may come again. A stranger's
+		// repetition is only odd.
+		known := slices.Contains(singleValued, at.OID)
+		switch {
+		case known && (seen[at.OID] == 2 || len(at.Values) != 1):
 			a.Duplicated = append(a.Duplicated, at.OID)
+		case !known && seen[at.OID] == 2 && !slices.Contains(repeatable, at.OID):
+			addFault(f, "attribute-repeated", "the signed attribute "+at.OID+", which is not known here, is repeated")
 		}
 	}
 	for _, at := range si.Unsigned {

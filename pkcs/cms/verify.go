@@ -1,15 +1,15 @@
 package cms
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
+
+	"github.com/citel-pa/citel/pkcs/certificate"
 )
 
 // Scheme is a signature algorithm with its hash settled.
@@ -178,29 +178,7 @@ func parsePSS(raw []byte) (pssParams, error) {
 
 // PublicKey reads a SubjectPublicKeyInfo. A key marked for RSASSA-PSS (RFC 4055,
 // 3.1) comes as *rsa.PublicKey like any other.
-func PublicKey(spki []byte) (crypto.PublicKey, error) {
-	key, err := x509.ParsePKIXPublicKey(spki)
-	if err == nil {
-		return key, nil
-	}
-	outer, _, perr := expect(spki, tagSequence)
-	if perr != nil {
-		return nil, perr
-	}
-	alg, rest, perr := Next(outer.Content)
-	if perr != nil {
-		return nil, perr
-	}
-	a, perr := algorithm(alg)
-	if perr != nil || a.OID != oidRSAPSS {
-		return nil, fmt.Errorf("cms: public key: %w", err)
-	}
-	bits, _, perr := expect(rest, tagBitString)
-	if perr != nil || len(bits.Content) < 2 || bits.Content[0] != 0 {
-		return nil, malformed("RSASSA-PSS public key")
-	}
-	return x509.ParsePKCS1PublicKey(bits.Content[1:])
-}
+func PublicKey(spki []byte) (crypto.PublicKey, error) { return certificate.PublicKey(spki) }
 
 // KeyFacts names a key: "RSA", "ECDSA", "Ed25519" or "" and its size in bits.
 func KeyFacts(key crypto.PublicKey) (name string, bits int) {
@@ -242,6 +220,9 @@ func (s Scheme) Verify(key crypto.PublicKey, digest, value []byte) error {
 		if !ok {
 			return ErrKeyMismatch
 		}
+		if k.E > maxStandardExponent {
+			return s.verifyLargeExponent(k, digest, value)
+		}
 		if s.Name == "RSA-PSS" {
 			return verifyPSS(k, s.Hash, digest, value, s.Salt)
 		}
@@ -275,74 +256,4 @@ func verifyPlain(k *ecdsa.PublicKey, digest, value []byte) error {
 		return ErrSignature
 	}
 	return nil
-}
-
-// verifyPSS is RSASSA-PSS-VERIFY (RFC 8017, 8.1.2) with the salt's length as the
-// signature's parameters say, and no other.
-func verifyPSS(k *rsa.PublicKey, h crypto.Hash, digest, value []byte, salt int) error {
-	if salt == 0 {
-		return verifyPSSWithoutSalt(k, h, digest, value)
-	}
-	if salt < 0 || rsa.VerifyPSS(k, h, digest, value, &rsa.PSSOptions{SaltLength: salt, Hash: h}) != nil {
-		return ErrSignature
-	}
-	return nil
-}
-
-// verifyPSSWithoutSalt: crypto/rsa takes a length of 0 for "whichever it is".
-// Without a salt the encoding is a function of the digest (RFC 8017, 9.1.1), so it
-// is made and compared.
-func verifyPSSWithoutSalt(k *rsa.PublicKey, hash crypto.Hash, digest, value []byte) error {
-	bits := k.N.BitLen() - 1
-	size := (bits + 7) / 8
-	s := new(big.Int).SetBytes(value)
-	if len(value) != k.Size() || len(digest) != hash.Size() || s.Cmp(k.N) >= 0 || size < 2*hash.Size()+2 {
-		return ErrSignature
-	}
-	em := s.Exp(s, big.NewInt(int64(k.E)), k.N).FillBytes(make([]byte, k.Size()))
-	h := hash.New()
-	h.Write(make([]byte, 8))
-	h.Write(digest)
-	seed := h.Sum(nil)
-	want := make([]byte, k.Size())
-	block := want[k.Size()-size:]
-	db := block[:size-hash.Size()-1]
-	db[len(db)-1] = 1
-	for i, done := uint32(0), 0; done < len(db); i++ { // MGF1, RFC 8017, B.2.1
-		h.Reset()
-		h.Write(seed)
-		h.Write([]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
-		for _, m := range h.Sum(nil) {
-			if done < len(db) {
-				db[done] ^= m
-				done++
-			}
-		}
-	}
-	db[0] &= 0xFF >> (8*size - bits)
-	copy(block[len(db):], seed)
-	block[size-1] = 0xBC
-	if !bytes.Equal(em, want) {
-		return ErrSignature
-	}
-	return nil
-}
-
-// lacksNull names the one deviation that is seen in the field: the whole padded
-// block is compared with a fixed form, nothing in it is parsed, so that no other
-// padding passes. The key's own size bounds the work.
-func lacksNull(k *rsa.PublicKey, h crypto.Hash, digest, value []byte) bool {
-	size := k.Size()
-	if len(value) != size || k.N.BitLen() > 8192 {
-		return false
-	}
-	alg := appendElement(nil, tagSequence, appendOID(nil, OIDByHash(h)))
-	info := appendElement(nil, tagSequence, append(alg, appendElement(nil, tagOctetString, digest)...))
-	if size < len(info)+11 {
-		return false
-	}
-	want := append([]byte{0, 1}, bytes.Repeat([]byte{0xff}, size-len(info)-3)...)
-	want = append(append(want, 0), info...)
-	got := new(big.Int).Exp(new(big.Int).SetBytes(value), big.NewInt(int64(k.E)), k.N).FillBytes(make([]byte, size))
-	return bytes.Equal(got, want)
 }

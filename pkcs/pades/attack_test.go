@@ -3,10 +3,13 @@ package pades_test
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/pades"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/testdata/pki"
@@ -36,8 +39,7 @@ func id(t *testing.T) *pki.Identity {
 // or of another kind. Lengths stay, so nothing else gives it away.
 func TestUniversalForgery(t *testing.T) {
 	signed := sign(t, plain(), signer(id(t)), pades.PrepareOptions{})
-	m := byteRange.FindSubmatchIndex(signed)
-	whole := string(signed[m[0]:m[1]])
+	whole := regexp.MustCompile(`/ByteRange [^/]*`).FindString(string(signed))
 	same := func(s string) string { return s + strings.Repeat(" ", len(whole)-len(s)) }
 	for name, to := range map[string]string{
 		"no ByteRange":       strings.Replace(whole, "/ByteRange", "/ByteRangf", 1),
@@ -49,6 +51,11 @@ func TestUniversalForgery(t *testing.T) {
 		"not from the start": strings.Replace(whole, "[0 ", "[9 ", 1),
 		"beyond the end":     same("/ByteRange [0 9 99999999 9]"),
 		"a string":           same("/ByteRange (0 9 9 9)"),
+		"overflow":           same("/ByteRange [0 9 9223372036854775807 9]"),
+		"overlapping":        same("/ByteRange [0 500 400 999]"),
+		"one number twice":   same("/ByteRange [0 99 99 0]"),
+		"six numbers":        same("/ByteRange [0 9 9 9 18 9]"),
+		"a reference":        same("/ByteRange 4 0 R"),
 		"no SubFilter":       "",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,6 +251,126 @@ func TestPreparedIsNotBelieved(t *testing.T) {
 		var out bytes.Buffer
 		if err := pades.Complete(t.Context(), signer(id(t)), p, bytes.NewReader(doc), int64(len(doc)), &out); err == nil {
 			t.Errorf("%s: signed", name)
+		}
+	}
+}
+
+// signRanges signs with a ByteRange of the attacker's: widen bytes before the value are
+// left out too.
+func signRanges(t *testing.T, doc []byte, widen int) []byte {
+	t.Helper()
+	size := len(doc)
+	p, err := pades.Prepare(bytes.NewReader(doc), int64(size), pades.PrepareOptions{Time: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := append(bytes.Clone(doc), p.Increment...)
+	from, to := size+p.From, size+p.To
+	own := byteRange.Find(p.Increment)
+	other := fmt.Appendf(nil, "/ByteRange [0 %d %d %d]", from-widen, to, len(whole)-to)
+	whole = bytes.Replace(whole, own, fmt.Appendf(nil, "%-*s", len(own), other), 1)
+	content := slices.Concat(whole[:from-widen], whole[to:])
+	o := signer(id(t)).SignOptions
+	o.Detached = true
+	var value bytes.Buffer
+	if err := cades.Sign(t.Context(), o, bytes.NewReader(content), -1, &value); err != nil {
+		t.Fatal(err)
+	}
+	copy(whole[from+1:], fmt.Appendf(nil, "%x", value.Bytes()))
+	return whole
+}
+
+// The gap is exactly the value, and nothing else may hide in it.
+func TestGapIsTheValue(t *testing.T) {
+	f, r := judged(t, signRanges(t, plain(), 0))
+	if r.Indication == validation.TotalFailed {
+		t.Fatalf("%s %s %+v", r.Indication, r.SubIndication, f.Faults)
+	}
+	f, r = judged(t, signRanges(t, plain(), 10))
+	if !f.Attribute.DigestMatch || r.Indication != validation.TotalFailed || r.SubIndication != validation.FormatFailure {
+		t.Errorf("%s %s %+v", r.Indication, r.SubIndication, f.Faults)
+	}
+}
+
+// valueObject is the signature's dictionary in a signed file, with its number.
+func valueObject(t *testing.T, signed []byte) (num int, body string) {
+	t.Helper()
+	at := bytes.LastIndex(signed, []byte("/ByteRange"))
+	from := bytes.LastIndex(signed[:at], []byte(" 0 obj"))
+	start := bytes.LastIndexByte(signed[:from], '\n') + 1
+	end := bytes.Index(signed[at:], []byte("\nendobj")) + at
+	if _, err := fmt.Sscan(string(signed[start:from]), &num); err != nil {
+		t.Fatal(err)
+	}
+	return num, string(signed[from+len(" 0 obj\n") : end])
+}
+
+// A second field has the first one's value: once as the same object, once as a copy.
+func TestTwoSignaturesOfOneValue(t *testing.T) {
+	signed := sign(t, form(), signer(id(t)), pades.PrepareOptions{Field: "firma"})
+	num, body := valueObject(t, signed)
+	field := "<</Type/Annot/Subtype/Widget/FT/Sig/T(altra)/Rect[0 0 0 0]/P 3 0 R/V %d 0 R>>"
+	list := object{6, "<</Fields[7 0 R 8 0 R 60 0 R]/SigFlags 3/DA(/F1 12 Tf 0 g)/DR<</Font<</F1 5 0 R>>>>>>"}
+	same := read(t, file(signed, 1, list, object{60, fmt.Sprintf(field, num)}))
+	if len(same) != 1 {
+		t.Errorf("the same object: %d signatures", len(same))
+	}
+	copied := read(t, file(signed, 1, list, object{60, fmt.Sprintf(field, 61)}, object{61, body}))
+	if len(copied) != 2 {
+		t.Fatalf("a copy: %d signatures", len(copied))
+	}
+	n := 0
+	for _, f := range copied {
+		if r := validation.Judge(f, validation.Default()); r.Indication == validation.TotalFailed && r.SubIndication == validation.FormatFailure {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d of them are refused", n)
+	}
+}
+
+// Readers differ on which of two equal keys counts, and on values that stand elsewhere.
+func TestSignatureDictionaries(t *testing.T) {
+	signed := sign(t, plain(), signer(id(t)), pades.PrepareOptions{})
+	num, body := valueObject(t, signed)
+	for name, other := range map[string]string{
+		"two Contents":       strings.Replace(body, "/Contents ", "/Contents <30>/Contents ", 1),
+		"two ByteRanges":     strings.Replace(body, "/ByteRange ", "/ByteRange [0 1 2 3]/ByteRange ", 1),
+		"Contents elsewhere": body[:strings.Index(body, "/Contents ")] + "/Contents 70 0 R>>",
+		"nested":             "<</Type/Sig/SubFilter/ETSI.CAdES.detached/Inner " + body + "/ByteRange[0 1 2 3]/Contents<3000>>>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			value := body[strings.Index(body, "/Contents ")+len("/Contents ") : strings.LastIndex(body, ">>")]
+			refused(t, file(signed, 1, object{num, other}, object{70, value}), validation.FormatFailure)
+		})
+	}
+}
+
+// Objects behind the file's end, with nothing that names them.
+func TestObjectsBehindTheEnd(t *testing.T) {
+	signed := sign(t, plain(), signer(id(t)), pades.PrepareOptions{})
+	for name, padding := range map[string]int{"few bytes": 0, "more than readers search for startxref": 8 << 10} {
+		t.Run(name, func(t *testing.T) {
+			more := "\n4 0 obj\n" + stream("", "BT /F1 24 Tf 72 720 Td (Altro) Tj ET "+strings.Repeat(" ", padding)) + "\nendobj\n"
+			refused(t, append(bytes.Clone(signed), more...), validation.FormatFailure)
+		})
+	}
+}
+
+// Sneaky signature (Rohlmann et al., 2021): a certified document gets a signature field
+// whose picture lies over the content.
+func TestSneakySignature(t *testing.T) {
+	doc := certify(t, form(), 2)
+	body := "<</Type/Annot/Subtype/Widget/FT/Sig/T(altra)/Rect[%s]/P 3 0 R/AP<</N 11 0 R>>>>"
+	for rect, want := range map[string]bool{"0 0 0 0": false, "0 0 595 842": true} {
+		at := bytes.LastIndex(doc, []byte("\n6 0 obj\n"))
+		end := bytes.Index(doc[at:], []byte("\nendobj")) + at
+		list := strings.Replace(string(doc[at+9:end]), "/Fields [", "/Fields [60 0 R ", 1)
+		d := file(doc, 1, object{6, list}, object{9, keepSignature(t, doc, object{9, "[7 0 R 8 0 R 60 0 R]"})}, object{60, fmt.Sprintf(body, rect)})
+		f, r := judged(t, d)
+		if (r.SubIndication == validation.FormatFailure) != want {
+			t.Errorf("%s: %s %s %+v", rect, r.Indication, r.SubIndication, f.PDF.Changes)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/pdf"
@@ -15,6 +16,8 @@ import (
 var (
 	// ErrNoChanges: the document's certification permits no further signature.
 	ErrNoChanges = errors.New("pades: the document's certification permits no changes")
+	// ErrField: the field that was named is not an empty signature field.
+	ErrField = errors.New("pades: no empty signature field")
 	// ErrRoom: the signature is larger than the room that was kept for it.
 	ErrRoom = errors.New("pades: the signature does not fit")
 	// ErrPrepared: what was prepared is not what Prepare makes.
@@ -29,9 +32,9 @@ const (
 
 // PrepareOptions says what the signature's dictionary tells (ISO 32000-2, table 255).
 type PrepareOptions struct {
-	// Field to sign: an empty one of that name is used, else a new one is made; "" takes
-	// the first free name.
-	Field string
+	// Field is the empty signature field to sign. Without it one is made, with the name
+	// NewField, or the first free one.
+	Field, NewField string
 	// Time is the signer's claim (M).
 	Time                   time.Time
 	Name, Reason, Location string
@@ -62,7 +65,7 @@ func Prepare(r io.ReaderAt, size int64, o PrepareOptions) (*Prepared, error) {
 	if o.Room < 1024 || o.Room > maxRoom {
 		return nil, fmt.Errorf("pades: room of %d bytes", o.Room)
 	}
-	if err := maySign(r, f); err != nil {
+	if err := maySign(r, f, o.Field); err != nil {
 		return nil, err
 	}
 	u, err := f.Increment()
@@ -70,10 +73,11 @@ func Prepare(r io.ReaderAt, size int64, o PrepareOptions) (*Prepared, error) {
 		return nil, err
 	}
 	value := u.New()
-	if err := place(f, u, value, o.Field); err != nil {
+	lock, err := place(f, u, value, o)
+	if err != nil {
 		return nil, err
 	}
-	body, rangeAt, gap := dictionary(o)
+	body, rangeAt, gap := dictionary(o, lock)
 	u.SetRaw(value, body)
 	data, at, err := u.Finish()
 	if err != nil {
@@ -89,13 +93,17 @@ func Prepare(r io.ReaderAt, size int64, o PrepareOptions) (*Prepared, error) {
 	return p, nil
 }
 
-// maySign refuses where a certification permits nothing (P 1).
-func maySign(r io.ReaderAt, f *pdf.File) error {
+// maySign refuses where a certification or a signature's lock permits nothing (P 1), or
+// locks the field: one more signature would break the one that is there.
+func maySign(r io.ReaderAt, f *pdf.File, field string) error {
 	d := &document{r: r, file: f, store: &store{}}
 	d.find()
 	for _, s := range d.signatures {
 		s.revision = f
-		if s.permissions() == 1 {
+	}
+	for _, s := range d.signatures {
+		rules := d.rules(s)
+		if rules.permissions == 1 || (field != "" && rules.holds(field)) {
 			return ErrNoChanges
 		}
 	}
@@ -108,8 +116,8 @@ const rangeRoom = 64
 type gap struct{ from, to int }
 
 // dictionary writes the signature's dictionary: the place of ByteRange's array and of
-// the value in it.
-func dictionary(o PrepareOptions) (body []byte, rangeAt int, g gap) {
+// the value in it. What the field's Lock says comes along as a FieldMDP transform (12.7.5.5).
+func dictionary(o PrepareOptions, lock pdf.Dict) (body []byte, rangeAt int, g gap) {
 	d := pdf.Dict{"Type": pdf.Name("Sig"), "Filter": pdf.Name("Adobe.PPKLite"), "SubFilter": pdf.Name(subCAdES)}
 	if !o.Time.IsZero() {
 		d["M"] = pdf.Date(o.Time)
@@ -118,6 +126,13 @@ func dictionary(o PrepareOptions) (body []byte, rangeAt int, g gap) {
 		if text != "" {
 			d[key] = pdf.EncodeText(text)
 		}
+	}
+	if lock != nil {
+		params := pdf.Dict{"Type": pdf.Name("TransformParams"), "V": pdf.Name("1.2"), "Action": lock["Action"]}
+		if lock["Fields"] != nil {
+			params["Fields"] = lock["Fields"]
+		}
+		d["Reference"] = pdf.Array{pdf.Dict{"Type": pdf.Name("SigRef"), "TransformMethod": pdf.Name("FieldMDP"), "TransformParams": params}}
 	}
 	body = bytes.TrimSuffix(pdf.Append(nil, d), []byte(">>"))
 	body = append(body, "/ByteRange "...)
@@ -130,20 +145,31 @@ func dictionary(o PrepareOptions) (body []byte, rangeAt int, g gap) {
 	return append(body, "\n>>"...), rangeAt, g
 }
 
-// place puts the field into the form and its widget onto the first page.
-func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, name string) error {
+// place puts the field into the form and its widget onto the first page. It gives the Lock
+// of a field that was there.
+func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, o PrepareOptions) (lock pdf.Dict, err error) {
 	taken := map[string]bool{}
 	for _, x := range fields(f) {
 		taken[x.name] = true
-		if x.name == name && name != "" {
+		if x.name == o.Field && o.Field != "" {
 			if x.kind != "Sig" || x.value != nil || x.num == 0 {
-				return fmt.Errorf("pades: the field %s is no empty signature field", name)
+				return nil, fmt.Errorf("%w: %s", ErrField, o.Field)
 			}
 			d := x.dict.Clone()
 			d["V"] = value
 			u.Set(pdf.Ref{Num: x.num}, d)
-			return flagForm(f, u, nil)
+			if l := f.Dict(x.dict["Lock"]); l != nil && f.Name(l["Action"]) != "" {
+				lock = pdf.Dict{"Action": f.Name(l["Action"])}
+				if names := f.Array(l["Fields"]); names != nil {
+					lock["Fields"] = names
+				}
+			}
+			return lock, flagForm(f, u, nil)
 		}
+	}
+	name := o.NewField
+	if o.Field != "" || taken[name] || strings.Contains(name, ".") {
+		return nil, fmt.Errorf("%w: %s", ErrField, o.Field+name)
 	}
 	for i := 1; name == ""; i++ {
 		if n := fmt.Sprintf("Firma%d", i); !taken[n] {
@@ -152,7 +178,7 @@ func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, name string) error {
 	}
 	pages := pagesOf(f)
 	if len(pages) == 0 || pages[0].num == 0 {
-		return fmt.Errorf("%w: it has no page", pdf.ErrMalformed)
+		return nil, fmt.Errorf("%w: it has no page", pdf.ErrMalformed)
 	}
 	page := pdf.Ref{Num: pages[0].num}
 	field := u.New()
@@ -162,12 +188,12 @@ func place(f *pdf.File, u *pdf.Increment, value pdf.Ref, name string) error {
 	})
 	d := f.Dict(page).Clone()
 	if err := appendRef(f, u, d, "Annots", field); err != nil {
-		return err
+		return nil, err
 	}
 	if _, direct := f.Dict(page)["Annots"].(pdf.Ref); !direct {
 		u.Set(page, d)
 	}
-	return flagForm(f, u, &field)
+	return nil, flagForm(f, u, &field)
 }
 
 // flagForm adds a field to the form, which may be an object or stand in the catalogue,

@@ -2,8 +2,8 @@ package trust
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"time"
 
@@ -24,8 +24,8 @@ type Evidence struct {
 	DER     []byte `json:"-"`
 }
 
-func (q *Question) sawList(l *CRL, source string, asked bool, err error) {
-	if q.Seen == nil || l != nil && !l.speaksOf(q.Cert) {
+func (q *Question) sawList(l *CRL, points []point, source string, asked bool, err error) {
+	if q.Seen == nil || l != nil && !l.speaksOf(q.Cert, points) {
 		return
 	}
 	e := Evidence{Kind: "crl", Source: source, Asked: asked}
@@ -49,7 +49,7 @@ func (r *Revocation) sawResponse(q Question, f *validation.RevocationFacts) {
 	have := r.responses[key]
 	r.mu.Unlock()
 	if have != nil && have.err == nil && f.Object != "" {
-		if again := r.response(have.der, f.Source, q, nil); again != nil && again.Note == f.Note && again.Object == f.Object {
+		if again, _ := r.response(have.der, f.Source, q, nil); again != nil && again.Note == f.Note && again.Object == f.Object {
 			e.DER = have.der
 		}
 	}
@@ -123,20 +123,10 @@ func (r recorded) Post(context.Context, string, string, []byte, int64) ([]byte, 
 // Test material needs AllowTest.
 func (s *Store) AddAnchors(anchors []*Anchor) error {
 	for _, a := range anchors {
-		if IsTest(a.Certificate) && !s.allowTest {
-			return ErrTestAnchor
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
+		if _, err := s.AddPEM(text, a.Source, a.Profiles...); err != nil {
+			return err
 		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.anchors)+len(anchors) > maxAnchors {
-		return errors.New("trust: too many anchors")
-	}
-	for _, a := range anchors {
-		s.add(a.Certificate, a.Source, a.Profiles)
 	}
 	return nil
 }
-
-// AnchorOf finds the anchor that is this very certificate; nil when it is none.
-func (s *Store) AnchorOf(c *x509.Certificate) *Anchor { return s.anchorOf(c) }

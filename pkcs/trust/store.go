@@ -10,7 +10,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 )
 
 // Errors of AddPEM.
@@ -41,7 +43,7 @@ type Store struct {
 	mu       sync.RWMutex
 	anchors  []*Anchor
 	byCert   map[[32]byte]*Anchor
-	bySubj   map[string][]*Anchor
+	bySubj   map[string][]*Anchor // by rfc5280.NameKey
 	crls     []*CRL
 	checked  map[[32]byte]bool // signatures of certificates by their issuers, see links.go
 	nChecked int
@@ -74,7 +76,7 @@ func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) 
 		}
 		switch block.Type {
 		case "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE":
-			c, err := x509.ParseCertificate(block.Bytes)
+			c, err := certificate.Parse(block.Bytes)
 			if err != nil {
 				return 0, fmt.Errorf("trust: %s, certificate %d: %w", source, len(certs)+1, err)
 			}
@@ -120,7 +122,8 @@ func (s *Store) add(c *x509.Certificate, source string, profiles []profile.Profi
 	a := &Anchor{Certificate: c, Profiles: slices.Clone(profiles), Source: source, Test: IsTest(c)}
 	s.anchors = append(s.anchors, a)
 	s.byCert[key] = a
-	s.bySubj[string(c.RawSubject)] = append(s.bySubj[string(c.RawSubject)], a)
+	name := rfc5280.NameKey(c.RawSubject)
+	s.bySubj[name] = append(s.bySubj[name], a)
 }
 
 // AddCRL adds a list that is known without asking: PEM or DER. A newer list of
@@ -166,7 +169,8 @@ func (s *Store) anchorOf(c *x509.Certificate) *Anchor {
 }
 
 func (s *Store) anchorsNamed(subject []byte) []*Anchor {
+	name := rfc5280.NameKey(subject)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.bySubj[string(subject)]
+	return s.bySubj[name]
 }

@@ -38,6 +38,7 @@ const (
 	CheckRevoked            = "revoked"
 	CheckRevocationKnown    = "revocation-known"
 	CheckRevocationIssuer   = "revocation-issuer-validity"
+	CheckRevocationVouched  = "revocation-issuer-status"
 	CheckAlgorithms         = "algorithms"
 	CheckDigest             = "message-digest"
 	CheckFormatKnown        = "format-known"
@@ -96,6 +97,7 @@ var table = []Check{
 	{ID: CheckRevoked, Clause: "5.2.6", Level: Fail, Sub: RevokedNoPOE, run: revoked},
 	{ID: CheckRevocationIssuer, Clause: "5.2.5", Level: Fail, Sub: RevocationOutOfBounds, run: revocationIssuer},
 	{ID: CheckRevocationKnown, Clause: "5.2.5", Level: Fail, Sub: CertificateChainGeneral, run: revocationKnown},
+	{ID: CheckRevocationVouched, Clause: "5.2.5; RFC 6960, 4.2.2.2.1", Level: Warn, Sub: CertificateChainGeneral, run: revocationVouched},
 	{ID: CheckRevocationNoSource, Clause: "5.2.5", Level: Warn, Sub: CertificateChainGeneral, run: revocationNoSource},
 	{ID: CheckKnownProfile, Clause: "ETSI EN 319 412-1", Level: Inform, Sub: ChainConstraintsFailure, run: knownProfile},
 	{ID: CheckTestMaterial, Clause: "", Level: Inform, Sub: ChainConstraintsFailure,
@@ -172,7 +174,7 @@ func chainRules(f *view, _ *Policy) []outcome {
 	var out []outcome
 	for _, l := range f.Chain.Links {
 		for _, x := range l.Faults {
-			out = append(out, outcome{args: []any{"what", x.ID + ": " + x.Text}})
+			out = append(out, outcome{args: []any{"who", subjectOf(l.Certificate), "what", x.ID + ": " + x.Text}})
 		}
 	}
 	return out
@@ -187,9 +189,9 @@ func validity(f *view, p *Policy) []outcome {
 	l := f.Chain.Links[0]
 	switch {
 	case f.Time.Before(l.NotBefore):
-		return []outcome{{args: []any{"from", day(l.NotBefore), "to", day(l.NotAfter)}, sub: NotYetValid, failed: true}}
+		return []outcome{{args: []any{"who", f.name(0), "from", day(l.NotBefore), "to", day(l.NotAfter)}, sub: NotYetValid, failed: true}}
 	case f.Time.After(l.NotAfter):
-		o := outcome{args: []any{"from", day(l.NotBefore), "to", day(l.NotAfter)}}
+		o := outcome{args: []any{"who", f.name(0), "from", day(l.NotBefore), "to", day(l.NotAfter)}}
 		if status(f, 0, p).known == "good" {
 			o.sub = OutOfBoundsNotRevoked
 		}
@@ -204,7 +206,7 @@ func issuerValidity(f *view, _ *Policy) []outcome {
 		// The anchor is trusted as such (RFC 5280, 6.1.1 (d)): its own end is told
 		// and no more.
 		if i > 0 && (f.Time.Before(l.NotBefore) || f.Time.After(l.NotAfter)) {
-			o := outcome{args: []any{"from", day(l.NotBefore), "to", day(l.NotAfter)}}
+			o := outcome{args: []any{"who", f.name(i), "from", day(l.NotBefore), "to", day(l.NotAfter)}}
 			if i == len(f.Chain.Links)-1 {
 				o.level = Warn
 			}
@@ -219,7 +221,7 @@ func keyUsage(f *view, _ *Policy) []outcome {
 	if f.Signer.Certificate == nil || len(ku) == 0 || slices.Contains(ku, "nonRepudiation") || slices.Contains(ku, "digitalSignature") {
 		return nil
 	}
-	return one("usage", strings.Join(ku, ", "))
+	return one("who", f.Identity.Subject, "usage", strings.Join(ku, ", "))
 }
 
 func knownProfile(f *view, _ *Policy) []outcome {

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"time"
+
+	"github.com/citel-pa/citel/pkcs/certificate"
 )
 
 // Facts is everything that was collected about one signature. Nothing in it is
@@ -242,11 +244,15 @@ type LinkFacts struct {
 	DigestName  string    `json:"digestName"` // of the signature on it
 	KeyName     string    `json:"keyName"`
 	KeyBits     int       `json:"keyBits"`
+	// NoCheck: a responder whose issuer asks not to look for its revocation (RFC 6960,
+	// 4.2.2.2.1).
+	NoCheck bool `json:"noCheck,omitempty"`
 	// Faults of RFC 5280, 6.1 found on this certificate, time excepted.
 	Faults []Fault `json:"faults,omitempty"`
 }
 
-// RevocationFacts is one answer about one certificate of the path.
+// RevocationFacts is one answer about one certificate: of the path, or of the path of who
+// signed another answer.
 type RevocationFacts struct {
 	// Subject is the SHA-256 of the certificate asked about.
 	Subject []byte `json:"subject"`
@@ -363,7 +369,7 @@ func (f *Facts) SignerX509() *x509.Certificate {
 	if f.Signer.Certificate == nil {
 		return nil
 	}
-	c, err := x509.ParseCertificate(f.Signer.Certificate)
+	c, err := certificate.Parse(f.Signer.Certificate)
 	if err != nil {
 		return nil
 	}
