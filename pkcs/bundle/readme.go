@@ -91,7 +91,7 @@ func (w *writer) readme(b *Bundle) string {
 			r := p.ByteRange
 			in, content, inform = fmt.Sprintf("signature-%d.p7s", x.signature), fmt.Sprintf("covered-%d.bin", x.signature), "DER"
 			line("    (head -c %d %s; tail -c +%d %s | head -c %d) > %s", r[0]+r[1], signed, r[2]+1, signed, r[3], content)
-			line("    tail -c +%d %s | head -c %d | tr -cd '0-9A-Fa-f' | xxd -r -p > %s", r[0]+r[1]+1, signed, r[2]-r[0]-r[1], in)
+			line("    tail -c +%d %s | head -c %d | tr -cd '0-9A-Fa-f' | tr a-f A-F | basenc --base16 -d > %s", r[0]+r[1]+1, signed, r[2]-r[0]-r[1], in)
 		case x.facts.Nested > 0:
 			line("  # %s", t("readme-nested", "n", x.facts.Nested))
 			continue

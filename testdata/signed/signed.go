@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/cades"
+	"github.com/citel-pa/citel/pkcs/pades"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/timestamp"
 	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/pkcs/typeset"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/tsa"
 )
@@ -88,6 +90,7 @@ func New(tb testing.TB) *Desk {
 		tb.Fatal(err)
 	}
 	d.Files["stamped"] = File{"marcato.pdf.p7m", stamped.Bytes()}
+	d.signPDF(tb, p.MustIssue(tb, pki.Qualified, pki.P256, pki.Citizens[1]))
 	d.Files["none"] = File{"senza.txt", []byte("nessuna firma")}
 	d.trust(tb)
 	return d
@@ -109,6 +112,32 @@ func (d *Desk) sign(tb testing.TB, name string, id *pki.Identity, detached bool)
 		file.Name = name + ".pdf.p7s"
 	}
 	d.Files[name] = file
+}
+
+// signPDF signs a PDF twice, so that the first signature has a later revision.
+func (d *Desk) signPDF(tb testing.TB, ids ...*pki.Identity) {
+	tb.Helper()
+	doc := typeset.New(typeset.Info{Title: "Istanza", Lang: "it-IT"})
+	doc.Heading(1, "Istanza")
+	doc.Paragraph(Content)
+	var b bytes.Buffer
+	if _, err := doc.WriteTo(&b); err != nil {
+		tb.Fatal(err)
+	}
+	data := b.Bytes()
+	for _, id := range append(ids, ids[0]) {
+		var out bytes.Buffer
+		err := pades.Sign(tb.Context(), pades.SignOptions{SignOptions: cades.SignOptions{Certificate: id.Cert, Chain: id.Chain,
+			Sign: func(_ context.Context, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+				return id.Key.Sign(rand.Reader, digest, o)
+			},
+		}}, pades.PrepareOptions{Time: time.Now()}, bytes.NewReader(data), int64(len(data)), &out)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		data = out.Bytes()
+	}
+	d.Files["pdf"] = File{"istanza.pdf", data}
 }
 
 func (d *Desk) trust(tb testing.TB) {
