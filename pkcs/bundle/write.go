@@ -152,7 +152,7 @@ func (w *writer) documents(b *Bundle) error {
 
 func (w *writer) document(name string, d *Document, leaveOut bool, to *document, also io.Writer) error {
 	to.Name, to.SHA256, to.Bytes = path.Base(d.Name), hex.EncodeToString(d.SHA256), d.Bytes
-	var out io.Writer = io.Discard
+	out := io.Discard
 	if !leaveOut {
 		f, err := w.zip.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: w.time})
 		if err != nil {

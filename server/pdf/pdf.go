@@ -4,12 +4,14 @@ package pdf
 
 import "github.com/citel-pa/citel/pkcs/typeset"
 
-// The parts of a document, see pkcs/typeset.
-type (
-	Info     = typeset.Info
-	Field    = typeset.Field
-	Document = typeset.Document
-)
+// Info is what a document says of itself.
+type Info = typeset.Info
+
+// Field is a label and its value.
+type Field = typeset.Field
+
+// Document is laid out as it is written.
+type Document = typeset.Document
 
 // New begins a document.
 func New(info Info) *Document { return typeset.New(info) }

@@ -235,7 +235,9 @@ func TestOpenAPI(t *testing.T) {
 // busyAndLimited holds places open with uploads that do not end.
 func (w *town) busyAndLimited(t *testing.T) {
 	t.Helper()
-	limited := newTown(t, func(l *verification.Limits) { l.AtOnce, l.PerKey, l.Idle, l.Burst, l.Rate = 2, 1, 20*time.Second, 5, 0.001 })
+	limited := newTown(t, func(l *verification.Limits) {
+		l.AtOnce, l.PerKey, l.Idle, l.Burst, l.Rate = 2, 1, 20*time.Second, 5, 0.001
+	})
 	limited.seen = w.seen
 	second, _, err := limited.room.Add(t.Context(), "secondo")
 	if err != nil {
