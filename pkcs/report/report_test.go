@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/report"
+	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/testdata/signed"
@@ -99,6 +101,28 @@ func TestFirstLineAndAgreement(t *testing.T) {
 				t.Errorf("%s: the document's hash or the certificate's number is missing", c.name)
 			}
 		}
+	}
+}
+
+// What nobody said of a certificate's revocation is not said by the report either.
+func TestUnknownRevocationIsNotSilent(t *testing.T) {
+	d := signed.Shared(t)
+	now := time.Now()
+	known, bare := judged(t, d, "valid", now), d.Files["valid"]
+	store := trust.NewStore(trust.AllowTest())
+	if _, err := store.AddPEM(d.Anchors[profile.CNS], "cns", profile.CNS); err != nil {
+		t.Fatal(err)
+	}
+	results, err := verify.Reader(t.Context(), bytes.NewReader(bare.Data), verify.Options{Store: store, Time: now})
+	if err != nil || !results[0].Passed() {
+		t.Fatal(results, err)
+	}
+	const unknown, good = "NON si è potuto sapere", "non risulta né revocato né scaduto"
+	if page := html(t, report.New([]report.File{known}, report.Options{Time: now})); !strings.Contains(page, good) || strings.Contains(page, unknown) {
+		t.Error("with a list")
+	}
+	if page := html(t, report.New([]report.File{{Results: results}}, report.Options{Time: now})); strings.Contains(page, good) || !strings.Contains(page, unknown) {
+		t.Error("without a list")
 	}
 }
 

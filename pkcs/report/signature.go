@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -100,10 +101,12 @@ func (r *Report) reasons(x *validation.Result, level int) {
 		}
 	}
 	switch {
-	case x.Passed() && len(notes) > 0:
-		r.add(Block{Text: r.t("what-passed") + " " + r.t("what-passed-warned")})
 	case x.Passed():
-		r.add(Block{Text: r.t("what-passed")})
+		text := r.t("what-passed") + " " + r.t(r.revocationKnown(x.Facts), "time", r.moment(x.BestSignatureTime))
+		if len(notes) > 0 {
+			text += " " + r.t("what-passed-warned")
+		}
+		r.add(Block{Text: text})
 	case len(why) == 0:
 		r.add(Block{Text: upper(r.why(x.SubIndication)) + "."})
 	default:
@@ -118,6 +121,21 @@ func (r *Report) reasons(x *validation.Result, level int) {
 		r.add(Block{List: slices.Compact(notes)})
 	}
 	r.fields(Field{r.t("about-verdict"), strings.TrimSpace(string(x.Indication) + " " + string(x.SubIndication))})
+}
+
+// revocationKnown is what may be said of a valid signature's certificate: no more than
+// somebody who counts has said.
+func (r *Report) revocationKnown(f *validation.Facts) string {
+	if f.Identity.NoRevocation {
+		return "what-passed-short"
+	}
+	sum := sha256.Sum256(f.Signer.Certificate)
+	for _, a := range f.Revocation {
+		if a.Trusted && bytes.Equal(a.Subject, sum[:]) {
+			return "what-passed-good"
+		}
+	}
+	return "what-passed-unknown"
 }
 
 func upper(s string) string {

@@ -21,7 +21,7 @@ type contract struct {
 	seen map[string]bool
 }
 
-func newContract(t *testing.T) *contract {
+func newContract(t testing.TB) *contract {
 	t.Helper()
 	data, err := os.ReadFile("openapi.json")
 	if err != nil {
@@ -50,7 +50,7 @@ func at(v any, path ...string) any {
 
 // check compares one answer. Paths and methods that the document does not name have
 // the problems 404 and 405, by its own schema.
-func (c *contract) check(t *testing.T, method string, resp *http.Response, body []byte) {
+func (c *contract) check(t testing.TB, method string, resp *http.Response, body []byte) {
 	t.Helper()
 	path := resp.Request.URL.Path
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))

@@ -42,7 +42,7 @@ type town struct {
 	seen     *contract
 }
 
-func newTown(t *testing.T, change func(*verification.Limits)) *town {
+func newTown(t testing.TB, change func(*verification.Limits)) *town {
 	t.Helper()
 	dir := t.TempDir()
 	s, err := store.Open(t.Context(), dir)
