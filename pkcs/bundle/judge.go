@@ -220,8 +220,13 @@ func borrow(f, saved *validation.Facts, depth int) {
 	}
 	anchorOf(&f.Chain, &saved.Chain)
 	for i := range min(len(f.Revocation), len(saved.Revocation)) {
-		if a, b := f.Revocation[i].By, saved.Revocation[i].By; a != nil && b != nil {
-			anchorOf(a, b)
+		a, b := &f.Revocation[i], &saved.Revocation[i]
+		if a.By != nil && b.By != nil {
+			anchorOf(a.By, b.By)
+		}
+		// verify.Complete takes it from the service, which it did not have yet.
+		if s := f.Chain.Anchor; a.Remembers == nil && b.Remembers != nil && s != nil && s.Service != nil && s.Service.ExpiredCerts != nil && s.Service.ExpiredCerts.Equal(*b.Remembers) {
+			a.Remembers = s.Service.ExpiredCerts
 		}
 	}
 	for i := range min(len(f.Timestamps), len(saved.Timestamps)) {

@@ -89,7 +89,10 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 		if err := d.read(ctx, s); err != nil {
 			return nil, err
 		}
-		d.changes(s)
+		d.changes(ctx, s)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		out = append(out, s.facts)
 	}
 	if len(out) == 0 {
@@ -150,6 +153,7 @@ type document struct {
 	file       *pdf.File
 	store      *store
 	signatures []*signature
+	compared   int // objects, see maxCompared
 }
 
 func (s *signature) isStamp() bool {
@@ -261,6 +265,9 @@ func (d *document) open(s *signature) {
 	if s.end == 0 {
 		return
 	}
+	if !d.endsRevision(s.end) {
+		s.fault("pdf-byte-range", "what is signed does not end where a revision of the file ends, at byte %d", s.end)
+	}
 	last := d.onlySpaceAfter(s.end)
 	if last {
 		s.revision = d.file
@@ -284,6 +291,17 @@ func (d *document) open(s *signature) {
 		s.fault("pdf-trailing-bytes", "%d bytes follow what was signed, and no cross-reference knows them", d.file.Size()-s.end)
 	}
 	s.revision = f
+}
+
+// endsRevision tells whether the last line before an end is the end-of-file marker (7.5.5).
+// What little follows it in the signed range is the signer's.
+func (d *document) endsRevision(end int64) bool {
+	from := max(0, end-1024)
+	tail := make([]byte, end-from)
+	if _, err := d.r.ReadAt(tail, from); err != nil && err != io.EOF {
+		return false
+	}
+	return bytes.LastIndex(tail, []byte("%%EOF")) > bytes.LastIndex(tail, []byte("startxref"))
 }
 
 // onlySpaceAfter tells whether nothing but white space and padding follows.
@@ -316,6 +334,9 @@ func (d *document) pdfFacts(s *signature) *validation.PDFFacts {
 	p := &validation.PDFFacts{
 		Field: s.field.name, SubFilter: s.subFilter, ByteRange: s.ranges, Revisions: d.file.Revisions(),
 		Whole: s.end > 0 && d.onlySpaceAfter(s.end), Permissions: s.permissions(),
+	}
+	if d.file.Encrypted() {
+		p.Field, p.Encrypted = "", true
 	}
 	if s.revision != nil {
 		p.Revision = s.revision.Revisions()
@@ -371,7 +392,7 @@ func (d *document) read(ctx context.Context, s *signature) error {
 		}
 	}
 	f.PDF = d.pdfFacts(s)
-	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && f.Attribute.SigningTime == nil {
+	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Encrypted() && f.Attribute.SigningTime == nil {
 		// EN 319 142-1, 6.3: the claimed time is in M.
 		if t, err := pdf.ParseDate(m); err == nil {
 			f.Attribute.SigningTime = &t

@@ -29,6 +29,7 @@ type signFlags struct {
 	common
 	cert, format, level, out string
 	tsa, field, reason       string
+	trust, crl               []string
 	detached, force          bool
 }
 
@@ -50,6 +51,8 @@ func signCommand(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.tsa, "tsa", "", message.Text(lang, "command.tsa"))
 	x.StringVar(&f.field, "field", "", message.Text(lang, "sign.field-flag"))
 	x.StringVar(&f.reason, "reason", "", message.Text(lang, "sign.reason-flag"))
+	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "sign.trust-flag"))
+	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "sign.crl-flag"))
 	x.StringVar(&f.out, "out", "", message.Text(lang, "command.out"))
 	x.BoolVar(&f.detached, "detached", false, message.Text(lang, "command.detached"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
@@ -62,14 +65,20 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.no-file")))
 	case !slices.Contains(signing.Formats, f.format):
 		return exit(command.Usage, fmt.Errorf("--format %q: %s", f.format, message.Text(f.lang, "command.possible", "list", strings.Join(signing.Formats, ", "))))
-	case f.level != "B" && f.level != "T":
-		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", "B, T")))
+	case f.level != "B" && f.level != "T" && f.level != levelLT:
+		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", "B, T, LT")))
+	case f.level == levelLT && len(f.trust) == 0:
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.lt-trust")))
 	case f.format == signing.FormatPAdES && f.detached:
 		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.not-detached")))
-	case f.format != signing.FormatPAdES && f.field+f.reason != "":
+	case f.format != signing.FormatPAdES && (f.field+f.reason != "" || f.level == levelLT):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.only-pades")))
-	case (f.level == "T") != (f.tsa != ""):
+	case (f.level != "B") != (f.tsa != ""):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.tsa-level")))
+	}
+	later, err := f.evidence()
+	if err != nil {
+		return err
 	}
 	outs, err := f.outputs(files)
 	if err != nil {
@@ -98,9 +107,11 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		Documents: docs, Format: f.format, Detached: f.detached, Field: f.field, Reason: f.reason,
 		Choice: signing.Choice{Filter: signing.Filter(f.cert)}, Output: made.open,
 	}
-	if f.level == "T" && f.format == signing.FormatPAdES {
+	if f.tsa != "" && f.format == signing.FormatPAdES {
 		req.Stamp = authority(f.tsa) // it goes into the room that was kept in the PDF
 	}
+	values := make([][]byte, len(files))
+	req.Value = func(i int, cms []byte) { values[i] = cms }
 	if _, err = s.ceremony.Sign(ctx, req); err != nil {
 		if errors.Is(err, errAuthority) {
 			return exit(command.Unavailable, err)
@@ -109,6 +120,11 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	}
 	if f.level == "T" && f.format == signing.FormatCAdES {
 		if err := made.stamp(ctx, f.tsa); err != nil {
+			return exit(command.Unavailable, err)
+		}
+	}
+	if f.level == levelLT {
+		if err := made.extend(ctx, s.documents, values, later); err != nil {
 			return exit(command.Unavailable, err)
 		}
 	}

@@ -70,6 +70,7 @@ type flags struct {
 	force   bool
 	save    string
 	facts   bool
+	lotl    lotlFlags
 	report  string
 	bundle  string
 	without bool
@@ -93,6 +94,7 @@ func New(lang message.Lang) *cobra.Command {
 	x := c.Flags()
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.verify-trust"))
 	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "command.verify-crl"))
+	f.lotl.add(x, lang)
 	x.StringVar(&f.content, "content", "", message.Text(lang, "command.verify-content"))
 	x.StringVar(&f.extract, "extract", "", message.Text(lang, "command.verify-extract"))
 	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
@@ -119,7 +121,7 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 		return err
 	}
 	f.clock = time.Now().UTC().Round(0)
-	o, err := f.options()
+	o, err := f.options(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -152,7 +154,7 @@ func worse(a, b int) int {
 }
 
 // options reads what the flags name.
-func (f *flags) options() (verify.Options, error) {
+func (f *flags) options(ctx context.Context, stderr io.Writer) (verify.Options, error) {
 	o := verify.Options{Store: trust.NewStore(trust.AllowTest())}
 	for _, t := range f.trust {
 		// A plain file is trusted for every profile: the person named it. PROFILE=FILE
@@ -190,6 +192,9 @@ func (f *flags) options() (verify.Options, error) {
 			return o, exit(Usage, "--time: %q is not like 2026-11-24T10:00:00Z", f.at)
 		}
 		o.Time = t
+	}
+	if err := f.lotl.load(ctx, o, f.offline, stderr); err != nil {
+		return o, err
 	}
 	if f.policy != "" {
 		text, err := os.ReadFile(f.policy)
