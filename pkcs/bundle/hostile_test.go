@@ -61,6 +61,7 @@ func TestHostileArchives(t *testing.T) {
 		"a long name":        add(zip.FileHeader{Name: strings.Repeat("a", 5000)}),
 		"a bomb":             add(zip.FileHeader{Name: "crls/99.crl", Method: zip.Deflate, Comment: "bomb"}),
 		"many entries":       add(many...),
+		"many documents":     add(zip.FileHeader{Name: "signed/a.bin"}, zip.FileHeader{Name: "signed/b.bin"}),
 		"cut":                good[:len(good)/2],
 		"empty":              {},
 		"an archive of none": []byte("PK\x05\x06" + strings.Repeat("\x00", 18)),

@@ -31,6 +31,16 @@ type Archive struct {
 	report  []byte
 }
 
+// Page is the report for people as the bundle has it, nil without one; Program is what
+// made it.
+func (a *Archive) Page() (html []byte, program string) {
+	html, err := slurp(a.files[htmlName], maxPiece)
+	if err != nil {
+		return nil, a.index.Program
+	}
+	return html, a.index.Program
+}
+
 // Is tells whether a file begins like a ZIP archive with our index in it. It reads the
 // archive's directory and no more.
 func Is(r io.ReaderAt, size int64) bool {
@@ -111,6 +121,7 @@ func (a *Archive) entries(z *zip.Reader) error {
 		return malformed("%d entries, more than %d", len(z.File), maxEntries)
 	}
 	var total uint64
+	documents := 0
 	folded := map[string]bool{}
 	for _, f := range z.File {
 		low := strings.ToLower(f.Name)
@@ -129,8 +140,8 @@ func (a *Archive) entries(z *zip.Reader) error {
 			return malformed("%q would grow more than %d times", f.Name, maxRatio)
 		}
 		if strings.HasPrefix(f.Name, "signed/") {
-			if f.UncompressedSize64 > maxDocument {
-				return malformed("%q is larger than %d bytes", f.Name, int64(maxDocument))
+			if documents++; documents > 2 || f.UncompressedSize64 > maxDocument {
+				return malformed("%q is larger than %d bytes, or one too many", f.Name, int64(maxDocument))
 			}
 		} else if total += min(f.UncompressedSize64, maxPieces+1); total > maxPieces {
 			return malformed("its evidence is larger than %d bytes", maxPieces)

@@ -20,10 +20,12 @@ import (
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
+	"github.com/citel-pa/citel/pkcs/version"
 )
 
 // judged is what reports and bundles need beside the machine's report.
 type judged struct {
+	name        string // of the signed file
 	results     []*validation.Result
 	sha256      []byte
 	bytes       int64
@@ -112,7 +114,11 @@ func (f *flags) writeReport(all []fileReport, o verify.Options, lang message.Lan
 }
 
 func reported(r *fileReport) report.File {
-	out := report.File{Name: filepath.Base(r.File), SHA256: r.judged.sha256, Results: r.judged.results, NoSignature: r.judged.noSignature}
+	name := r.judged.name
+	if name == "" {
+		name = filepath.Base(r.File)
+	}
+	out := report.File{Name: name, SHA256: r.judged.sha256, Results: r.judged.results, NoSignature: r.judged.noSignature}
 	switch {
 	case out.NoSignature:
 	case len(out.Results) > 0:
@@ -155,6 +161,11 @@ func (f *flags) writeBundle(r *fileReport, seen []trust.Evidence, o verify.Optio
 		if b.Content.SHA256, b.Content.Bytes, err = sumOf(content); err != nil {
 			return err
 		}
+		for _, x := range b.Results {
+			if c := x.Facts.Content; c.Found && c.Detached && c.SHA256 != nil && !bytes.Equal(c.SHA256, b.Content.SHA256) {
+				return fmt.Errorf("%s changed while it was verified", f.content)
+			}
+		}
 	}
 	sum := ""
 	if err := atomically(f.bundle, func(w io.Writer) (err error) {
@@ -190,6 +201,16 @@ func (f *flags) again(ctx context.Context, in *os.File, r *fileReport, o verify.
 	if err != nil {
 		return nil, err
 	}
+	if page, program := a.Page(); page != nil && program == "CiTel "+version.Version && options.Trust == nil && options.Policy == nil {
+		var again bytes.Buffer
+		if err := report.New([]report.File{{Name: j.File, SHA256: j.SHA256, Results: j.Results}}, report.Options{Lang: j.Lang, Policy: j.Policy, Time: j.Time}).HTML(&again); err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(again.Bytes(), page) && len(j.Changed) == 0 {
+			j.Changed = append(j.Changed, "report.html says other than what is found again")
+		}
+	}
+	r.judged.name, r.judged.sha256 = j.File, j.SHA256
 	r.judged.policy, r.judged.time, r.judged.lang, r.judged.changed = j.Policy, j.Time, j.Lang, len(j.Changed) > 0
 	when := j.Time.UTC().Format(time.RFC3339)
 	switch {
