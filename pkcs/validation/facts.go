@@ -156,7 +156,8 @@ type IdentityFacts struct {
 	Serial  string `json:"serial,omitempty"`  // hexadecimal
 	// Profile is "cns", "cie" or "qualified" where certificate and anchor agree.
 	Profile string `json:"profile,omitempty"`
-	// CodiceFiscale is empty unless Profile is set: a name alone proves nothing.
+	// CodiceFiscale is empty unless Profile is set: a name alone proves nothing. It is
+	// empty too for a qualified certificate of somebody who has none.
 	CodiceFiscale string `json:"codiceFiscale,omitempty"`
 	Given         string `json:"given,omitempty"`
 	Family        string `json:"family,omitempty"`
