@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -119,18 +120,22 @@ func (q *request) caller() signing.Caller {
 func (q *request) decided(d signing.Decision) {
 	s, origin := q.k.s, q.k.origin.text
 	decision := config.Unknown
+	var counted error
 	if d.Approved {
-		s.silence.approved(origin)
+		counted = s.cfg.Silence.Approved(origin, s.cfg.Now())
 		s.limits.approved(origin)
 		q.k.allowed.Store(true)
 		if d.Remember {
 			decision = config.Remembered
 		}
 	} else {
-		s.silence.refused(origin)
+		counted = s.cfg.Silence.Refused(origin, s.cfg.Now())
 		if d.Block {
 			decision = config.Blocked
 		}
+	}
+	if counted != nil {
+		q.k.log.Error("the person's answer could not be counted", "error", counted)
 	}
 	if decision != config.Unknown {
 		if err := s.cfg.Sites.SetSite(origin, decision, s.cfg.Now()); err != nil {
@@ -144,12 +149,20 @@ func (q *request) decided(d signing.Decision) {
 
 // withWindow does something that asks the person, one at a time.
 func (q *request) withWindow(do func() error) error {
-	if err := q.place.ask(q.ctx, func() { q.waited = true; q.event(wire.EventWaiting) }); err != nil {
+	waiting := sync.OnceFunc(func() { q.waited = true; q.event(wire.EventWaiting) })
+	if err := q.place.ask(q.ctx, waiting); err != nil {
 		return err
 	}
 	defer q.place.done()
+	if turn := q.k.s.cfg.Turn; turn != nil {
+		release, err := turn(q.ctx, waiting)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	// What the person decided about this site in another window counts here too.
-	if q.k.s.silence.holds(q.k.origin.text) {
+	if q.k.s.cfg.Silence.Silent(q.k.origin.text, q.k.s.cfg.Now()) {
 		return codeError(wire.CodeOriginSilent)
 	}
 	if d, err := q.k.s.cfg.Sites.Site(q.k.origin.text); err == nil && d == config.Blocked {

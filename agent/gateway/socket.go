@@ -238,7 +238,7 @@ func (k *socket) begin(id int64, do func(*request)) error {
 		return k.answerError(wireError(id, wire.CodeOriginBlocked))
 	}
 	switch {
-	case k.s.silence.holds(k.origin.text):
+	case k.s.cfg.Silence.Silent(k.origin.text, k.s.cfg.Now()):
 		return k.answerError(wireError(id, wire.CodeOriginSilent))
 	case !k.s.limits.request(k.origin.text):
 		return k.answerError(wireError(id, wire.CodeTooMany))
