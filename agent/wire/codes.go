@@ -14,7 +14,7 @@ const (
 	CodeTooMany            Code = "too-many"            // requests faster than the limit
 	CodeNonceInvalid       Code = "nonce-invalid"       // too short, not base64, or expired
 	CodeFormatUnsupported  Code = "format-unsupported"  // a signature format not spoken here
-	CodeHashRefused        Code = "hash-refused"        // a bare hash is never signed with this key
+	CodeHashRefused        Code = "hash-refused"        // a bare hash is not signed with a key that can log in
 	CodeCancelled          Code = "cancelled"           // the page cancelled
 )
 
