@@ -48,7 +48,7 @@ type Face struct {
 	Lang    message.Lang
 	// Chosen: Lang is the person's own choice; otherwise a page's wish counts.
 	Chosen bool
-	Log     *slog.Logger
+	Log    *slog.Logger
 	// Explain gives the sentence of an error.
 	Explain func(message.Lang, error) string
 
@@ -232,6 +232,26 @@ func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 		f.mu.Unlock()
 		p.end()
 	})
+}
+
+// Wait waits until the person closed what Outcome shows, or ctx is done.
+func (f *Face) Wait(ctx context.Context) {
+	f.mu.Lock()
+	p := f.status
+	f.mu.Unlock()
+	if p == nil {
+		return
+	}
+	for {
+		select {
+		case _, open := <-p.messages:
+			if !open {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close takes away what is on the screen.
