@@ -29,6 +29,7 @@ const ProtocolVersion = "2.9.0"
 const (
 	// commandTime is how long the browser may take to send its command.
 	commandTime = 30 * time.Second
+	goneTick    = 200 * time.Millisecond
 	// tellTime is how long a person may read why it did not work: the window ends
 	// with this process, and browsers end it once it has answered.
 	tellTime = 45 * time.Second
@@ -62,7 +63,7 @@ type Store interface {
 	Turn(ctx context.Context, waiting func()) (release func(), err error)
 }
 
-// Host serves one process. All fields but Now and Log are needed.
+// Host serves one process. Args, Store and Open are needed.
 type Host struct {
 	// Args are those the browser started the program with.
 	Args  []string
@@ -70,6 +71,9 @@ type Host struct {
 	// Open finds cards and somebody to ask, once a command needs them; lang is the
 	// page's wish and may be empty.
 	Open func(lang string) (*Session, error)
+	// Gone tells whether nobody reads the answer any more; it is asked once the
+	// browser's end of the input is closed. Nil: it cannot be told.
+	Gone func() bool
 	Now  func() time.Time
 	Log  *slog.Logger
 }
@@ -94,7 +98,7 @@ func (h *Host) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	data, err := receive(ctx, cancel, in)
+	data, err := h.receive(ctx, cancel, in)
 	if errors.Is(err, io.EOF) {
 		return nil // the extension wanted the version only
 	}
@@ -114,7 +118,7 @@ func (h *Host) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // receive waits for the command, and from then on for the end of the browser, which
 // cancels what is under way. More than one command is not in the protocol.
-func receive(ctx context.Context, cancel context.CancelCauseFunc, in io.Reader) ([]byte, error) {
+func (h *Host) receive(ctx context.Context, cancel context.CancelCauseFunc, in io.Reader) ([]byte, error) {
 	type message struct {
 		data []byte
 		err  error
@@ -125,7 +129,7 @@ func receive(ctx context.Context, cancel context.CancelCauseFunc, in io.Reader) 
 		first <- message{data, err}
 		if err == nil {
 			_, _ = io.Copy(io.Discard, in)
-			cancel(errGone)
+			h.watch(ctx, cancel)
 		}
 	}()
 	timer := time.NewTimer(commandTime)
@@ -137,6 +141,24 @@ func receive(ctx context.Context, cancel context.CancelCauseFunc, in io.Reader) 
 		return nil, malformed("no command came")
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	}
+}
+
+// watch cancels what is under way when the browser has gone. That its end of the input
+// is closed does not say so yet: some callers write their one command and close.
+func (h *Host) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(goneTick)
+	defer tick.Stop()
+	for h.Gone != nil {
+		if h.Gone() {
+			cancel(errGone)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

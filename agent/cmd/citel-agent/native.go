@@ -35,7 +35,7 @@ func nativeHost(lang message.Lang) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			h := &nativehost.Host{Args: args, Store: store, Log: c.logger(), Open: c.session}
+			h := &nativehost.Host{Args: args, Store: store, Log: c.logger(), Open: c.session, Gone: nobodyReads(out)}
 			if err := h.Serve(cmd.Context(), os.Stdin, out); err != nil {
 				return exit(command.Invalid, err)
 			}
