@@ -173,6 +173,7 @@ func mostTelling(failures []error) error {
 // the person never let in does not learn for nothing what is in the reader: the
 // person is asked about the site first.
 func (c *Ceremony) candidates(ctx context.Context, caller *Caller, r *consent.Request, want Choice) ([]candidate, error) {
+	r.Language = caller.Language
 	found, err := c.find(ctx, r.Purpose, want)
 	if err == nil {
 		r.Certificates = describe(found)

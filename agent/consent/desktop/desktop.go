@@ -292,7 +292,9 @@ func (f *Face) start(view frame.View, documents []consent.Document) (*process, e
 		return nil, fmt.Errorf("%w: %w", ErrWindow, err)
 	}
 	go p.read(out)
+	p.mu.Lock() // the view comes first, whatever is sent meanwhile
 	go func() {
+		defer p.mu.Unlock()
 		// What a window does not take in any more is no loss: it has ended.
 		if err := p.show(view, documents); err != nil && !errors.Is(err, os.ErrClosed) {
 			f.Log.Debug("showing", "error", err)
@@ -312,10 +314,8 @@ func environment(all []string) []string {
 	})
 }
 
-// show sends the view and the documents that can be shown.
+// show sends the view and the documents that can be shown. The caller holds p.mu.
 func (p *process) show(view frame.View, documents []consent.Document) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err := frame.WriteJSON(p.in, frame.Message{Type: frame.Show, View: &view}); err != nil {
 		return err
 	}
