@@ -233,8 +233,10 @@ func (h *Host) do(ctx context.Context, o *order) (_ any, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	answer, err := h.ask(ctx, s.Signer, o)
-	if err != nil && s.Tell != nil && worthTelling(err) {
+	caller, approved := h.caller(o)
+	answer, err := h.ask(ctx, s.Signer, o, caller)
+	// A site that the person did not let in opens no window by what it gets wrong.
+	if err != nil && s.Tell != nil && approved() && worthTelling(err) {
 		telling, cancel := context.WithTimeout(ctx, tellTime)
 		defer cancel()
 		s.Tell(telling, purposes[o.command], err)
@@ -252,8 +254,7 @@ func worthTelling(err error) bool {
 	return true
 }
 
-func (h *Host) ask(ctx context.Context, signer Signer, o *order) (any, error) {
-	caller := h.caller(o)
+func (h *Host) ask(ctx context.Context, signer Signer, o *order, caller signing.Caller) (any, error) {
 	switch o.command {
 	case commandAuthenticate:
 		done, err := signer.Login(ctx, signing.LoginRequest{Caller: caller, Nonce: o.nonce})
@@ -279,17 +280,22 @@ func (h *Host) ask(ctx context.Context, signer Signer, o *order) (any, error) {
 	return signAnswer{Signature: base64.StdEncoding.EncodeToString(done.Signature), Algorithm: algorithmOf(done.Algorithm)}, nil
 }
 
-// caller is who the person is told asks.
-func (h *Host) caller(o *order) signing.Caller {
+// caller is who the person is told asks; approved tells whether the person let the site
+// in, before or now.
+func (h *Host) caller(o *order) (_ signing.Caller, approved func() bool) {
 	decision, err := h.Store.Site(o.origin)
 	remembered := err == nil && decision == config.Remembered
+	in := remembered
 	return signing.Caller{
 		Caller:   consent.Caller{Origin: o.origin, Extension: true, Remembered: remembered},
 		Allowed:  remembered,
 		Bounded:  true, // the extension has its own clock
 		Language: o.lang,
-		Decided:  func(d signing.Decision) { h.keep(o.origin, d) },
-	}
+		Decided: func(d signing.Decision) {
+			in = d.Approved
+			h.keep(o.origin, d)
+		},
+	}, func() bool { return in }
 }
 
 // keep takes the person's word about the site to where it counts.

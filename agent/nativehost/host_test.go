@@ -439,6 +439,26 @@ func TestErrorsInWebEIDsWords(t *testing.T) {
 	}
 }
 
+// A site that the person did not let in opens no window by its mistakes.
+func TestNothingIsToldForStrangers(t *testing.T) {
+	told := 0
+	h := host(t, &signer{}, fresh(t), chrome)
+	h.Open = func(string) (*Session, error) {
+		return &Session{Signer: stranger{}, Close: func() error { return nil }, Tell: func(context.Context, consent.Purpose, error) { told++ }}, nil
+	}
+	list, err := talk(t, h, framed(command("get-signing-certificate", arguments{"origin": site})))
+	if !errors.Is(err, signing.ErrHashRefused) || list[1].Error.CiTel != "hash-refused" || told != 0 {
+		t.Errorf("%v %+v, told %d times", err, list, told)
+	}
+}
+
+// stranger's requests fail before anybody is asked.
+type stranger struct{ *signer }
+
+func (stranger) Certificate(context.Context, signing.CertificateRequest) (*x509.Certificate, error) {
+	return nil, signing.ErrHashRefused
+}
+
 // Whatever comes is an order that holds in itself, or an error with a code.
 func FuzzMessage(f *testing.F) {
 	f.Add(framed(command("authenticate", arguments{"origin": site, "challengeNonce": nonce})))

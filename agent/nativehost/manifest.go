@@ -136,7 +136,8 @@ func (m *Manifests) On() ([]Registration, error) {
 		}
 		data, err := m.content(b)
 		if err == nil {
-			err = place(r.File, data, r.State == Off)
+			_, missing := os.Lstat(r.File)
+			err = place(r.File, data, errors.Is(missing, fs.ErrNotExist))
 		}
 		if err == nil && b.folder == "" {
 			err = setRegistry(b.key, r.File)
@@ -198,14 +199,7 @@ func (m *Manifests) look(b browser) (Registration, error) {
 		if b.firefox {
 			r.File = filepath.Join(m.Files, firefoxManifest)
 		}
-		named, err := registry(b.key)
-		if err != nil || named == "" {
-			return r, err
-		}
-		if named != r.File {
-			r.File, r.State = named, Other
-			return r, nil
-		}
+		return m.lookInRegistry(b, r)
 	}
 	state, program, err := m.judge(r.File, b)
 	if err != nil || state != Off {
@@ -221,6 +215,37 @@ func (m *Manifests) look(b browser) (Registration, error) {
 		}
 	}
 	return r, nil
+}
+
+// lookInRegistry: several browsers share a file there; each has its own key.
+func (m *Manifests) lookInRegistry(b browser, r Registration) (Registration, error) {
+	named, err := registry(b.key)
+	if err != nil {
+		return r, err
+	}
+	if named != "" && named != r.File {
+		switch state, program, err := m.judge(named, b); state {
+		case Other:
+			r.File, r.State, r.Program = named, Other, program
+			return r, err
+		case On, Stale: // ours, from another folder of settings
+			r.State, r.Program = Stale, program
+			return r, err
+		}
+		named = "" // it leads nowhere
+	}
+	state, program, err := m.judge(r.File, b)
+	switch {
+	case state == Other:
+		r.State, r.Program = Other, program
+	case named == "":
+		r.State = Off
+	case state == Off: // our key, and its file has gone
+		r.State = Stale
+	default:
+		r.State, r.Program = state, program
+	}
+	return r, err
 }
 
 // judge reads one manifest. What cannot be read as one of ours is another's.

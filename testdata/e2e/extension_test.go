@@ -26,6 +26,7 @@ import (
 	"github.com/citel-pa/citel/agent/client/bundle"
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/nativehost"
+	"github.com/citel-pa/citel/agent/wire"
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
@@ -249,6 +250,40 @@ func TestForgeryThroughTheExtension(t *testing.T) {
 		if _, err := judge(t, s, bank).Validate(t.Context(), forged, someNonce); err == nil {
 			t.Errorf("%s: a forged login holds", name)
 		}
+	}
+}
+
+// The same forgery over the WebSocket.
+func TestForgeryOverTheLink(t *testing.T) {
+	s := town(t)
+	_, id, err := s.Card(pki.Qualified, pki.P256, pki.Citizens[0], pin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := dial(t, agent(t, s, stack.AgentOptions{PIN: pin, Origin: someSite}), someSite)
+	login, _, err := l.Login(someNonce, 5*time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mine struct{ UnverifiedCertificate []byte }
+	if err := json.Unmarshal(login.Token, &mine); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("anything"))
+	if _, err := l.SignHash(mine.UnverifiedCertificate, digest[:]); code(err) != wire.CodeHashRefused {
+		t.Errorf("the login key: %v", err)
+	}
+	certificate, err := l.Certificate()
+	if err != nil || certificate.Certificate != b64(id.Cert.Raw) {
+		t.Fatalf("%+v %v", certificate, err)
+	}
+	done, err := l.SignHash(id.Cert.Raw, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := base64.StdEncoding.DecodeString(done.Signature)
+	if err != nil || !authtoken.VerifyDigest("ES256", id.Cert.PublicKey, digest[:], signature) {
+		t.Errorf("the signature does not hold: %v", err)
 	}
 }
 
