@@ -14,7 +14,8 @@ import (
 	"github.com/citel-pa/citel/pkcs/profile"
 )
 
-// ErrHashInvalid: a hash function that is not known here, or a hash of another length.
+// ErrHashInvalid means a hash function that is not known here, or a hash of another
+// length.
 var ErrHashInvalid = errors.New("signing: not a hash of a known function")
 
 // hashFunctions are those that cards sign here, by the names of Web eID's interface.

@@ -50,7 +50,8 @@ func (s *screen) native(t *testing.T, program string, flags []string, env []stri
 func (n *native) answer(t *testing.T) said {
 	t.Helper()
 	select {
-	case <-n.done:
+	case err := <-n.done:
+		t.Logf("ended: %v", err)
 	case <-time.After(30 * time.Second):
 		t.Fatal("no answer")
 	}
@@ -96,8 +97,8 @@ func TestWindowOfTheExtension(t *testing.T) {
 	s.reader("wait", "", "does not sign bare hashes")
 	s.shot("extension-refused")
 	select {
-	case <-n.done:
-		t.Error("the window went before it was read")
+	case err := <-n.done:
+		t.Errorf("the window went before it was read: %v", err)
 	default:
 	}
 	s.reader("press", "Close")
