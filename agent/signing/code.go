@@ -30,6 +30,7 @@ var codes = []struct {
 	{ErrCertificateUnfit, wire.CodeCertificateUnfit},
 	{ErrHashInvalid, wire.CodeMalformed},
 	{ErrFormatUnsupported, wire.CodeFormatUnsupported},
+	{ErrDocumentUnfit, wire.CodeDocumentUnfit},
 	{ErrNonceInvalid, wire.CodeNonceInvalid},
 	{context.Canceled, wire.CodeCancelled},
 	{context.DeadlineExceeded, wire.CodeTimedOut},

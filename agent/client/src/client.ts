@@ -186,7 +186,7 @@ export class Citel implements Connection {
     const random = challenge();
     const results: SignedFile[] = [];
     let due = 0;
-    const first = { type: "sign", challenge: toBase64(random), documents: o.documents.length, format: "cades", detached: o.detached ?? false, codiceFiscale: o.codiceFiscale, language: this.language };
+    const first = { type: "sign", challenge: toBase64(random), documents: o.documents.length, format: o.format ?? "cades", detached: o.detached ?? false, codiceFiscale: o.codiceFiscale, language: this.language };
     return this.#request(first, o.signal, (m, id, done, fail) => {
       switch (m.type) {
         case "event":

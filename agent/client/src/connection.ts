@@ -9,7 +9,7 @@ export interface Waiting { patience?: number; signal?: AbortSignal }
 
 export type LoginOptions = NonceOf & Waiting & { onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf> };
 export interface LoginResult { token: object; nonce: string; fingerprint?: string }
-export interface SignOptions { documents: SignedFile[]; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }
+export interface SignOptions { documents: SignedFile[]; format?: "cades" | "pades"; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }
 export interface SignResult { results: SignedFile[]; certificate: Certificate }
 
 export interface SignatureAlgorithm { cryptoAlgorithm: string; hashFunction: string; paddingScheme: string }
