@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 
 	"github.com/citel-pa/citel/agent/client/bundle"
@@ -316,38 +317,104 @@ func fakeExtension(t *testing.T, s *stack.Stack) (script string, behind http.Han
 	}
 }
 
-// No agent listens, but the Web eID extension is there: the portal's login page takes it
-// by itself.
+// No agent listens, or the browser does not let the page reach it, but the Web eID
+// extension is there: the portal's login page takes it by itself.
 func TestPortalThroughTheExtension(t *testing.T) {
-	s := town(t)
-	script, behind := fakeExtension(t, s)
-	var portal http.Handler
-	front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/extension" {
-			behind(w, r)
-			return
+	for _, denied := range []bool{false, true} {
+		name := map[bool]string{false: "no agent", true: "permission denied"}[denied]
+		t.Run(name, func(t *testing.T) {
+			s := town(t)
+			script, behind := fakeExtension(t, s)
+			var portal http.Handler
+			front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/extension" {
+					behind(w, r)
+					return
+				}
+				portal.ServeHTTP(w, r)
+			}))
+			t.Cleanup(front.Close)
+			address := freeAddress(t)
+			p, _, err := s.StartServer(t.Context(), stack.ServerOptions{Origin: front.URL, Args: []string{"--behind-proxy", "--agent-ports", "52394,52395"}, Listen: address})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = p.Stop() })
+			portal = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
+			flags, state := []chromedp.ExecAllocatorOption{chromedp.Flag("ignore-certificate-errors", true)}, "missing"
+			var listening *stack.Process
+			if denied {
+				if listening, _, err = s.StartAgent(t.Context(), stack.AgentOptions{PIN: pin, Origin: front.URL, Ports: []int{52394}}); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = listening.Stop() })
+				flags, state = append(flags, public(t, front.URL)), "denied"
+			}
+			ctx := browser(t, flags...)
+			if denied {
+				permit(t, ctx, front.URL, cdpbrowser.PermissionSettingDenied)
+			}
+			do(t, ctx, "the login page", chromedp.Navigate(front.URL+"/accedi"))
+			do(t, ctx, "no extension yet", chromedp.Click("#start"))
+			onlyState(t, ctx, state)
+			do(t, ctx, "the extension", chromedp.Evaluate[bool](script))
+			do(t, ctx, "press", chromedp.Click("#start"))
+			do(t, ctx, "my area", chromedp.WaitVisible("#level"))
+			if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
+				t.Errorf("level: %q\n%s", level, p.Log())
+			}
+			if denied && strings.Contains(listening.Log(), "said yes to login") {
+				t.Errorf("the agent was reached over its link:\n%s", listening.Log())
+			}
+			shot(t, ctx, "extension-area")
+		})
+	}
+}
+
+// The manifests that `native on` writes lead to this program, and `native off` takes them
+// away; another program's stays.
+func TestNativeOnOff(t *testing.T) {
+	home := t.TempDir()
+	run := func(args ...string) (out string, code int) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "citel-agent"), append([]string{"native"}, args...)...) //nolint:gosec // our own program
+		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME=", "LANG=it_IT.UTF-8", "LC_ALL=")
+		b, err := cmd.CombinedOutput()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			return string(b), exit.ExitCode()
+		} else if err != nil {
+			t.Fatal(err)
 		}
-		portal.ServeHTTP(w, r)
-	}))
-	t.Cleanup(front.Close)
-	address := freeAddress(t)
-	p, _, err := s.StartServer(t.Context(), stack.ServerOptions{Origin: front.URL, Args: []string{"--behind-proxy", "--agent-ports", "52394,52395"}, Listen: address})
-	if err != nil {
+		return string(b), 0
+	}
+	firefox := filepath.Join(home, ".mozilla", "native-messaging-hosts", "eu.webeid.json")
+	if out, code := run("status", "--json"); code != 0 || strings.Count(out, `"state":"off"`) != 6 {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, code := run("on"); code != 0 || !strings.Contains(out, "collegato a CiTel") || !strings.Contains(out, "Snap") {
+		t.Errorf("%d %s", code, out)
+	}
+	var m struct{ Path string }
+	data, err := os.ReadFile(firefox)
+	if err = errors.Join(err, json.Unmarshal(data, &m)); err != nil || m.Path != filepath.Join(programs, "citel-agent") {
+		t.Errorf("%s %v", data, err)
+	}
+	if out, code := run("off"); code != 0 || strings.Contains(out, "collegato a") {
+		t.Errorf("%d %s", code, out)
+	}
+	const theirs = `{"name":"eu.webeid","path":"/usr/bin/web-eid"}`
+	if err := errors.Join(os.MkdirAll(filepath.Dir(firefox), 0o700), os.WriteFile(firefox, []byte(theirs), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Stop() })
-	portal = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
-	ctx := browser(t, chromedp.Flag("ignore-certificate-errors", true))
-	do(t, ctx, "the login page", chromedp.Navigate(front.URL+"/accedi"))
-	do(t, ctx, "no extension yet", chromedp.Click("#start"))
-	onlyState(t, ctx, "missing")
-	do(t, ctx, "the extension", chromedp.Evaluate[bool](script))
-	do(t, ctx, "press", chromedp.Click("#start"))
-	do(t, ctx, "my area", chromedp.WaitVisible("#level"))
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
-		t.Errorf("level: %q\n%s", level, p.Log())
+	if out, code := run("on"); code != 1 || !strings.Contains(out, "/usr/bin/web-eid") || !strings.Contains(out, "disinstalla") {
+		t.Errorf("%d %s", code, out)
 	}
-	shot(t, ctx, "extension-area")
+	if out, code := run("off"); code != 0 {
+		t.Errorf("%d %s", code, out)
+	}
+	if data, err := os.ReadFile(firefox); err != nil || string(data) != theirs {
+		t.Errorf("another program's manifest: %q %v", data, err)
+	}
 }
 
 // A page made for Web eID, with one import changed, logs somebody in.
