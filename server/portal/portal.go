@@ -68,7 +68,7 @@ func (p *Portal) Handler() (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
-	limit := newLimiter(time.Now)
+	limit := newLimiter()
 	return p.recovered(p.headers(limit.wrap(p.address, cross.Handler(p.placed(mux))))), nil
 }
 

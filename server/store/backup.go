@@ -39,7 +39,7 @@ const backupFormat = 1
 // Those that mean nothing after a restore (sessions, nonces, delays) are left out.
 var tables = []string{
 	"person", "draft", "register", "submission", "audit", "ente", "ente_switch", "ente_accepts", "ente_office", "ente_closed",
-	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox",
+	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
 }
 

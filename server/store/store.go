@@ -222,3 +222,27 @@ func ParseTime(s string) time.Time {
 func Like(prefix string) string {
 	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(prefix) + "%"
 }
+
+// TempDir is a folder below the data folder that nobody else may read, for what is put
+// aside while a request lasts. Each process has its own; what runs of days ago left is
+// taken away.
+func (s *Store) TempDir() (string, error) {
+	all := filepath.Join(s.dir, "tmp")
+	if err := os.MkdirAll(all, 0o700); err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	entries, err := os.ReadDir(all)
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 48*time.Hour {
+			_ = os.RemoveAll(filepath.Join(all, e.Name()))
+		}
+	}
+	dir, err := os.MkdirTemp(all, "run-*")
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return dir, nil
+}
