@@ -70,6 +70,10 @@ function watch(dialog: HTMLDialogElement): void {
     set(seconds);
   });
   close.addEventListener("click", () => dialog.close());
+  // A computer that slept, or a tab that was away: timers of such pages are late.
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") void look();
+  });
   set(Number(dialog.dataset["left"]));
 }
 
