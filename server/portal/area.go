@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
@@ -110,8 +111,13 @@ func (r *request) nameOf(code string) string {
 type access struct {
 	audit.Entry
 	Name   string // the ente's
-	How    string // key of the credential's name
-	Refuse bool
+	How    string // the credential's level
+	AtDesk bool   // an operator's act: its address is the desk's
+}
+
+var deskActs = []string{
+	audit.EnvelopeHandedOut, audit.EnvelopeSent, audit.EnvelopeState, audit.CredentialState, audit.CredentialReset,
+	audit.PersonRead, audit.PersonChanged, audit.CodeChanged,
 }
 
 // accesses are the citizen's own rows of the log. A debole that nobody has proved sees those
@@ -138,7 +144,7 @@ func (r *request) accesses(mine []own) (out []access, err error) {
 		if how == "" {
 			how = e.Detail["level"]
 		}
-		out = append(out, access{Entry: e, Name: names[e.Ente], How: how, Refuse: e.Kind == audit.LoginRefused || e.Kind == audit.EnvelopeRefused})
+		out = append(out, access{Entry: e, Name: names[e.Ente], How: how, AtDesk: slices.Contains(deskActs, e.Kind)})
 	}
 	return out, nil
 }

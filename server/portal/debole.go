@@ -29,7 +29,7 @@ func (r *request) showRegister(status int, x credential.Registration, errs map[s
 	}
 	kind := r.input("categoria", "choice", "", string(x.Category), "")
 	for _, c := range ways[0].On {
-		kind.Options = append(kind.Options, [2]string{string(c), r.T("access.category-" + string(c))})
+		kind.Options = append(kind.Options, [2]string{string(c), r.T("access.as-" + string(c))})
 	}
 	code := r.input("codice", "text", "off", x.Claim, errs["code"])
 	code.Optional, code.Help = true, r.T("access.claim-help")

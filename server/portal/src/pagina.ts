@@ -34,7 +34,7 @@ function watch(dialog: HTMLDialogElement): void {
   const left = (): number => Math.max(0, Math.round((end - Date.now()) / 1000));
   const set = (seconds: number): void => {
     end = Date.now() + seconds * 1000;
-    part("session-time").textContent = new Date(end).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    part("session-time").textContent = new Date(end).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", timeZone: "Europe/Rome" });
     clearTimeout(timer);
     timer = window.setTimeout(look, Math.max(0, (seconds - warning) * 1000));
   };
