@@ -351,14 +351,14 @@ func TestTwoSignaturesOfOneValue(t *testing.T) {
 func TestSignatureDictionaries(t *testing.T) {
 	signed := sign(t, plain(), signer(id(t)), pades.PrepareOptions{})
 	num, body := valueObject(t, signed)
+	head, value, _ := strings.Cut(strings.TrimSuffix(body, ">>"), "/Contents ")
 	for name, other := range map[string]string{
 		"two Contents":       strings.Replace(body, "/Contents ", "/Contents <30>/Contents ", 1),
 		"two ByteRanges":     strings.Replace(body, "/ByteRange ", "/ByteRange [0 1 2 3]/ByteRange ", 1),
-		"Contents elsewhere": body[:strings.Index(body, "/Contents ")] + "/Contents 70 0 R>>",
+		"Contents elsewhere": head + "/Contents 70 0 R>>",
 		"nested":             "<</Type/Sig/SubFilter/ETSI.CAdES.detached/Inner " + body + "/ByteRange[0 1 2 3]/Contents<3000>>>",
 	} {
 		t.Run(name, func(t *testing.T) {
-			value := body[strings.Index(body, "/Contents ")+len("/Contents ") : strings.LastIndex(body, ">>")]
 			refused(t, file(signed, 1, object{num, other}, object{70, value}), validation.FormatFailure)
 		})
 	}

@@ -39,7 +39,7 @@ func (d *document) changes(ctx context.Context, s *signature) {
 	if s.facts.PDF == nil || s.revision == nil || s.revision == d.file {
 		return
 	}
-	if d.file.Encrypted() {
+	if d.file.Locked() {
 		s.facts.PDF.Changes = []validation.PDFChange{{ID: notCompared, Text: "the file is encrypted: what later revisions did is not known"}}
 		return
 	}
@@ -50,6 +50,7 @@ func (d *document) changes(ctx context.Context, s *signature) {
 	c.pages()
 	c.strict = false
 	c.catalog()
+	c.encryption()
 	if !c.same(c.was.Trailer["Info"], c.is.Trailer["Info"], 0) {
 		c.tell(metadata, "the document's information changed")
 	}
@@ -113,6 +114,14 @@ func (c *comparison) catalog() {
 		if kind != "" && !c.same(was[key], is[key], 0) {
 			c.tell(kind, "the catalogue's %s changed", key)
 		}
+	}
+}
+
+// encryption: under another key the same bytes are other words.
+func (c *comparison) encryption() {
+	a, b := c.was.Trailer["Encrypt"], c.is.Trailer["Encrypt"]
+	if (a == nil) != (b == nil) || !c.same(a, b, 0) {
+		c.tell(pageContent, "the encryption changed")
 	}
 }
 

@@ -230,7 +230,7 @@ func keyUsage(f *view, _ *Policy) []outcome {
 }
 
 func knownProfile(f *view, _ *Policy) []outcome {
-	if f.Chain.Found && f.Identity.Profile == "" && !f.Identity.Seal {
+	if f.Chain.Found && (f.Identity.Profile == "" || f.Identity.CodiceFiscale == "") && !f.Identity.Seal {
 		return one("seen", f.Identity.Problem)
 	}
 	return nil
