@@ -3,9 +3,10 @@ export interface Certificate { sha256: string; subject: string; issuer: string; 
 export interface SignedFile { name: string; mediaType: string; bytes: Uint8Array }
 export interface NonceOf { nonce: string; expiresIn: number }
 
-// patience is the person's time in milliseconds. Only the Web eID extension asks the page
-// for it; the agent has its own two minutes, which the person can extend.
-export interface Waiting { patience?: number; signal?: AbortSignal }
+// patience is the person's time in milliseconds, lang a two-letter code. Only the Web eID
+// extension asks the page for them: the agent has its own two minutes, which the person can
+// extend, and the language that the page connected with.
+export interface Waiting { patience?: number; lang?: string; signal?: AbortSignal }
 
 export type LoginOptions = NonceOf & Waiting & { onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf> };
 export interface LoginResult { token: object; nonce: string; fingerprint?: string }
