@@ -8,7 +8,8 @@ export interface NonceOf { nonce: string; expiresIn: number }
 // extend, and the language that the page connected with.
 export interface Waiting { patience?: number; lang?: string; signal?: AbortSignal }
 
-export type LoginOptions = NonceOf & Waiting & { onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf> };
+// declaration: the server also takes a signed declaration in the token's place.
+export type LoginOptions = NonceOf & Waiting & { declaration?: boolean; onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf> };
 export interface LoginResult { token: object; nonce: string; fingerprint?: string }
 export interface SignOptions { documents: SignedFile[]; format?: "cades" | "pades"; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }
 export interface SignResult { results: SignedFile[]; certificate: Certificate }
