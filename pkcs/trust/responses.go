@@ -57,7 +57,7 @@ func (r *Revocation) response(der []byte, source string, q Question, nonce []byt
 		f.Note = "the response is about other certificates"
 		return f, nil
 	}
-	f.Object, f.ThisUpdate, f.ProducedAt = validation.ObjectID(resp.Raw), a.ThisUpdate, &resp.ProducedAt
+	f.Object, f.Raw, f.ThisUpdate, f.ProducedAt = validation.ObjectID(resp.Raw), resp.Raw, a.ThisUpdate, &resp.ProducedAt
 	// Without a next update newer information is to be had at any time (RFC 6960,
 	// 4.2.2.1): the answer speaks for the moment it was made.
 	next := a.NextUpdate

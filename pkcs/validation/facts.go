@@ -260,7 +260,9 @@ type RevocationFacts struct {
 	Source string `json:"source"`
 	// Object is the ObjectID of the answer's DER (a CertificateList, or the
 	// BasicOCSPResponse): what a time-stamp proves the existence of.
-	Object     string     `json:"object,omitempty"`
+	Object string `json:"object,omitempty"`
+	// Raw is that DER, as long as the program runs: facts that are saved do without it.
+	Raw        []byte     `json:"-"`
 	ThisUpdate time.Time  `json:"thisUpdate"`
 	NextUpdate *time.Time `json:"nextUpdate,omitempty"`
 	// ProducedAt is an OCSP response's time; a list has none.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -158,7 +159,7 @@ func subjectOf(der []byte) string {
 	if err != nil {
 		return "?"
 	}
-	return c.Subject.String()
+	return profile.DistinguishedName(c.Subject)
 }
 
 // below gives the links whose revocation counts: all but the anchor.

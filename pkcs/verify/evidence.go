@@ -21,8 +21,13 @@ type evidence struct {
 // maxEvidence bounds the certificates, lists and responses that are looked at.
 const maxEvidence = 256
 
-func gather(f *validation.Facts) *evidence {
+func gather(f *validation.Facts, helpers []*x509.Certificate) *evidence {
 	e := &evidence{seen: map[[32]byte]bool{}}
+	for _, c := range helpers {
+		if e.fresh(c.Raw) {
+			e.certificates = append(e.certificates, c)
+		}
+	}
 	e.take(f)
 	return e
 }

@@ -31,6 +31,9 @@ type Options struct {
 	Store *trust.Store
 	// Revocation answers about certificates; nil asks the store's lists only.
 	Revocation *trust.Revocation
+	// Helpers are certificates that help to find paths, like those of the file; none of
+	// them is trusted.
+	Helpers []*x509.Certificate
 	// Policy judges; nil is validation.Default.
 	Policy *validation.Policy
 	// Time the validation is made for; zero is now.
@@ -124,7 +127,7 @@ func Complete(ctx context.Context, f *validation.Facts, o Options) {
 	if o.Revocation == nil {
 		o.Revocation = &trust.Revocation{Store: o.Store}
 	}
-	complete(ctx, f, o, gather(f))
+	complete(ctx, f, o, gather(f, o.Helpers))
 }
 
 // maxStamps bounds what one signature's time-stamps and counter-signatures can cost.

@@ -7,19 +7,16 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/signing"
-	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/message"
-	"github.com/citel-pa/citel/pkcs/timestamp"
-	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
 
@@ -27,6 +24,7 @@ type signFlags struct {
 	common
 	cert, format, level, out string
 	tsa                      string
+	trust, private           []string
 	detached, force          bool
 }
 
@@ -46,6 +44,8 @@ func signCommand(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.format, "format", signing.FormatCAdES, message.Text(lang, "command.format"))
 	x.StringVar(&f.level, "level", "B", message.Text(lang, "command.level"))
 	x.StringVar(&f.tsa, "tsa", "", message.Text(lang, "command.tsa"))
+	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.sign-trust"))
+	x.StringArrayVar(&f.private, "allow-network", nil, message.Text(lang, "command.allow-network"))
 	x.StringVar(&f.out, "out", "", message.Text(lang, "command.out"))
 	x.BoolVar(&f.detached, "detached", false, message.Text(lang, "command.detached"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
@@ -58,10 +58,14 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.no-file")))
 	case f.format != signing.FormatCAdES:
 		return exit(command.Usage, fmt.Errorf("--format %q: %s", f.format, message.Text(f.lang, "command.possible", "list", strings.Join(signing.Formats, ", "))))
-	case f.level != "B" && f.level != "T":
-		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", "B, T")))
-	case (f.level == "T") != (f.tsa != ""):
+	case !slices.Contains(levels, f.level):
+		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", strings.Join(levels, ", "))))
+	case (f.level != "B") != (f.tsa != ""):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.tsa-level")))
+	}
+	later, err := f.augmenter()
+	if err != nil {
+		return err
 	}
 	outs, err := f.outputs(files)
 	if err != nil {
@@ -93,8 +97,8 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	if err != nil {
 		return f.ended(err)
 	}
-	if f.level == "T" {
-		if err := made.stamp(ctx, f.tsa); err != nil {
+	if f.level != "B" {
+		if err := later.augment(ctx, made); err != nil {
 			return exit(command.Unavailable, err)
 		}
 	}
@@ -188,30 +192,6 @@ func (r *results) open(i int) (io.WriteCloser, error) {
 	}
 	r.temps = append(r.temps, f)
 	return f, nil
-}
-
-// stamp puts a time-stamp on every result (CAdES-B-T). The person names the
-// authority, so it may be on a private network.
-func (r *results) stamp(ctx context.Context, address string) error {
-	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	client := &timestamp.Client{URL: address, Post: &trust.Fetcher{Private: everywhere}}
-	for i, f := range r.temps {
-		stamped, err := os.CreateTemp(filepath.Dir(r.names[i]), ".citel-*")
-		if err != nil {
-			return err
-		}
-		in, err := os.Open(f.Name())
-		if err == nil {
-			err = errors.Join(cades.Augment(ctx, cades.AugmentOptions{Stamp: client.Stamp}, in, stamped), in.Close(), stamped.Close())
-		}
-		if err != nil {
-			return errors.Join(err, os.Remove(stamped.Name()))
-		}
-		if err := os.Rename(stamped.Name(), f.Name()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (r *results) keep() error {
