@@ -100,6 +100,9 @@ func (c *comparison) formKeys() {
 		switch {
 		case a == nil:
 			return // a form that came with the first field
+		case key == "DA" || key == "Q":
+			// How the text of later values is set; what is seen is compared by itself.
+			c.tell(metadata, "the form's %s changed", key)
 		case key == "DR" && (a[key] == nil || c.onlyMoreResources(a[key], b[key])):
 			c.tell(formFill, "the form's resources grew")
 		case key == "DR":
@@ -116,6 +119,9 @@ var appearance = []pdf.Name{"AP", "AS"}
 
 // quiet are entries of annotations that show nothing.
 var quiet = []pdf.Name{"V", "M", "P", "Parent", "StructParent", "Lock", "SV", "Kids", "T", "NM"}
+
+// handling are entries of widgets that say how a value is given, not how it is seen.
+var handling = []pdf.Name{"Ff", "DA", "Q", "I", "TI", "MaxLen", "DV"}
 
 // annotations compares those of one page: by their numbers, or by their places.
 func (c *comparison) annotations(page int, was, is pdf.Array) {
@@ -137,6 +143,11 @@ func (c *comparison) annotations(page int, was, is pdf.Array) {
 		case !there && c.signatureFields[num]:
 			// told as a signature already; what it covers is told here
 			c.overlap(page, dict, is, i)
+			if r, visible := c.rectangle(dict["Rect"]); visible && c.rules.permissions > 0 {
+				// 12.8.2.2: a certification lets fields be signed that are there; a new one with a
+				// picture shows what its signer likes.
+				c.tell(annotation, "page %d: a new signature field with a picture of %.0f x %.0f was added", page, r[2]-r[0], r[3]-r[1])
+			}
 		case !there:
 			c.tell(annotation, "page %d: an annotation was added (%s)", page, c.is.Name(dict["Subtype"]))
 		default:
@@ -163,10 +174,12 @@ func (c *comparison) annotationChanged(page, num int, a, b pdf.Dict) {
 		if slices.Contains(quiet, key) || c.same(a[key], b[key], 0) {
 			continue
 		}
+		widget := b["Subtype"] == pdf.Name("Widget") && a["Subtype"] == b["Subtype"]
 		switch {
+		case widget && slices.Contains(handling, key):
 		case c.signedNow[num] && (slices.Contains(appearance, key) || key == "MK" || key == "F" || key == "DA"):
 		case slices.Contains(appearance, key) && c.isFilled(num, b):
-		case slices.Contains(appearance, key) && b["Subtype"] == pdf.Name("Widget"):
+		case slices.Contains(appearance, key) && widget:
 			// The value is the same and looks other than before.
 			c.tell(pageContent, "page %d: a field looks other than before, and its value is the same", page)
 		default:

@@ -45,6 +45,7 @@ type signature struct {
 	faults    []validation.Fault
 	facts     *validation.Facts
 	stamp     *validation.TimestampFacts
+	odd       bool // its form is not that of EN 319 142-1
 }
 
 func (s *signature) fault(id, format string, args ...any) {
@@ -55,6 +56,9 @@ func (s *signature) fault(id, format string, args ...any) {
 // were made. The error says that there is nothing to judge.
 func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, error) {
 	f, err := pdf.Open(r, size)
+	if errors.Is(err, pdf.ErrMalformed) || errors.Is(err, pdf.ErrTooLarge) {
+		return unreadable(r, size, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +106,43 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 		}
 	}
 	return out, nil
+}
+
+// unreadable is a file whose objects cannot be read at all. With the trace of a signature
+// in it the answer is about that one, and not that there is none (EN 319 102-1, 5.2.2).
+func unreadable(r io.ReaderAt, size int64, why error) ([]*validation.Facts, error) {
+	found, err := contains(io.NewSectionReader(r, 0, size), []byte("/ByteRange"))
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("%w: %w", ErrNoSignature, why)
+	}
+	return []*validation.Facts{{
+		Format: "PAdES", Level: "-",
+		Faults: []validation.Fault{{ID: "pdf-malformed", Text: why.Error()}},
+	}}, nil
+}
+
+// contains searches a stream through a small window.
+func contains(r io.Reader, what []byte) (bool, error) {
+	buf := make([]byte, 64<<10)
+	kept := 0
+	for {
+		n, err := io.ReadFull(r, buf[kept:])
+		have := buf[:kept+n]
+		if bytes.Contains(have, what) {
+			return true, nil
+		}
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return false, nil
+		default:
+			return false, fmt.Errorf("pades: %w", err)
+		}
+		kept = copy(buf, have[len(have)-len(what)+1:])
+	}
 }
 
 type document struct {
@@ -288,12 +329,7 @@ func named(format string) *validation.Facts {
 }
 
 func (d *document) read(ctx context.Context, s *signature) error {
-	switch s.subFilter {
-	case subCAdES, subDetached, subSHA1, "":
-	default:
-		s.facts = named("PDF " + s.subFilter)
-		return nil
-	}
+	known := slices.Contains([]string{subCAdES, subDetached, subSHA1, ""}, s.subFilter)
 	content := d.covered(s)
 	var inner bytes.Buffer
 	o := cades.ReadOptions{Content: content, Extract: &limitWriter{&inner, 64}}
@@ -304,10 +340,19 @@ func (d *document) read(ctx context.Context, s *signature) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil && !known:
+		s.facts = named("PDF " + s.subFilter)
+		return nil
+	case !known:
+		// Countries have names of their own for the same thing.
+		s.fault("subfilter-unknown", "the SubFilter %s is not known, and the value is a CMS", s.subFilter)
+	}
+	switch {
 	case err != nil:
 		s.fault("pdf-contents", "the signature's value cannot be read: %v", err)
 	case len(all) != 1:
 		// EN 319 142-1, 5.3 and ISO 32000-2, 12.8.3.3: one SignerInfo.
+		s.odd = true
 		s.fault("pdf-signers", "the signature's value has %d signers, not one", len(all))
 	}
 	if len(all) == 0 {
@@ -321,7 +366,9 @@ func (d *document) read(ctx context.Context, s *signature) error {
 			return err
 		}
 	} else if err == nil && !f.Content.Detached {
-		s.fault("pdf-enveloped", "the signature's value has a content of its own beside the document")
+		if err := d.enveloped(s); err != nil {
+			return err
+		}
 	}
 	f.PDF = d.pdfFacts(s)
 	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && f.Attribute.SigningTime == nil {
@@ -331,6 +378,26 @@ func (d *document) read(ctx context.Context, s *signature) error {
 		}
 	}
 	f.Faults = append(f.Faults, s.faults...)
+	return nil
+}
+
+// enveloped: ISO 32000-2, 12.8.3.3 wants no content in the value. One that is the same as
+// what the ranges cover is only odd; from another one the document is not bound at all.
+func (d *document) enveloped(s *signature) error {
+	content := d.covered(s)
+	if content == nil {
+		return nil
+	}
+	h := crypto.SHA256.New()
+	if _, err := io.Copy(h, content); err != nil {
+		return fmt.Errorf("pades: %w", err)
+	}
+	s.odd = true
+	if bytes.Equal(h.Sum(nil), s.facts.Content.SHA256) {
+		s.fault("enveloped-copy", "the signature's value has a copy of what it signs")
+	} else {
+		s.fault("pdf-enveloped", "the signature's value has a content of its own, which is not the document")
+	}
 	return nil
 }
 
@@ -371,7 +438,7 @@ func (l *limitWriter) Write(p []byte) (int, error) {
 // level is what the signature claims (EN 319 142-1, 6.3).
 func (d *document) level(s *signature) string {
 	f := s.facts
-	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES {
+	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES || s.odd {
 		if f.Level == "" {
 			return "-"
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/profile"
@@ -20,8 +22,29 @@ import (
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
 
-// levels that `sign` makes (ETSI EN 319 122-1, 6).
-var levels = []string{"B", "T", "LT"}
+// possible are the levels that `sign` makes (ETSI EN 319 122-1, 6; EN 319 142-1, 6).
+func possible(format string) []string {
+	if format == signing.FormatPAdES {
+		return []string{"B", "T"}
+	}
+	return []string{"B", "T", "LT"}
+}
+
+// authority asks for time-stamps. The person names it, so it may be on a private network.
+func authority(address string) cades.StampFunc {
+	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	client := &timestamp.Client{URL: address, Post: &trust.Fetcher{Private: everywhere}}
+	return func(ctx context.Context, digest []byte, h crypto.Hash) ([]byte, error) {
+		token, err := client.Stamp(ctx, digest, h)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errAuthority, err)
+		}
+		return token, nil
+	}
+}
+
+// errAuthority: no time-stamp came.
+var errAuthority = errors.New("time-stamping authority")
 
 // augmenter raises results to levels T and LT.
 type augmenter struct {
@@ -34,11 +57,8 @@ type augmenter struct {
 }
 
 func (f *signFlags) augmenter() (*augmenter, error) {
-	// The person names the authority, so it may be on a private network; what
-	// certificates name may not, unless the person says so.
-	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	client := &timestamp.Client{URL: f.tsa, Post: &trust.Fetcher{Private: everywhere}}
-	a := &augmenter{stamp: client.Stamp, long: f.level == "LT", fetch: &trust.Fetcher{}}
+	// What certificates name may not be on a private network, unless the person says so.
+	a := &augmenter{stamp: authority(f.tsa), long: f.level == "LT", fetch: &trust.Fetcher{}}
 	for _, n := range f.private {
 		p, err := netip.ParsePrefix(n)
 		if err != nil {

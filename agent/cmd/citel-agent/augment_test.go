@@ -29,8 +29,8 @@ import (
 	"github.com/citel-pa/citel/testdata/tsa"
 )
 
-// authority publishes what an issuer publishes: its certificate, a list, a responder.
-func authority(t *testing.T) (*pki.PKI, string, *int) {
+// issuer publishes what an issuer publishes: its certificate, a list, a responder.
+func issuer(t *testing.T) (*pki.PKI, string, *int) {
 	t.Helper()
 	p, err := pki.New()
 	if err != nil {
@@ -71,7 +71,7 @@ func authority(t *testing.T) (*pki.PKI, string, *int) {
 
 // B-LT: the file alone is enough, for us without a network, and for openssl.
 func TestLevelLT(t *testing.T) {
-	p, address, status := authority(t)
+	p, address, status := issuer(t)
 	stamper := tsa.Start(t, p.TSA)
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	anchors := trust.NewStore(trust.AllowTest())

@@ -138,6 +138,7 @@ func (c *common) open() (_ *setup, err error) {
 	}
 	s.ceremony = &signing.Ceremony{
 		Sources: s.sources,
+		Prepare: (&worker.Preparer{Exe: []string{exe, documentCommand}, Log: s.log}).Prepare,
 		Log:     s.log,
 	}
 	return s, nil
@@ -279,6 +280,9 @@ func exit(code int, err error) error { return &command.ExitError{Code: code, Err
 
 // explain is the sentence for an error of the ceremony.
 func explain(lang message.Lang, err error) string {
+	if unfit, ok := errors.AsType[*signing.DocumentError](err); ok {
+		return message.Text(lang, "sign."+string(unfit.Reason), "name", unfit.Name)
+	}
 	code, tries := signing.Code(err)
 	if code == wire.CodeInternal {
 		return err.Error()
@@ -302,7 +306,7 @@ func (c *common) ended(err error) error {
 	code, _ := signing.Code(err)
 	status := command.InputOutput
 	switch code {
-	case wire.CodeRefused, wire.CodeTimedOut, wire.CodePINWrong, wire.CodePINLocked, wire.CodePINUncertain, wire.CodeCertificateUnfit, wire.CodeCancelled:
+	case wire.CodeRefused, wire.CodeTimedOut, wire.CodePINWrong, wire.CodePINLocked, wire.CodePINUncertain, wire.CodeCertificateUnfit, wire.CodeCancelled, wire.CodeDocumentUnfit:
 		status = command.Invalid
 	case wire.CodeNoService, wire.CodeNoReader, wire.CodeNoCard, wire.CodeCardUnknown, wire.CodeNoCertificate, wire.CodeCardRemoved, wire.CodeCardBusy, wire.CodeCardFailed:
 		status = command.Unavailable

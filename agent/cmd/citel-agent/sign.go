@@ -23,7 +23,7 @@ import (
 type signFlags struct {
 	common
 	cert, format, level, out string
-	tsa                      string
+	tsa, field, reason       string
 	trust, private           []string
 	detached, force          bool
 }
@@ -46,6 +46,8 @@ func signCommand(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.tsa, "tsa", "", message.Text(lang, "command.tsa"))
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.sign-trust"))
 	x.StringArrayVar(&f.private, "allow-network", nil, message.Text(lang, "command.allow-network"))
+	x.StringVar(&f.field, "field", "", message.Text(lang, "sign.field-flag"))
+	x.StringVar(&f.reason, "reason", "", message.Text(lang, "sign.reason-flag"))
 	x.StringVar(&f.out, "out", "", message.Text(lang, "command.out"))
 	x.BoolVar(&f.detached, "detached", false, message.Text(lang, "command.detached"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
@@ -56,10 +58,14 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	switch {
 	case len(files) == 0:
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.no-file")))
-	case f.format != signing.FormatCAdES:
+	case !slices.Contains(signing.Formats, f.format):
 		return exit(command.Usage, fmt.Errorf("--format %q: %s", f.format, message.Text(f.lang, "command.possible", "list", strings.Join(signing.Formats, ", "))))
-	case !slices.Contains(levels, f.level):
-		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", strings.Join(levels, ", "))))
+	case !slices.Contains(possible(f.format), f.level):
+		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", strings.Join(possible(f.format), ", "))))
+	case f.format == signing.FormatPAdES && f.detached:
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.not-detached")))
+	case f.format != signing.FormatPAdES && f.field+f.reason != "":
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.only-pades")))
 	case (f.level != "B") != (f.tsa != ""):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.tsa-level")))
 	}
@@ -89,15 +95,21 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	}
 	made := &results{names: outs, force: f.force}
 	defer made.discard()
-	_, err = s.ceremony.Sign(ctx, signing.SignRequest{
+	req := signing.SignRequest{
 		Caller:    signing.Caller{Caller: consent.Caller{CommandLine: true}, Allowed: true},
-		Documents: docs, Format: f.format, Detached: f.detached,
+		Documents: docs, Format: f.format, Detached: f.detached, Field: f.field, Reason: f.reason,
 		Choice: signing.Choice{Filter: signing.Filter(f.cert)}, Output: made.open,
-	})
-	if err != nil {
+	}
+	if f.level == "T" && f.format == signing.FormatPAdES {
+		req.Stamp = authority(f.tsa) // it goes into the room that was kept in the PDF
+	}
+	if _, err = s.ceremony.Sign(ctx, req); err != nil {
+		if errors.Is(err, errAuthority) {
+			return exit(command.Unavailable, err)
+		}
 		return f.ended(err)
 	}
-	if f.level != "B" {
+	if f.level != "B" && f.format == signing.FormatCAdES {
 		if err := later.augment(ctx, made); err != nil {
 			return exit(command.Unavailable, err)
 		}
@@ -113,10 +125,6 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 
 // outputs names the results and refuses before the card is touched.
 func (f *signFlags) outputs(files []string) ([]string, error) {
-	suffix := ".p7m"
-	if f.detached {
-		suffix = ".p7s"
-	}
 	folder := len(files) > 1 || strings.HasSuffix(f.out, string(os.PathSeparator))
 	if st, err := os.Stat(f.out); f.out != "" && err == nil && st.IsDir() {
 		folder = true
@@ -124,10 +132,10 @@ func (f *signFlags) outputs(files []string) ([]string, error) {
 	seen := map[string]bool{}
 	outs := make([]string, 0, len(files))
 	for _, name := range files {
-		out := name + suffix
+		out := signing.SignedName(name, f.format, f.detached)
 		switch {
 		case f.out != "" && folder:
-			out = filepath.Join(f.out, filepath.Base(name)+suffix)
+			out = filepath.Join(f.out, filepath.Base(out))
 		case f.out != "":
 			out = f.out
 		}
