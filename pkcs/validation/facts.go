@@ -72,7 +72,9 @@ type Fault struct {
 // ContentFacts is what was signed.
 type ContentFacts struct {
 	// Found is false when the signature is detached and no content was given.
-	Found    bool   `json:"found"`
+	Found bool `json:"found"`
+	// Name of the content that the signature fits, where several were given.
+	Name     string `json:"name,omitempty"`
 	Detached bool   `json:"detached"`
 	Type     string `json:"type"` // eContentType OID
 	SHA256   []byte `json:"sha256,omitempty"`

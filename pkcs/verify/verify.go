@@ -40,6 +40,8 @@ type Options struct {
 	Time time.Time
 	// Content of a detached signature.
 	Content io.Reader
+	// Contents, when there are several: each signer tells which one it fits.
+	Contents []cades.Content
 	// Extract receives the enveloped content as it is read. It must not be used
 	// before the results were looked at.
 	Extract io.Writer
@@ -83,7 +85,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 		}
 		return facts, err
 	case "CMS":
-		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract}, 0)
+		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Contents: o.Contents, Extract: o.Extract}, 0)
 	case "XML":
 		signed, err := signedXML(r)
 		if err != nil || !signed {

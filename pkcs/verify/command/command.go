@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/profile"
@@ -60,7 +61,7 @@ var worst = []int{Usage, Unavailable, InputOutput, Invalid, Undecided, Done}
 type flags struct {
 	trust   []string
 	crl     []string
-	content string
+	content []string
 	at      string
 	policy  string
 	extract string
@@ -85,7 +86,7 @@ func New(lang message.Lang) *cobra.Command {
 	x := c.Flags()
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.verify-trust"))
 	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "command.verify-crl"))
-	x.StringVar(&f.content, "content", "", message.Text(lang, "command.verify-content"))
+	x.StringArrayVar(&f.content, "content", nil, message.Text(lang, "command.verify-content"))
 	x.StringVar(&f.extract, "extract", "", message.Text(lang, "command.verify-extract"))
 	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
 	x.BoolVar(&f.offline, "offline", false, message.Text(lang, "command.verify-offline"))
@@ -101,7 +102,7 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 	if len(files) == 0 {
 		return exit(Usage, "%s", message.Text(lang, "command.no-file"))
 	}
-	if len(files) > 1 && (f.content != "" || f.extract != "" || f.save != "") {
+	if len(files) > 1 && (len(f.content) > 0 || f.extract != "" || f.save != "") {
 		return exit(Usage, "%s", message.Text(lang, "command.one-file"))
 	}
 	o, err := f.options()
@@ -217,13 +218,17 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 		return fail(InputOutput, err)
 	}
 	defer func() { _ = in.Close() }()
-	if f.content != "" {
-		content, err := os.Open(f.content)
+	for _, file := range f.content {
+		content, err := os.Open(file) //nolint:gosec // the person names the file
 		if err != nil {
 			return fail(InputOutput, err)
 		}
 		defer func() { _ = content.Close() }()
 		o.Content = content
+		o.Contents = append(o.Contents, cades.Content{Name: file, Reader: content})
+	}
+	if len(o.Contents) == 1 {
+		o.Contents = nil
 	}
 	keep, err := f.extractTo(&o)
 	if err != nil {
@@ -339,6 +344,9 @@ func Print(w io.Writer, file string, signatures []validation.Signature, lang mes
 		fmt.Fprintf(&b, "  %s: %s %s\n", message.Text(lang, "command.signer"), printable(s.Signer.Subject), s.Signer.CodiceFiscale)
 		if s.SigningTime != nil {
 			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.signing-time"), s.SigningTime.Format(time.RFC3339))
+		}
+		if s.Content.File != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.content"), printable(s.Content.File))
 		}
 		if s.Nested > 0 {
 			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "command.nested", "n", s.Nested))
