@@ -327,7 +327,7 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 			return
 		}
 		v.Checked, v.ReceivedIsDER = true, true
-		err := scheme.Verify(key, sum, si.Signature)
+		err := tolerant(scheme.Verify(key, sum, si.Signature), v)
 		v.OverReceived = err == nil
 		v.OverDER = err == nil
 		v.Note = note(err)
@@ -336,18 +336,28 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 	v.Checked = true
 	received := cms.AsSet(si.SignedAttrs)
 	v.ReceivedIsDER = cms.IsDER(received)
-	err := scheme.VerifyData(key, received, si.Signature)
+	err := tolerant(scheme.VerifyData(key, received, si.Signature), v)
 	v.OverReceived = err == nil
 	if v.ReceivedIsDER {
 		v.OverDER = v.OverReceived
 	} else if der, derErr := cms.AppendDER(nil, received); derErr == nil {
-		derr := scheme.VerifyData(key, der, si.Signature)
+		derr := tolerant(scheme.VerifyData(key, der, si.Signature), v)
 		v.OverDER = derr == nil
 		if err != nil && derr == nil {
 			err = nil
 		}
 	}
 	v.Note = note(err)
+}
+
+// tolerant takes a signature whose padding lacks NULL for one that holds, and says so:
+// the policy decides. The whole padded block was compared, nothing in it is parsed.
+func tolerant(err error, v *validation.ValueFacts) error {
+	if errors.Is(err, cms.ErrDigestInfoWithoutNull) {
+		v.WithoutNull = true
+		return nil
+	}
+	return err
 }
 
 func note(err error) string {

@@ -112,6 +112,8 @@ type ValueFacts struct {
 	OverDER      bool `json:"overDER"`
 	// ReceivedIsDER: the received attributes are in DER (SET OF order included).
 	ReceivedIsDER bool `json:"receivedIsDER"`
+	// WithoutNull: it holds, but its DigestInfo lacks the NULL parameter (RFC 8017, 9.2).
+	WithoutNull bool `json:"withoutNull,omitempty"`
 	// Checked is false when no certificate or no known algorithm let it be tried.
 	Checked bool `json:"checked"`
 	// Note is the library's own word on why it does not hold.

@@ -81,7 +81,7 @@ func Default() *Policy {
 func Strict() *Policy {
 	p := Default()
 	p.Name += "-strict"
-	p.Checks = map[string]Level{CheckESSPresent: Fail, CheckRevocationNoSource: Fail, CheckKnownProfile: Fail}
+	p.Checks = map[string]Level{CheckESSPresent: Fail, CheckRevocationNoSource: Fail, CheckKnownProfile: Fail, CheckDigestInfoNull: Fail}
 	return p
 }
 
