@@ -253,6 +253,10 @@ func (m *Message) content(s *stream, in scope, budget *int64, o ParseOptions) er
 		return err
 	}
 	d := m.newDigester(o.Hashes)
+	if n := sc.end - s.off; n > 0 && n < headBytes {
+		d.head = make([]byte, 0, n)
+		m.encap.data = slices.Grow(m.encap.data, int(n))
+	}
 	if end {
 		m.Detached = true
 		if o.Content != nil {

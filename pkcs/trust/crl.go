@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -101,8 +103,8 @@ var reasonNames = map[int]string{
 
 // about says what the list says of a certificate, as long as nobody asks who signed it.
 // reasons are those that it speaks for, 0 when it does not speak of the certificate.
-func (c *CRL) about(cert *x509.Certificate, points []point) (f validation.RevocationFacts, reasons uint16) {
-	sum := sha256.Sum256(cert.Raw)
+func (c *CRL) about(points *points) (f validation.RevocationFacts, reasons uint16) {
+	sum := sha256.Sum256(points.cert.Raw)
 	f = validation.RevocationFacts{
 		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, Raw: c.raw, ThisUpdate: c.list.ThisUpdate, Status: "unknown", Remembers: c.remembers,
 	}
@@ -111,7 +113,7 @@ func (c *CRL) about(cert *x509.Certificate, points []point) (f validation.Revoca
 		f.NextUpdate = &next
 	}
 	if f.Note = c.unfit; f.Note == "" {
-		reasons, f.Note = c.covers(cert, points)
+		reasons, f.Note = c.covers(points)
 	}
 	return f, reasons
 }
@@ -134,8 +136,20 @@ func (c *CRL) find(cert *x509.Certificate) (entry, bool) {
 }
 
 // speaksOf: the list is of one who may publish the certificate's revocation.
-func (c *CRL) speaksOf(cert *x509.Certificate, points []point) bool {
-	return slices.ContainsFunc(points, func(p point) bool { return p.issuedBy(c, cert) })
+func (c *CRL) speaksOf(points *points) bool {
+	if c.plainly(points.cert) {
+		return true
+	}
+	// Only a list that says that it is indirect can be of another issuer.
+	if c.scope == nil || !c.scope.indirect {
+		return rfc5280.SameName(c.list.RawIssuer, points.cert.RawIssuer)
+	}
+	return slices.ContainsFunc(points.all(), func(p point) bool { return p.issuedBy(c, points.cert) })
+}
+
+// plainly: it is the issuer's list for all of its certificates.
+func (c *CRL) plainly(cert *x509.Certificate) bool {
+	return c.scope == nil && bytes.Equal(c.list.RawIssuer, cert.RawIssuer)
 }
 
 // NextUpdate is when the list's issuer promised a newer one; zero when it did not.

@@ -64,7 +64,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	if q.Path == nil {
 		q.Path = []*x509.Certificate{q.Cert, q.Issuer}
 	}
-	a := asked{r: r, ctx: ctx, q: q, points: pointsOf(q.Cert), parts: joined{cert: q.Cert}}
+	a := asked{r: r, ctx: ctx, q: q, points: points{cert: q.Cert}, parts: joined{cert: q.Cert}}
 	r.Store.mu.RLock()
 	lists := r.Store.crls
 	r.Store.mu.RUnlock()
@@ -93,7 +93,7 @@ type asked struct {
 	r      *Revocation
 	ctx    context.Context //nolint:containedctx // lives as long as one call
 	q      Question
-	points []point
+	points points
 	parts  joined
 	out    []validation.RevocationFacts
 	fresh  bool // an answer that counts came
@@ -102,10 +102,10 @@ type asked struct {
 }
 
 func (a *asked) list(l *CRL) {
-	if !l.speaksOf(a.q.Cert, a.points) {
+	if !l.speaksOf(&a.points) {
 		return
 	}
-	f, reasons := l.about(a.q.Cert, a.points)
+	f, reasons := l.about(&a.points)
 	if reasons == 0 {
 		a.out = append(a.out, f)
 		return
@@ -155,10 +155,10 @@ func (a *asked) fetch() {
 // counts says why a list is no answer to the question, whoever gave it: what comes over
 // the network takes no older answer's place before that is known.
 func (a *asked) counts(l *CRL) error {
-	if !l.speaksOf(a.q.Cert, a.points) {
+	if !l.speaksOf(&a.points) {
 		return fmt.Errorf("%w: it is of another authority", ErrCRL)
 	}
-	f, reasons := l.about(a.q.Cert, a.points)
+	f, reasons := l.about(&a.points)
 	if reasons == 0 {
 		return fmt.Errorf("%w: %s", ErrCRL, f.Note)
 	}

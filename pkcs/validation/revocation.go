@@ -190,21 +190,21 @@ func revocationKnown(f *view, p *Policy) []outcome {
 		if i == 0 && (f.Identity.NoRevocation || s.known == "" && !f.Identity.RevocationSources) {
 			continue // revocationNoSource speaks of it
 		}
-		o := outcome{args: []any{"who", f.name(i), "note", noteOr(s.note)}}
-		if i > 0 {
-			o.level = Warn
-		}
 		if i == 0 && s.known == "late" {
 			continue // revocationIssuer speaks of it
 		}
-		switch s.known {
-		case "", "late":
-			out = append(out, o)
-		case "stale":
+		if s.known != "" && s.known != "late" && s.known != "stale" {
+			continue
+		}
+		o := outcome{args: []any{"who", f.name(i), "note", noteOr(s.note)}}
+		if s.known == "stale" {
 			o.sub = TryLater
 			o.args = []any{"who", f.name(i), "note", day(s.at)}
-			out = append(out, o)
 		}
+		if i > 0 {
+			o.level = Warn
+		}
+		out = append(out, o)
 	}
 	return out
 }
