@@ -31,6 +31,8 @@ type CRL struct {
 	// base is the number of the list that a delta list adds to (RFC 5280, 5.2.4); nil
 	// for a complete list.
 	base *big.Int
+	// digested stands for tbs and raw where the list is long, see compact.
+	digested
 	// remembers: from when on ended certificates stay on it; nil: not said.
 	remembers *time.Time
 	// signedBy remembers the certificate whose signature held, so that a list's own
@@ -45,11 +47,10 @@ var ErrCRL = errors.New("trust: not a usable revocation list")
 const MaxCRL = 64 << 20
 
 var (
-	oidIDP        = asn1.ObjectIdentifier{2, 5, 29, 28}
-	oidDelta      = asn1.ObjectIdentifier{2, 5, 29, 27}
-	oidAKI        = asn1.ObjectIdentifier{2, 5, 29, 35}
-	oidCRLNumber  = asn1.ObjectIdentifier{2, 5, 29, 20}
-	oidCertIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+	oidIDP       = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidDelta     = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidAKI       = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidCRLNumber = asn1.ObjectIdentifier{2, 5, 29, 20}
 	// expiredCertsOnCRL (X.509, 9.5.2.8): from when on ended certificates stay listed.
 	oidExpiredCerts = asn1.ObjectIdentifier{2, 5, 29, 60}
 )
@@ -91,6 +92,11 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	}
 	if c.entries.others != nil && (c.scope == nil || !c.scope.indirect) {
 		c.unfit = "its entries name other issuers, and it does not say that it is an indirect list"
+	}
+	if len(der) >= compactFrom {
+		c.compact(signatureAlgorithm(der))
+	} else {
+		c.entries.sort()
 	}
 	return c, nil
 }

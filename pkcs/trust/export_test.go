@@ -19,6 +19,15 @@ func (s *Store) Paths(leaf *x509.Certificate, helpers []*x509.Certificate, yield
 	search.each([]*x509.Certificate{leaf}, func(path []*x509.Certificate, _ *Anchor) bool { return yield(path) })
 }
 
+// CompactFrom changes the size from which on lists become tables; the result is the old one.
+func CompactFrom(size int) (old int) {
+	old, compactFrom = compactFrom, size
+	return old
+}
+
+// IsCompact tells whether a list became a table.
+func (c *CRL) IsCompact() bool { return c.entries.table != nil }
+
 // SignedFrom is what the tests see of a list's signature.
 func (c *CRL) SignedFrom(issuer *x509.Certificate) error { return c.signedFrom(issuer, true) }
 

@@ -265,7 +265,8 @@ type RevocationFacts struct {
 	// Object is the ObjectID of the answer's DER (a CertificateList, or the
 	// BasicOCSPResponse): what a time-stamp proves the existence of.
 	Object string `json:"object,omitempty"`
-	// Raw is that DER, as long as the program runs: facts that are saved do without it.
+	// Raw is that DER, as long as the program runs: facts that are saved do without it,
+	// and so do those from long lists.
 	Raw        []byte     `json:"-"`
 	ThisUpdate time.Time  `json:"thisUpdate"`
 	NextUpdate *time.Time `json:"nextUpdate,omitempty"`

@@ -101,7 +101,9 @@ func (g *gathering) answer(f *validation.Facts, cert []byte, depth int) error {
 		case !bytes.Equal(r.Subject, sum[:]):
 		case r.Trusted && r.Status == "revoked":
 			return fmt.Errorf("%w: %s", ErrRevoked, name(cert))
-		case !r.Trusted || r.Status != "good" || r.Raw == nil:
+		case r.Trusted && r.Status == "good" && r.Raw == nil:
+			why = "the list from " + r.Source + " is too long to go into a file"
+		case !r.Trusted || r.Status != "good":
 			if r.Note != "" {
 				why = r.Note
 			}
