@@ -110,7 +110,9 @@ func (c *Ceremony) prepareOne(ctx context.Context, doc consent.Document, o pades
 
 // signPDF signs what was prepared, over the bytes of the consent.
 func (c *Ceremony) signPDF(ctx context.Context, req *SignRequest, i int, use candidate, sign signFunc, content io.Reader, out io.Writer) error {
-	return pades.Complete(ctx, pades.SignOptions{
-		SignOptions: cades.SignOptions{Certificate: use.id.Certificate, Sign: cades.SignFunc(sign)}, Stamp: req.Stamp,
-	}, req.prepared[i], content, req.Documents[i].Size, out)
+	o := pades.SignOptions{SignOptions: cades.SignOptions{Certificate: use.id.Certificate, Sign: cades.SignFunc(sign)}, Stamp: req.Stamp}
+	if req.Value != nil {
+		o.Value = func(cms []byte) { req.Value(i, cms) }
+	}
+	return pades.Complete(ctx, o, req.prepared[i], content, req.Documents[i].Size, out)
 }

@@ -39,6 +39,8 @@ type SignRequest struct {
 
 	// Stamp adds a time-stamp (PAdES-B-T); nil makes B-B. CAdES gets it afterwards.
 	Stamp cades.StampFunc
+	// Value, unless nil, is given the CMS in the PDF of document i.
+	Value func(i int, cms []byte)
 	// Field and Reason of a PDF's signature; an empty Field makes a new one.
 	Field, Reason string
 

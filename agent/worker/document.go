@@ -29,8 +29,14 @@ type Preparer struct {
 	Log     *slog.Logger
 }
 
-// documentOrder comes first: what pades.PrepareOptions says.
+// documentOrder comes first: what pades.PrepareOptions says, or the sizes of the evidence
+// that follows, each in frames of at most maxFrame.
 type documentOrder struct {
+	// Certificates, CRLs and OCSPs: the document gets a security store (pades.Extend).
+	Certificates []int `json:"certificates,omitempty"`
+	CRLs         []int `json:"crls,omitempty"`
+	OCSPs        []int `json:"ocsps,omitempty"`
+
 	Size     int64     `json:"size"`
 	Time     time.Time `json:"time"`
 	Field    string    `json:"field,omitempty"`
@@ -66,7 +72,33 @@ const (
 
 // Prepare asks a helper for the increment. What comes back is checked again where it is
 // signed (pades.Complete): it may come from a helper that the document took over.
-func (p *Preparer) Prepare(ctx context.Context, content io.ReadSeeker, size int64, o pades.PrepareOptions) (_ *pades.Prepared, err error) {
+func (p *Preparer) Prepare(ctx context.Context, content io.ReadSeeker, size int64, o pades.PrepareOptions) (*pades.Prepared, error) {
+	return p.run(ctx, content, size, documentOrder{Size: size, Time: o.Time, Field: o.Field, Name: o.Name, Reason: o.Reason, Location: o.Location, Room: o.Room}, nil)
+}
+
+// Extend asks a helper for the increment that holds evidence.
+func (p *Preparer) Extend(ctx context.Context, content io.ReadSeeker, size int64, e pades.Evidence) ([]byte, error) {
+	o := documentOrder{Size: size}
+	var all [][]byte
+	for _, set := range []struct {
+		ders  [][]byte
+		sizes *[]int
+	}{{e.Certificates, &o.Certificates}, {e.CRLs, &o.CRLs}, {e.OCSPs, &o.OCSPs}} {
+		for _, der := range set.ders {
+			*set.sizes, all = append(*set.sizes, len(der)), append(all, der)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("worker: no evidence")
+	}
+	made, err := p.run(ctx, content, size, o, all)
+	if err != nil {
+		return nil, err
+	}
+	return made.Increment, nil
+}
+
+func (p *Preparer) run(ctx context.Context, content io.ReadSeeker, size int64, o documentOrder, more [][]byte) (_ *pades.Prepared, err error) {
 	if len(p.Exe) == 0 || !filepath.IsAbs(p.Exe[0]) {
 		return nil, errors.New("worker: the helper's program has to be an absolute path")
 	}
@@ -109,8 +141,13 @@ func (p *Preparer) Prepare(ctx context.Context, content io.ReadSeeker, size int6
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}()
-	if err := writeJSON(in, documentOrder{size, o.Time, o.Field, o.Name, o.Reason, o.Location, o.Room}); err != nil {
+	if err := writeJSON(in, o); err != nil {
 		return nil, documentFailed(err)
+	}
+	for _, data := range more {
+		if err := writeParts(in, data); err != nil {
+			return nil, documentFailed(err)
+		}
 	}
 	return serve(in, out, content, size)
 }
@@ -164,14 +201,59 @@ func prepared(a documentAnswer, out io.Reader) (*pades.Prepared, error) {
 		return nil, documentFailed(fmt.Errorf("%w: an increment of %d bytes", errFrame, a.Bytes))
 	}
 	p := &pades.Prepared{From: a.From, To: a.To}
-	for len(p.Increment) < a.Bytes {
-		part, err := readFrame(out, min(maxFrame, a.Bytes-len(p.Increment)))
-		if err != nil {
-			return nil, documentFailed(err)
-		}
-		p.Increment = append(p.Increment, part...)
+	var err error
+	if p.Increment, err = readParts(out, a.Bytes); err != nil {
+		return nil, documentFailed(err)
 	}
 	return p, nil
+}
+
+// writeParts and readParts move what may be larger than a frame.
+func writeParts(w io.Writer, data []byte) error {
+	for len(data) > 0 {
+		n := min(len(data), maxFrame)
+		if err := writeFrame(w, data[:n]); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+func readParts(r io.Reader, size int) (data []byte, err error) {
+	for len(data) < size {
+		part, err := readFrame(r, min(maxFrame, size-len(data)))
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, part...)
+	}
+	return data, nil
+}
+
+// maxDocumentEvidence bounds what one order brings, in bytes.
+const maxDocumentEvidence = pades.MaxIncrement
+
+// evidence reads what follows an order; ok is false for an order without any.
+func (o *documentOrder) evidence(in io.Reader) (e pades.Evidence, ok bool, err error) {
+	left := maxDocumentEvidence
+	for _, set := range []struct {
+		sizes []int
+		to    *[][]byte
+	}{{o.Certificates, &e.Certificates}, {o.CRLs, &e.CRLs}, {o.OCSPs, &e.OCSPs}} {
+		for _, n := range set.sizes {
+			if n < 1 || n > left {
+				return e, false, errFrame
+			}
+			left -= n
+			der, err := readParts(in, n)
+			if err != nil {
+				return e, false, err
+			}
+			*set.to, ok = append(*set.to, der), true
+		}
+	}
+	return e, ok, nil
 }
 
 // DocumentMain is the helper: it reads the order, asks for the document's bytes as it
@@ -186,10 +268,20 @@ func DocumentMain(in io.Reader, out io.Writer) int {
 	if err := strict(data, &o); err != nil || o.Size < 1 {
 		return exitOrder
 	}
+	evidence, extend, err := o.evidence(in)
+	if err != nil {
+		return exitOrder
+	}
 	remote := &remoteDocument{in: in, out: out, size: o.Size, blocks: map[int64][]byte{}}
-	p, err := pades.Prepare(remote, o.Size, pades.PrepareOptions{
-		Time: o.Time, Field: o.Field, Name: o.Name, Reason: o.Reason, Location: o.Location, Room: o.Room,
-	})
+	var p *pades.Prepared
+	if extend {
+		p = &pades.Prepared{}
+		p.Increment, err = pades.Extend(remote, o.Size, evidence)
+	} else {
+		p, err = pades.Prepare(remote, o.Size, pades.PrepareOptions{
+			Time: o.Time, Field: o.Field, Name: o.Name, Reason: o.Reason, Location: o.Location, Room: o.Room,
+		})
+	}
 	switch {
 	case remote.err != nil:
 		return exitOrder // the agent is gone
@@ -198,10 +290,8 @@ func DocumentMain(in io.Reader, out io.Writer) int {
 		err = writeJSON(out, documentAnswer{Op: opDone, Failure: reason(err), Detail: detail[:min(len(detail), maxText)]})
 	default:
 		err = writeJSON(out, documentAnswer{Op: opDone, Bytes: len(p.Increment), From: p.From, To: p.To})
-		for rest := p.Increment; err == nil && len(rest) > 0; {
-			n := min(len(rest), maxFrame)
-			err = writeFrame(out, rest[:n])
-			rest = rest[n:]
+		if err == nil {
+			err = writeParts(out, p.Increment)
 		}
 	}
 	if err != nil {

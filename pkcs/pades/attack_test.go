@@ -125,6 +125,10 @@ func TestChangesAfterSigning(t *testing.T) {
 		"shadow, replace: the font":                 {[]object{{5, "<</Type/Font/Subtype/Type1/BaseFont/Symbol>>"}}, "page-content", true},
 		"layers":                                    {[]object{{1, "<</Type/Catalog/Pages 2 0 R/AcroForm 6 0 R/OCProperties<</OCGs[]/D<<>>>>>>"}}, "page-content", true},
 		"a larger page":                             {[]object{page("/CropBox[0 0 10 10]")}, "page-content", true},
+		"shadow, hide: the field over it is gone":   {[]object{{7, "<<>>"}}, "page-content", true},
+		"shadow, replace: a field over it":          {[]object{{9, "[7 0 R 8 0 R 50 0 R]"}, {50, "<</Type/Annot/Subtype/Widget/FT/Tx/T(b)/V(Altro)/Rect[72 700 300 750]/P 3 0 R/AP<</N 11 0 R>>>>"}}, "page-content", true},
+		"the field moved":                           {[]object{{7, "<</Type/Annot/Subtype/Widget/FT/Tx/T(nome)/Rect[0 0 595 842]/P 3 0 R/AP<</N 11 0 R>>>>"}}, "page-content", true},
+		"the field hidden":                          {[]object{{7, "<</Type/Annot/Subtype/Widget/F 2/FT/Tx/T(nome)/Rect[72 600 300 620]/P 3 0 R/AP<</N 11 0 R>>>>"}}, "page-content", true},
 		"an annotation over it":                     {[]object{{9, "[7 0 R 8 0 R 50 0 R]"}, {50, "<</Type/Annot/Subtype/FreeText/Rect[72 700 300 750]/Contents(Altro)>>"}}, "annotation", false},
 		"an action":                                 {[]object{{1, "<</Type/Catalog/Pages 2 0 R/AcroForm 6 0 R/OpenAction<</S/JavaScript/JS(1)>>>>"}}, "undefined", false},
 		"the form filled in":                        {[]object{{7, "<</Type/Annot/Subtype/Widget/FT/Tx/T(nome)/V(Anna)/Rect[72 600 300 620]/P 3 0 R/AP<</N 50 0 R>>>>"}, {50, stream("/Type/XObject/Subtype/Form/BBox[0 0 228 20]", "BT ET")}}, "form-fill", false},
@@ -292,6 +296,19 @@ func TestGapIsTheValue(t *testing.T) {
 	}
 }
 
+// What is signed ends where a revision of the file ends, not before its trailer.
+func TestRangeEndsARevision(t *testing.T) {
+	doc := plain()
+	signed := sign(t, doc, signer(id(t)), pades.PrepareOptions{})
+	m := byteRange.FindSubmatch(signed)
+	var a, b, c int
+	if _, err := fmt.Sscan(string(m[1])+" "+string(m[2])+" "+string(m[3]), &a, &b, &c); err != nil {
+		t.Fatal(err)
+	}
+	short := fmt.Appendf(nil, "/ByteRange [0 %d %d %d]", a, b, c-30)
+	refused(t, bytes.Replace(signed, m[0], fmt.Appendf(nil, "%-*s", len(m[0]), short), 1), validation.FormatFailure)
+}
+
 // valueObject is the signature's dictionary in a signed file, with its number.
 func valueObject(t *testing.T, signed []byte) (num int, body string) {
 	t.Helper()
@@ -334,14 +351,14 @@ func TestTwoSignaturesOfOneValue(t *testing.T) {
 func TestSignatureDictionaries(t *testing.T) {
 	signed := sign(t, plain(), signer(id(t)), pades.PrepareOptions{})
 	num, body := valueObject(t, signed)
+	head, value, _ := strings.Cut(strings.TrimSuffix(body, ">>"), "/Contents ")
 	for name, other := range map[string]string{
 		"two Contents":       strings.Replace(body, "/Contents ", "/Contents <30>/Contents ", 1),
 		"two ByteRanges":     strings.Replace(body, "/ByteRange ", "/ByteRange [0 1 2 3]/ByteRange ", 1),
-		"Contents elsewhere": body[:strings.Index(body, "/Contents ")] + "/Contents 70 0 R>>",
+		"Contents elsewhere": head + "/Contents 70 0 R>>",
 		"nested":             "<</Type/Sig/SubFilter/ETSI.CAdES.detached/Inner " + body + "/ByteRange[0 1 2 3]/Contents<3000>>>",
 	} {
 		t.Run(name, func(t *testing.T) {
-			value := body[strings.Index(body, "/Contents ")+len("/Contents ") : strings.LastIndex(body, ">>")]
 			refused(t, file(signed, 1, object{num, other}, object{70, value}), validation.FormatFailure)
 		})
 	}
@@ -363,13 +380,17 @@ func TestObjectsBehindTheEnd(t *testing.T) {
 func TestSneakySignature(t *testing.T) {
 	doc := certify(t, form(), 2)
 	body := "<</Type/Annot/Subtype/Widget/FT/Sig/T(altra)/Rect[%s]/P 3 0 R/AP<</N 11 0 R>>>>"
-	for rect, want := range map[string]bool{"0 0 0 0": false, "0 0 595 842": true} {
+	for rect, want := range map[string]struct{ warned, failed bool }{
+		"0 0 0 0":         {false, false},
+		"300 100 400 200": {true, false}, // beside the annotations
+		"0 0 595 842":     {true, true},  // over them
+	} {
 		at := bytes.LastIndex(doc, []byte("\n6 0 obj\n"))
 		end := bytes.Index(doc[at:], []byte("\nendobj")) + at
 		list := strings.Replace(string(doc[at+9:end]), "/Fields [", "/Fields [60 0 R ", 1)
 		d := file(doc, 1, object{6, list}, object{9, keepSignature(t, doc, object{9, "[7 0 R 8 0 R 60 0 R]"})}, object{60, fmt.Sprintf(body, rect)})
 		f, r := judged(t, d)
-		if (r.SubIndication == validation.FormatFailure) != want {
+		if r.Has("pdf-changed") != want.warned || (r.Indication == validation.TotalFailed) != want.failed {
 			t.Errorf("%s: %s %s %+v", rect, r.Indication, r.SubIndication, f.PDF.Changes)
 		}
 	}

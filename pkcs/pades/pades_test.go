@@ -2,9 +2,6 @@ package pades_test
 
 import (
 	"bytes"
-	"context"
-	"crypto"
-	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -94,9 +91,7 @@ func form() []byte {
 func signer(id *pki.Identity) pades.SignOptions {
 	return pades.SignOptions{SignOptions: cades.SignOptions{
 		Certificate: id.Cert, Chain: id.Chain,
-		Sign: func(_ context.Context, d []byte, o crypto.SignerOpts) ([]byte, error) {
-			return id.Key.Sign(rand.Reader, d, o)
-		},
+		Sign: cades.Signer(id.Key),
 	}}
 }
 
@@ -143,18 +138,6 @@ func save(t testing.TB, name string, data []byte) string {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// objectStreams has qpdf write the document with cross-reference and object streams.
-func objectStreams(t testing.TB, doc []byte) []byte {
-	t.Helper()
-	in, out := save(t, "in.pdf", doc), filepath.Join(t.TempDir(), "out.pdf")
-	run(t, "qpdf", "sudo apt-get install qpdf", "--object-streams=generate", in, out)
-	data, err := os.ReadFile(out) //nolint:gosec // a test's file
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 // holds: everything that is mathematics is as it should be, and nothing is odd.
@@ -205,9 +188,69 @@ func unpadded(value []byte) []byte {
 	return el.Raw
 }
 
+// hybrid is a file whose table has a cross-reference stream beside it (7.5.8.4): the page
+// is in an object stream, which old readers do not see.
+func hybrid() []byte {
+	out := []byte("%PDF-1.5\n")
+	at := map[int]int{}
+	put := func(num int, body string) {
+		at[num] = len(out)
+		out = fmt.Appendf(out, "%d 0 obj\n%s\nendobj\n", num, body)
+	}
+	put(1, "<</Type/Catalog/Pages 2 0 R>>")
+	put(2, "<</Type/Pages/Kids[3 0 R]/Count 1>>")
+	put(4, stream("", ""))
+	packed := "3 0 <</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R>>"
+	put(5, stream("/Type/ObjStm/N 1/First 4", packed))
+	also := len(out)
+	put(6, stream("/Type/XRef/Size 7/W[1 2 1]/Index[3 1]", "\x02\x00\x05\x00"))
+	start := len(out)
+	out = append(out, "xref\n0 7\n0000000000 65535 f\r\n"...)
+	for n := 1; n < 7; n++ {
+		if n == 3 {
+			out = append(out, "0000000000 00000 f\r\n"...)
+		} else {
+			out = fmt.Appendf(out, "%010d 00000 n\r\n", at[n])
+		}
+	}
+	out = append(out, "trailer\n<</Size 7/Root 1 0 R>>\n"...)
+	last := len(out)
+	return fmt.Appendf(out, "xref\n0 0\ntrailer\n<</Size 7/Root 1 0 R/Prev %d/XRefStm %d>>\nstartxref\n%d\n%%%%EOF\n", start, also, last)
+}
+
+// rewritten has qpdf write the document in another way.
+func rewritten(t testing.TB, doc []byte, how ...string) []byte {
+	t.Helper()
+	in, out := save(t, "in.pdf", doc), filepath.Join(t.TempDir(), "out.pdf")
+	run(t, "qpdf", "sudo apt-get install qpdf", append(how, in, out)...)
+	data, err := os.ReadFile(out) //nolint:gosec // a test's file
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// printed has Chromium print a page.
+func printed(t testing.TB) []byte {
+	t.Helper()
+	page, out := save(t, "page.html", []byte("<!doctype html><title>Modulo</title><h1>Istanza</h1><form><input value=x></form>")), filepath.Join(t.TempDir(), "out.pdf")
+	run(t, "chromium", "sudo apt-get install chromium", "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(), "--print-to-pdf="+out, "file://"+page)
+	data, err := os.ReadFile(out) //nolint:gosec // a test's file
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func TestPeersAcceptWhatWeMake(t *testing.T) {
 	p := pki.Shared(t)
-	for name, doc := range map[string][]byte{"table": plain(), "form": form(), "streams": objectStreams(t, plain()), "form streams": objectStreams(t, form())} {
+	for name, doc := range map[string][]byte{
+		"table": plain(), "form": form(), "hybrid": hybrid(), "printed by Chromium": printed(t),
+		"streams": rewritten(t, plain(), "--object-streams=generate"), "form streams": rewritten(t, form(), "--object-streams=generate"),
+		"linearized": rewritten(t, form(), "--linearize"), "linearized streams": rewritten(t, plain(), "--linearize", "--object-streams=generate"),
+		"behind other bytes": append([]byte("Content-Type: application/pdf\r\n\r\n"), plain()...),
+		"no end of line":     bytes.TrimSpace(plain()),
+	} {
 		t.Run(name, func(t *testing.T) {
 			first := p.MustIssue(t, pki.CNS, pki.RSA2048, pki.Citizens[0])
 			second := p.MustIssue(t, pki.CIE, pki.P384, pki.Citizens[1])
@@ -274,4 +317,50 @@ func TestNoRoom(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), pades.ErrRoom.Error()) {
 		t.Errorf("%v", err)
 	}
+}
+
+// Evidence is appended; what was signed stays as it is, even where no changes are
+// permitted, and what is there already is not stored again.
+func TestEvidenceIsAppended(t *testing.T) {
+	p := pki.Shared(t)
+	id := p.MustIssue(t, pki.CNS, pki.P256, pki.Citizens[0])
+	list, err := p.CRL(p.CNS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := p.CRL(p.CIE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, doc := range map[string][]byte{
+		"table": sign(t, plain(), signer(id), pades.PrepareOptions{}), "certified": certify(t, form(), 1),
+		"streams": sign(t, rewritten(t, form(), "--object-streams=generate"), signer(id), pades.PrepareOptions{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			once := extend(t, doc, pades.Evidence{Certificates: [][]byte{p.CNS.Cert.Raw}, CRLs: [][]byte{list}})
+			twice := extend(t, once, pades.Evidence{Certificates: [][]byte{p.CNS.Cert.Raw, p.Root.Cert.Raw}, CRLs: [][]byte{list, other}})
+			f := read(t, twice)[0]
+			if len(f.CRLs) != 2 || len(f.Faults) > 0 || !f.Attribute.DigestMatch {
+				t.Errorf("%d lists, %+v", len(f.CRLs), f.Faults)
+			}
+			for _, c := range f.PDF.Changes {
+				if c.Forbidden || c.ID != "dss" {
+					t.Errorf("%+v", c)
+				}
+			}
+			if n := bytes.Count(twice[len(once):], p.CNS.Cert.Raw); n != 0 {
+				t.Error("a certificate was stored again")
+			}
+			run(t, "qpdf", "sudo apt-get install qpdf", "--check", save(t, "lt.pdf", twice))
+		})
+	}
+}
+
+func extend(t *testing.T, doc []byte, e pades.Evidence) []byte {
+	t.Helper()
+	more, err := pades.Extend(bytes.NewReader(doc), int64(len(doc)), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(bytes.Clone(doc), more...)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
@@ -89,7 +88,10 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 		if err := d.read(ctx, s); err != nil {
 			return nil, err
 		}
-		d.changes(s)
+		d.changes(ctx, s)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		out = append(out, s.facts)
 	}
 	if len(out) == 0 {
@@ -108,48 +110,12 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 	return out, nil
 }
 
-// unreadable is a file whose objects cannot be read at all. With the trace of a signature
-// in it the answer is about that one, and not that there is none (EN 319 102-1, 5.2.2).
-func unreadable(r io.ReaderAt, size int64, why error) ([]*validation.Facts, error) {
-	found, err := contains(io.NewSectionReader(r, 0, size), []byte("/ByteRange"))
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, fmt.Errorf("%w: %w", ErrNoSignature, why)
-	}
-	return []*validation.Facts{{
-		Format: "PAdES", Level: "-",
-		Faults: []validation.Fault{{ID: "pdf-malformed", Text: why.Error()}},
-	}}, nil
-}
-
-// contains searches a stream through a small window.
-func contains(r io.Reader, what []byte) (bool, error) {
-	buf := make([]byte, 64<<10)
-	kept := 0
-	for {
-		n, err := io.ReadFull(r, buf[kept:])
-		have := buf[:kept+n]
-		if bytes.Contains(have, what) {
-			return true, nil
-		}
-		switch err {
-		case nil:
-		case io.EOF, io.ErrUnexpectedEOF:
-			return false, nil
-		default:
-			return false, fmt.Errorf("pades: %w", err)
-		}
-		kept = copy(buf, have[len(have)-len(what)+1:])
-	}
-}
-
 type document struct {
 	r          io.ReaderAt
 	file       *pdf.File
 	store      *store
 	signatures []*signature
+	compared   int // objects, see maxCompared
 }
 
 func (s *signature) isStamp() bool {
@@ -261,6 +227,9 @@ func (d *document) open(s *signature) {
 	if s.end == 0 {
 		return
 	}
+	if !d.endsRevision(s.end) {
+		s.fault("pdf-byte-range", "what is signed does not end where a revision of the file ends, at byte %d", s.end)
+	}
 	last := d.onlySpaceAfter(s.end)
 	if last {
 		s.revision = d.file
@@ -284,6 +253,17 @@ func (d *document) open(s *signature) {
 		s.fault("pdf-trailing-bytes", "%d bytes follow what was signed, and no cross-reference knows them", d.file.Size()-s.end)
 	}
 	s.revision = f
+}
+
+// endsRevision tells whether the last line before an end is the end-of-file marker (7.5.5).
+// What little follows it in the signed range is the signer's.
+func (d *document) endsRevision(end int64) bool {
+	from := max(0, end-1024)
+	tail := make([]byte, end-from)
+	if _, err := d.r.ReadAt(tail, from); err != nil && err != io.EOF {
+		return false
+	}
+	return bytes.LastIndex(tail, []byte("%%EOF")) > bytes.LastIndex(tail, []byte("startxref"))
 }
 
 // onlySpaceAfter tells whether nothing but white space and padding follows.
@@ -316,6 +296,9 @@ func (d *document) pdfFacts(s *signature) *validation.PDFFacts {
 	p := &validation.PDFFacts{
 		Field: s.field.name, SubFilter: s.subFilter, ByteRange: s.ranges, Revisions: d.file.Revisions(),
 		Whole: s.end > 0 && d.onlySpaceAfter(s.end), Permissions: s.permissions(),
+	}
+	if d.file.Locked() {
+		p.Field, p.Encrypted = "", true
 	}
 	if s.revision != nil {
 		p.Revision = s.revision.Revisions()
@@ -371,7 +354,7 @@ func (d *document) read(ctx context.Context, s *signature) error {
 		}
 	}
 	f.PDF = d.pdfFacts(s)
-	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && f.Attribute.SigningTime == nil {
+	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Locked() && f.Attribute.SigningTime == nil {
 		// EN 319 142-1, 6.3: the claimed time is in M.
 		if t, err := pdf.ParseDate(m); err == nil {
 			f.Attribute.SigningTime = &t
@@ -438,14 +421,17 @@ func (l *limitWriter) Write(p []byte) (int, error) {
 // level is what the signature claims (EN 319 142-1, 6.3).
 func (d *document) level(s *signature) string {
 	f := s.facts
-	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES || s.odd {
-		if f.Level == "" {
-			return "-"
-		}
+	if f.Level == "" {
+		return "-" // nothing could be read
+	}
+	if f.Level == "CMS" || s.subFilter != subCAdES || s.odd {
 		return "CMS"
 	}
 	var signature, later bool
 	for _, t := range f.Timestamps {
+		if !t.ImprintMatch {
+			continue // copied from another document
+		}
 		switch t.Kind {
 		case "signature":
 			signature = true
@@ -481,12 +467,4 @@ func (s *signature) permissions() int {
 		}
 	}
 	return 0
-}
-
-// title names the signature to an auditor.
-func (s *signature) title() string {
-	if name := strings.TrimSpace(s.field.name); name != "" {
-		return name
-	}
-	return "?"
 }

@@ -16,6 +16,8 @@ type SignOptions struct {
 	cades.SignOptions
 	// Stamp adds a signature-time-stamp (B-T); nil makes B-B.
 	Stamp cades.StampFunc
+	// Value, unless nil, is given the finished CMS: evidence for B-LT is collected from it.
+	Value func(cms []byte)
 }
 
 // Sign makes a PAdES-B-B or B-T signature over a document and writes it with its
@@ -73,6 +75,9 @@ func Complete(ctx context.Context, o SignOptions, p *Prepared, document io.Reade
 			return err
 		}
 		value = stamped
+	}
+	if o.Value != nil {
+		o.Value(bytes.Clone(value.Bytes()))
 	}
 	room := (p.To - p.From - 2) / 2
 	if value.Len() > room {

@@ -106,6 +106,13 @@ func (u *Increment) New() Ref {
 // Set writes an object under a number, new or known.
 func (u *Increment) Set(ref Ref, o Object) { u.SetRaw(ref, Append(nil, o)) }
 
+// SetStream writes a stream (7.3.8).
+func (u *Increment) SetStream(ref Ref, d Dict, data []byte) {
+	d = d.Clone()
+	d["Length"] = int64(len(data))
+	u.SetRaw(ref, append(append(append(Append(nil, d), "\nstream\n"...), data...), "\nendstream"...))
+}
+
 // SetRaw writes an object's text as it is.
 func (u *Increment) SetRaw(ref Ref, body []byte) {
 	if u.bodies[ref.Num] == nil {

@@ -67,4 +67,5 @@ func (s *Store) AddOwn(certs []*x509.Certificate) {
 			s.add(c, "own", nil)
 		}
 	}
+	s.rebuild()
 }

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -68,12 +69,7 @@ type candidate struct {
 }
 
 func chainFacts(path []*x509.Certificate, anchor *Anchor, faults []validation.Fault) validation.ChainFacts {
-	facts := validation.ChainFacts{Found: true, Anchor: &validation.AnchorFacts{
-		Certificate: anchor.Certificate.Raw, Test: anchor.Test, Source: anchor.Source,
-	}}
-	for _, p := range anchor.Profiles {
-		facts.Anchor.Profiles = append(facts.Anchor.Profiles, string(p))
-	}
+	facts := validation.ChainFacts{Found: true, Anchor: anchor.facts(path[0])}
 	for i, c := range path {
 		link := linkFacts(c)
 		if i == 0 {
@@ -125,7 +121,7 @@ func (s *search) each(path []*x509.Certificate, yield func([]*x509.Certificate, 
 	if len(path) >= maxDepth {
 		return true
 	}
-	for _, a := range s.store.anchorsNamed(last.RawIssuer) {
+	for _, a := range preferred(s.store.anchorsNamed(last.RawIssuer), path[0]) {
 		if s.issued(a.Certificate, last) && !yield(append(path[:len(path):len(path)], a.Certificate), a) {
 			return false
 		}
@@ -139,6 +135,23 @@ func (s *search) each(path []*x509.Certificate, yield func([]*x509.Certificate, 
 		}
 	}
 	return true
+}
+
+// preferred puts anchors in front whose service is of the signer's kind: one key can be
+// listed with two certificates.
+func preferred(anchors []*Anchor, leaf *x509.Certificate) []*Anchor {
+	if len(anchors) < 2 {
+		return anchors
+	}
+	points := func(a *Anchor) int {
+		if v := a.service(leaf); v != nil {
+			return v.fits(leaf)
+		}
+		return 0
+	}
+	out := slices.Clone(anchors)
+	slices.SortStableFunc(out, func(a, b *Anchor) int { return cmp.Compare(points(b), points(a)) })
+	return out
 }
 
 func onPath(path []*x509.Certificate, c *x509.Certificate) bool {

@@ -70,6 +70,7 @@ var table = []Check{
 		run: fails(func(f *view) bool { p := f.Attribute.AlgorithmProtection; return p != nil && !*p })},
 	{ID: "pdf-structure", Clause: "5.2.2; ISO 32000-2, 12.8.1", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfStructure},
 	{ID: "pdf-content-changed", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfChanges(true)},
+	{ID: "pdf-compared", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Fail, Sub: SigConstraintsFailure, run: pdfCompared},
 	{ID: "pdf-changed", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Warn, Sub: FormatFailure, run: pdfChanges(false)},
 	{ID: "pdf-not-permitted", Clause: "5.2.2; ISO 32000-2, 12.8.2.2", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfForbidden},
 	{ID: "encoding", Clause: "5.2.2", Level: Warn, Sub: FormatFailure, run: encoding},
@@ -91,6 +92,7 @@ var table = []Check{
 	{ID: "chain-found", Clause: "5.2.6", Level: Fail, Sub: NoCertificateChainFound, run: chainFound},
 	{ID: "anchor-period", Clause: "5.2.6; ETSI TS 119 612, 5.5.4", Level: Fail, Sub: NoChainFoundNoPOE, run: anchorPeriod},
 	{ID: "anchor-list", Clause: "ETSI TS 119 612, 5.3.15", Level: Warn, Sub: ChainConstraintsFailure, run: anchorList},
+	{ID: "anchor-list-age", Clause: "ETSI TS 119 612, 5.3.15", Level: Fail, Sub: NoCertificateChainFound, run: anchorListAge},
 	{ID: "chain-rules", Clause: "5.2.6; RFC 5280, 6.1", Level: Fail, Sub: CertificateChainGeneral, run: chainRules},
 	{ID: "validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: validity},
 	{ID: "issuer-validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: issuerValidity},
@@ -120,6 +122,9 @@ var table = []Check{
 
 	{ID: "signing-time-present", Clause: "5.2.8; ETSI EN 319 122-1, 6.3", Level: Fail, Sub: SigConstraintsFailure,
 		run: fails(func(f *view) bool {
+			if f.PDF != nil && f.PDF.Encrypted {
+				return false // M is a string of the file, which is encrypted
+			}
 			return (f.Format == "CAdES" || f.Format == "PAdES") && f.Level != "CMS" && f.Attribute.Present && f.Attribute.SigningTime == nil
 		})},
 	{ID: "signing-time-in-validity", Clause: "5.2.8", Level: Fail, Sub: SigConstraintsFailure, run: signingTimeInValidity},
@@ -228,7 +233,7 @@ func keyUsage(f *view, _ *Policy) []outcome {
 }
 
 func knownProfile(f *view, _ *Policy) []outcome {
-	if f.Chain.Found && f.Identity.Profile == "" && !f.Identity.Seal {
+	if f.Chain.Found && (f.Identity.Profile == "" || f.Identity.CodiceFiscale == "") && !f.Identity.Seal {
 		return one("seen", f.Identity.Problem)
 	}
 	return nil

@@ -83,9 +83,13 @@ func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *
 	helpers := e.helpers(signer)
 	f.Chain, path = o.Store.PathAt(signer, helpers, o.Time)
 	for i := range max(0, len(path)-1) {
+		from := len(f.Revocation)
 		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{
 			Cert: path[i], Issuer: path[i+1], Path: path[i:], Helpers: helpers, CRLs: e.crls, OCSPs: e.ocsps,
 		})...)
+		if i == len(path)-2 {
+			remembers(f.Chain.Anchor, f.Revocation[from:])
+		}
 	}
 	return signer
 }
@@ -96,6 +100,19 @@ func (e *evidence) signer(f *validation.Facts) *x509.Certificate {
 		return e.certificates[i]
 	}
 	return f.SignerX509()
+}
+
+// remembers lets answers of a listed service's issuer count for certificates after their
+// end, where the list says so (TS 119 612, 5.5.9.1).
+func remembers(anchor *validation.AnchorFacts, answers []validation.RevocationFacts) {
+	if anchor == nil || anchor.Service == nil || anchor.Service.ExpiredCerts == nil {
+		return
+	}
+	for i := range answers {
+		if answers[i].Remembers == nil {
+			answers[i].Remembers = anchor.Service.ExpiredCerts
+		}
+	}
 }
 
 func (e *evidence) helpers(signer *x509.Certificate) (out []*x509.Certificate) {

@@ -128,6 +128,46 @@ func TestPDFIsSignedInside(t *testing.T) {
 	}
 }
 
+// With its evidence inside, a PDF is verified by whoever has the authorities alone; and
+// where evidence is missing, nothing is written.
+func TestPDFWithEvidence(t *testing.T) {
+	d := newPDFDesk(t)
+	list, err := d.s.PKI.CRL(d.s.PKI.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(d.path("root.crl"), list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	authorities := filepath.Join(d.dir, "authorities.pem")
+	if err := os.WriteFile(authorities, d.s.PKI.AnchorsPEM(pki.CNS), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(d.path("root.pem"), d.s.PKI.AnchorsPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := d.sign("--level", "LT", "--tsa", tsa.Start(t, d.s.PKI.TSA), "--trust", authorities, "--trust", d.path("root.pem"), "--crl", filepath.Join(d.s.Dir, "cns.crl"))
+	if code, _, words := d.run(d.s.Agent, append(args, d.path("istanza.pdf"))...); code != 69 || !strings.Contains(words, "evidence") {
+		t.Errorf("without the root's list: exit %d %s", code, words)
+	}
+	if _, err := os.Stat(d.path("istanza-signed.pdf")); err == nil {
+		t.Fatal("written")
+	}
+	d.must(d.s.Agent, append(args, "--crl", d.path("root.crl"), d.path("istanza.pdf"))...)
+	out := d.must(d.s.Agent, "verify", "--json", "--offline", "--trust", authorities, "--trust", d.path("root.pem"), d.path("istanza-signed.pdf"))
+	var r validation.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Signatures) != 1 || r.Signatures[0].Level != "B-LT" || r.Signatures[0].Indication != validation.TotalPassed {
+		t.Errorf("%s", out)
+	}
+	d.must("qpdf", "--check", d.path("istanza-signed.pdf"))
+	if out := d.must("pdfsig", "-nocert", d.path("istanza-signed.pdf")); !strings.Contains(out, "Signature is Valid.") {
+		t.Error(out)
+	}
+}
+
 // What cannot be signed is refused before a PIN is asked, with what to do.
 func TestPDFsThatAreRefused(t *testing.T) {
 	d := newPDFDesk(t)

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/profile"
@@ -22,13 +21,8 @@ import (
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
 
-// possible are the levels that `sign` makes (ETSI EN 319 122-1, 6; EN 319 142-1, 6).
-func possible(format string) []string {
-	if format == signing.FormatPAdES {
-		return []string{"B", "T"}
-	}
-	return []string{"B", "T", "LT"}
-}
+// levels are those that `sign` makes (ETSI EN 319 122-1, 6; EN 319 142-1, 6).
+var levels = []string{"B", "T", levelLT}
 
 // authority asks for time-stamps. The person names it, so it may be on a private network.
 func authority(address string) cades.StampFunc {
@@ -54,11 +48,12 @@ type augmenter struct {
 	fetch *trust.Fetcher
 	// anchors that the person named; nil takes the ends of the file's own paths.
 	anchors *trust.Store
+	lists   map[string][]byte // that the person named, by the file's name
 }
 
 func (f *signFlags) augmenter() (*augmenter, error) {
 	// What certificates name may not be on a private network, unless the person says so.
-	a := &augmenter{stamp: authority(f.tsa), long: f.level == "LT", fetch: &trust.Fetcher{}}
+	a := &augmenter{stamp: authority(f.tsa), long: f.level == levelLT, fetch: &trust.Fetcher{}, lists: map[string][]byte{}}
 	for _, n := range f.private {
 		p, err := netip.ParsePrefix(n)
 		if err != nil {
@@ -77,6 +72,16 @@ func (f *signFlags) augmenter() (*augmenter, error) {
 		if _, err := a.anchors.AddPEM(text, filepath.Base(file), profile.All...); err != nil {
 			return nil, exit(command.Usage, fmt.Errorf("--trust: %w", err))
 		}
+	}
+	for _, file := range f.crl {
+		data, err := os.ReadFile(file) //nolint:gosec // the person names the file
+		if err != nil {
+			return nil, exit(command.InputOutput, fmt.Errorf("--crl: %w", err))
+		}
+		if err := trust.NewStore().AddCRL(data, file); err != nil {
+			return nil, exit(command.Usage, fmt.Errorf("--crl: %w", err))
+		}
+		a.lists[filepath.Base(file)] = data
 	}
 	return a, nil
 }
@@ -139,6 +144,11 @@ func (a *augmenter) values(ctx context.Context, in io.ReadSeeker) (*verify.Value
 		o.Store = trust.NewStore(trust.AllowTest())
 		o.Helpers = a.above(ctx, facts)
 		o.Store.AddOwn(o.Helpers)
+	}
+	for name, data := range a.lists {
+		if err := o.Store.AddCRL(data, name); err != nil {
+			return nil, err
+		}
 	}
 	o.Revocation = &trust.Revocation{Store: o.Store, Fetch: a.fetch}
 	return verify.Gather(ctx, in, o)

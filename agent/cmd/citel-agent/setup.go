@@ -58,6 +58,8 @@ type setup struct {
 	ceremony *signing.Ceremony
 	log      *slog.Logger
 	close    []func() error
+	// documents makes PDFs ready, in a process of its own.
+	documents *worker.Preparer
 }
 
 func (s *setup) Close() error {
@@ -136,9 +138,10 @@ func (c *common) open() (_ *setup, err error) {
 			return nil, exit(command.InputOutput, err)
 		}
 	}
+	s.documents = &worker.Preparer{Exe: []string{exe, documentCommand}, Log: s.log}
 	s.ceremony = &signing.Ceremony{
 		Sources: s.sources,
-		Prepare: (&worker.Preparer{Exe: []string{exe, documentCommand}, Log: s.log}).Prepare,
+		Prepare: s.documents.Prepare,
 		Log:     s.log,
 	}
 	return s, nil

@@ -24,7 +24,7 @@ type signFlags struct {
 	common
 	cert, format, level, out string
 	tsa, field, reason       string
-	trust, private           []string
+	trust, private, crl      []string
 	detached, force          bool
 }
 
@@ -44,10 +44,11 @@ func signCommand(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.format, "format", signing.FormatCAdES, message.Text(lang, "command.format"))
 	x.StringVar(&f.level, "level", "B", message.Text(lang, "command.level"))
 	x.StringVar(&f.tsa, "tsa", "", message.Text(lang, "command.tsa"))
-	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.sign-trust"))
 	x.StringArrayVar(&f.private, "allow-network", nil, message.Text(lang, "command.allow-network"))
 	x.StringVar(&f.field, "field", "", message.Text(lang, "sign.field-flag"))
 	x.StringVar(&f.reason, "reason", "", message.Text(lang, "sign.reason-flag"))
+	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "sign.trust-flag"))
+	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "sign.crl-flag"))
 	x.StringVar(&f.out, "out", "", message.Text(lang, "command.out"))
 	x.BoolVar(&f.detached, "detached", false, message.Text(lang, "command.detached"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
@@ -60,16 +61,22 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.no-file")))
 	case !slices.Contains(signing.Formats, f.format):
 		return exit(command.Usage, fmt.Errorf("--format %q: %s", f.format, message.Text(f.lang, "command.possible", "list", strings.Join(signing.Formats, ", "))))
-	case !slices.Contains(possible(f.format), f.level):
-		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", strings.Join(possible(f.format), ", "))))
+	case !slices.Contains(levels, f.level):
+		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", strings.Join(levels, ", "))))
 	case f.format == signing.FormatPAdES && f.detached:
 		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.not-detached")))
+	case f.format == signing.FormatPAdES && f.level == levelLT && len(f.trust) == 0:
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.lt-trust")))
 	case f.format != signing.FormatPAdES && f.field+f.reason != "":
 		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.only-pades")))
 	case (f.level != "B") != (f.tsa != ""):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.tsa-level")))
 	}
 	later, err := f.augmenter()
+	if err != nil {
+		return err
+	}
+	inPDF, err := f.evidence()
 	if err != nil {
 		return err
 	}
@@ -100,9 +107,11 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		Documents: docs, Format: f.format, Detached: f.detached, Field: f.field, Reason: f.reason,
 		Choice: signing.Choice{Filter: signing.Filter(f.cert)}, Output: made.open,
 	}
-	if f.level == "T" && f.format == signing.FormatPAdES {
+	if f.tsa != "" && f.format == signing.FormatPAdES {
 		req.Stamp = authority(f.tsa) // it goes into the room that was kept in the PDF
 	}
+	values := make([][]byte, len(files))
+	req.Value = func(i int, cms []byte) { values[i] = cms }
 	if _, err = s.ceremony.Sign(ctx, req); err != nil {
 		if errors.Is(err, errAuthority) {
 			return exit(command.Unavailable, err)
@@ -111,6 +120,11 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	}
 	if f.level != "B" && f.format == signing.FormatCAdES {
 		if err := later.augment(ctx, made); err != nil {
+			return exit(command.Unavailable, err)
+		}
+	}
+	if f.level == levelLT && f.format == signing.FormatPAdES {
+		if err := made.extend(ctx, s.documents, values, inPDF); err != nil {
 			return exit(command.Unavailable, err)
 		}
 	}
