@@ -22,7 +22,7 @@ type CRL struct {
 	Source string
 
 	list    *x509.RevocationList // without its entries
-	raw     []byte
+	der     []byte
 	tbs     []byte
 	object  string // ObjectID of the list
 	entries *entries
@@ -65,7 +65,7 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &CRL{Source: source, list: list, raw: der, tbs: tbs, object: validation.ObjectID(der)}
+	c := &CRL{Source: source, list: list, der: der, tbs: tbs, object: validation.ObjectID(der)}
 	if c.entries, c.unfit, err = indexEntries(revoked); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
 	}
@@ -112,7 +112,7 @@ var reasonNames = map[int]string{
 func (c *CRL) about(points *points) (f validation.RevocationFacts, reasons uint16) {
 	sum := sha256.Sum256(points.cert.Raw)
 	f = validation.RevocationFacts{
-		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, Raw: c.raw, ThisUpdate: c.list.ThisUpdate, Status: "unknown", Remembers: c.remembers,
+		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, Raw: c.der, ThisUpdate: c.list.ThisUpdate, Status: "unknown", Remembers: c.remembers,
 	}
 	if !c.list.NextUpdate.IsZero() {
 		next := c.list.NextUpdate

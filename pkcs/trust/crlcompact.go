@@ -18,7 +18,7 @@ import (
 
 // compactFrom is the size of a list, in bytes, from which on it is not kept as it came but
 // as a table: a long list then costs less memory than its file has bytes.
-var compactFrom = 4 << 20
+var compactFrom = 16 << 20
 
 // table holds the entries of a list, sorted: in each row a serial number (its length, and
 // its octets at the right), the time of revocation in seconds and the reason.
@@ -112,7 +112,7 @@ func (c *CRL) table(algorithm []byte) {
 	h := scheme.Hash.New()
 	h.Write(c.tbs)
 	c.scheme, c.digest = scheme, h.Sum(nil)
-	c.entries, c.raw, c.tbs = &entries{table: table}, nil, nil
+	c.entries, c.der, c.tbs = &entries{table: table}, nil, nil
 }
 
 // signatureAlgorithm of a CertificateList (RFC 5280, 5.1.1.2), as DER.

@@ -196,7 +196,7 @@ func TestASilentPublisher(t *testing.T) {
 	p.hang.Store(&hang)
 	defer close(hang)
 	r = p.revocation(t, dir)
-	r.Fetch.Timeout = 200 * time.Millisecond
+	r.Fetch = &trust.Fetcher{Private: loopback, Timeout: 200 * time.Millisecond}
 	if got := p.ask(t, r); got != "good" { // old, but that is the policy's to judge
 		t.Error(got)
 	}

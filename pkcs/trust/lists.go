@@ -21,7 +21,7 @@ func (r *Revocation) get(ctx context.Context, address string, counts func(*CRL) 
 	r.mu.Lock()
 	have := r.lists[address]
 	r.mu.Unlock()
-	now := time.Now()
+	now := r.now()
 	if have != nil && now.Before(have.until) {
 		if have.crl != nil {
 			return have.crl, nil
@@ -67,13 +67,13 @@ func (r *Revocation) fetch(ctx context.Context, address string, counts func(*CRL
 			if l, err := ParseCRL(data, address); err == nil && counts(l) == nil {
 				old.crl, old.until = l, l.list.NextUpdate
 				r.remember(address, old)
-				if time.Now().Before(old.until) {
+				if r.now().Before(old.until) {
 					return old
 				}
 			}
 		}
 	}
-	f := &fetched{crl: old.crl, until: time.Now().Add(retryAfter)}
+	f := &fetched{crl: old.crl, until: r.now().Add(retryAfter)}
 	data, err := r.Fetch.Get(ctx, address, MaxCRL)
 	if err == nil {
 		var l *CRL

@@ -22,8 +22,10 @@ type answered struct {
 
 // told is what an answer says, with the path of who signed it.
 type told struct {
-	facts *validation.RevocationFacts
+	facts *validation.RevocationFacts // nil: what der says was not looked at yet (Replay)
 	by    []*x509.Certificate
+	der   []byte
+	err   error // why there is no answer
 }
 
 // copies: facts go into reports of their own.
@@ -35,8 +37,8 @@ func (t told) copies() (*validation.RevocationFacts, []*x509.Certificate) {
 // counts: the answer's signature holds, whatever it says.
 func (t told) counts() bool { return t.facts != nil && (t.facts.Trusted || t.facts.Note == "") }
 
-func isFresh(f *validation.RevocationFacts) bool {
-	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(time.Now())
+func (r *Revocation) isFresh(f *validation.RevocationFacts) bool {
+	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(r.now())
 }
 
 // response reads a response into facts about one certificate; nil when it speaks of
@@ -77,7 +79,7 @@ func (r *Revocation) response(der []byte, source string, q Question, nonce []byt
 	case f.CertHash != nil && !*f.CertHash:
 		f.Note = "the responder knows another certificate of this number"
 		return f, nil
-	case a.ThisUpdate.After(time.Now().Add(clockSkew)):
+	case a.ThisUpdate.After(r.now().Add(clockSkew)):
 		f.Note = "the response is of the future"
 		return f, nil
 	}
@@ -157,13 +159,18 @@ func (r *Revocation) askResponder(ctx context.Context, q Question) (*validation.
 		return nil, nil
 	}
 	address := q.Cert.OCSPServer[0]
-	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
-	key := string(sum[:])
+	key := responderKey(q)
 	r.mu.Lock()
 	have := r.responses[key]
 	r.mu.Unlock()
-	if have != nil && time.Now().Before(have.until) {
-		return have.copies()
+	if have != nil && r.now().Before(have.until) {
+		switch {
+		case have.facts != nil:
+			return have.copies()
+		case have.err != nil:
+			return r.noAnswer(q, address, have.err), nil
+		}
+		return r.response(have.der, address, q, nil)
 	}
 	ch := r.flight.DoChan("ocsp "+key, func() (any, error) {
 		// The request outlives the caller that began it: others wait for it too.
@@ -185,6 +192,12 @@ func (r *Revocation) askResponder(ctx context.Context, q Question) (*validation.
 	}
 }
 
+// responderKey names a question to a responder.
+func responderKey(q Question) string {
+	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
+	return string(sum[:])
+}
+
 // answer takes the answer from the folder, and asks when that one is not fresh. The last
 // answer stays while nobody gives a newer one; the policy says how old it may be.
 func (r *Revocation) answer(ctx context.Context, address, key string, q Question) *answered {
@@ -194,16 +207,16 @@ func (r *Revocation) answer(ctx context.Context, address, key string, q Question
 	if old == nil {
 		if der := r.Keep.load("ocsp "+key, ocsp.MaxResponse); der != nil {
 			f, by := r.response(der, address, q, nil)
-			if kept := (told{f, by}); kept.counts() {
+			if kept := (told{facts: f, by: by, der: der}); kept.counts() {
 				old = &answered{told: kept, until: *f.NextUpdate}
 				r.rememberAnswer(key, old)
-				if isFresh(f) {
+				if r.isFresh(f) {
 					return old
 				}
 			}
 		}
 	}
-	a := &answered{until: time.Now().Add(retryAfter)}
+	a := &answered{until: r.now().Add(retryAfter)}
 	nonce := make([]byte, 32)
 	_, _ = rand.Read(nonce) // never fails
 	var der []byte
@@ -212,8 +225,9 @@ func (r *Revocation) answer(ctx context.Context, address, key string, q Question
 		der, err = r.Fetch.Post(ctx, address, "application/ocsp-request", body, ocsp.MaxResponse)
 	}
 	if err != nil {
-		a.facts = r.noAnswer(q, address, err)
+		a.facts, a.err = r.noAnswer(q, address, err), err
 	} else {
+		a.der = der
 		a.facts, a.by = r.response(der, address, q, nonce)
 	}
 	switch {

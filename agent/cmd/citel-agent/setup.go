@@ -223,7 +223,7 @@ func (c *common) face(s *setup, program string) error {
 		return exit(command.Usage, err)
 	}
 	if face == nil && program != "" {
-		d := &desktop.Face{Program: program, Lang: c.lang, Log: s.log, Explain: explain}
+		d := &desktop.Face{Program: program, Lang: c.lang, Chosen: s.settings.Language != "", Log: s.log, Explain: explain}
 		s.close = append(s.close, d.Close)
 		face = d
 	}
