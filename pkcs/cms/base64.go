@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 )
 
@@ -77,7 +78,7 @@ func (b *base64Reader) fill() {
 
 // finish: the text is at its end; characters that make no quad are missing some.
 func (b *base64Reader) finish(err error) {
-	if b.err = err; err == io.EOF && len(b.text) > 0 {
+	if b.err = err; errors.Is(err, io.EOF) && len(b.text) > 0 {
 		b.err = io.ErrUnexpectedEOF
 	}
 }
