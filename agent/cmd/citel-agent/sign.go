@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
 
@@ -120,6 +121,9 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	}
 	if f.level != "B" && f.format == signing.FormatCAdES {
 		if err := later.augment(ctx, made); err != nil {
+			if errors.Is(err, verify.ErrIncomplete) {
+				err = fmt.Errorf("%w\n%s", err, message.Text(f.lang, "sign.lt-incomplete"))
+			}
 			return exit(command.Unavailable, err)
 		}
 	}
