@@ -192,7 +192,12 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.directory(ctx, &e); err != nil {
 		return nil, err
 	}
-	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
+	// Answers outlive a restart: a responder that is gone stops nobody whom one covers.
+	kept, err := trust.OpenKept(filepath.Join(f.data, "revocation"))
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
