@@ -38,7 +38,7 @@ func (w *Window) pinPage(lang message.Lang) pinPage {
 	}
 	text := func(key string, args ...any) string { return message.Text(lang, "care."+key, args...) }
 	p := pinPage{V: w.View, Script: "pin", Heading: text("heading-" + string(r.Care)), Card: r.Card, Unblock: r.Care == consent.CareUnblock,
-		Title: message.Text(lang, "consent.card-"+r.Card.Kind, "number", r.Card.Number), Yes: text("yes-" + string(r.Care)), Digits: text("digits-range", "least", r.Card.MinDigits, "most", r.Card.MaxDigits)}
+		Title: text("card-"+r.Card.Kind, "number", r.Card.Number), Yes: text("yes-" + string(r.Care)), Digits: text("digits-range", "least", r.Card.MinDigits, "most", r.Card.MaxDigits)}
 	if r.Card.MinDigits == r.Card.MaxDigits {
 		p.Digits = text("digits-exact", "least", r.Card.MinDigits)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,6 +71,9 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer, tr
 	// What the person has at hand comes once pages can reach us.
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
+	if a, ok := listeners[0].Addr().(*net.TCPAddr); ok && !slices.Contains(ports, a.Port) {
+		ports = []int{a.Port} // a tester's --port 0
+	}
 	go c.atHand(ctx, s, ports, listeners[0].Addr().String(), tray, quit)
 	if err := g.Serve(ctx, listeners); err != nil {
 		return exit(command.InputOutput, err)

@@ -91,8 +91,13 @@ document.addEventListener("click", (e) => {
     document.querySelectorAll<HTMLElement>(".confirm").forEach((c) => {
       c.hidden = c.id !== target;
     });
-    document.getElementById(target)?.querySelector<HTMLElement>("button")?.focus();
-    say(document.getElementById(target)?.querySelector("p")?.textContent ?? "");
+    // On what will change, not on the yes: Enter twice is not an answer.
+    const changes = document.getElementById(target)?.querySelector<HTMLElement>("p");
+    if (changes) {
+      changes.tabIndex = -1;
+      changes.focus();
+      say(changes.textContent ?? "");
+    }
     return;
   }
   hide(button);
