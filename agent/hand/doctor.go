@@ -2,11 +2,13 @@ package hand
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/citel-pa/citel/agent/doctor"
 	"github.com/citel-pa/citel/agent/hand/pages"
+	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/message"
 )
 
@@ -47,22 +49,35 @@ func (h *Hand) doctor(ctx context.Context) (*pages.DoctorData, error) {
 	return d, nil
 }
 
-// afterCure lets the system show what a cure changed.
-const afterCure = 700 * time.Millisecond
+// Times in which the system shows what a cure changed: PC/SC is asked again every few
+// seconds while it does not answer.
+const (
+	afterCure    = 700 * time.Millisecond
+	afterService = 6 * time.Second
+)
+
+func (h *Hand) await(ctx context.Context) {
+	time.Sleep(afterCure)
+	for end := time.Now().Add(afterService); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(afterCure / 2) {
+		if _, err := h.Cards.Cards(ctx); !errors.Is(err, signing.ErrNoService) {
+			return
+		}
+	}
+}
 
 func (h *Hand) cure(ctx context.Context, args map[string]string) (pages.Done, error) {
-	return h.mend(ctx, args["id"], h.Bench.Cure)
+	return h.mend(ctx, args["cure"], h.Bench.Cure)
 }
 
 func (h *Hand) undo(ctx context.Context, args map[string]string) (pages.Done, error) {
-	return h.mend(ctx, args["id"], h.Bench.Undo)
+	return h.mend(ctx, args["cure"], h.Bench.Undo)
 }
 
 func (h *Hand) mend(ctx context.Context, id string, do func(context.Context, string) error) (pages.Done, error) {
 	if err := do(ctx, id); err != nil {
 		return pages.Done{}, h.say("cure-failed", "why", err)
 	}
-	time.Sleep(afterCure)
+	h.await(ctx)
 	return pages.Done{Text: h.text("cure-done", "cure", h.cureOf(id).Name)}, nil
 }
 

@@ -17,7 +17,8 @@ var errNoBus = errors.New("tray: no session bus")
 // bus is the session's, and never one that would be started for us.
 func bus() (*dbus.Conn, error) {
 	if os.Getenv("DBUS_SESSION_BUS_ADDRESS") == "" {
-		if _, err := os.Stat(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "bus")); err != nil {
+		dir := os.Getenv("XDG_RUNTIME_DIR")
+		if _, err := os.Stat(filepath.Join(dir, "bus")); err != nil || !filepath.IsAbs(dir) {
 			return nil, errNoBus
 		}
 	}

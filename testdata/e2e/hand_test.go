@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/agent/history"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
@@ -29,6 +26,7 @@ type at struct {
 func newAt(t *testing.T, kind pki.Kind, args ...string) *at {
 	t.Helper()
 	s := newScreen(t)
+	t.Cleanup(func() { time.Sleep(time.Second) }) // the web engine's helpers end a little after their window
 	d := newDesk(t, kind)
 	a := &at{screen: s, d: d, config: filepath.Join(d.Dir, "agent")}
 	a.env = append(a.env, d.pcsc.Env()...)
@@ -170,11 +168,3 @@ func handHistory(t *testing.T, config string) history.Log {
 	}
 	return l
 }
-
-var (
-	_ = bytes.MinRead
-	_ = json.Valid
-	_ = os.Getpid
-	_ = virtual.Pass
-	_ = time.Now
-)

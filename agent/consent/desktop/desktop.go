@@ -266,6 +266,7 @@ type process struct {
 	in       io.WriteCloser
 	messages chan received
 	done     chan struct{}
+	ended    chan struct{} // the process is gone
 	once     sync.Once
 	mu       sync.Mutex
 	stderr   *noise
@@ -273,7 +274,7 @@ type process struct {
 
 func (f *Face) start(view frame.View, documents []consent.Document) (*process, error) {
 	cmd := exec.Command(f.Program) //nolint:gosec,noctx // our own program, ended by end
-	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), stderr: &noise{}}
+	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), ended: make(chan struct{}), stderr: &noise{}}
 	cmd.Env = environment(os.Environ())
 	cmd.Stderr = p.stderr
 	in, err1 := cmd.StdinPipe()
@@ -390,6 +391,7 @@ func (p *process) end() {
 		go func() {
 			_ = p.cmd.Wait() // how a window ends says nothing
 			timer.Stop()
+			close(p.ended)
 		}()
 	})
 }

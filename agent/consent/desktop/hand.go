@@ -75,7 +75,7 @@ func (h *Hand) Changed() {
 	}
 }
 
-// Close takes the window away.
+// Close takes the window away, and waits for its end.
 func (h *Hand) Close() error {
 	h.mu.Lock()
 	p := h.window
@@ -83,6 +83,7 @@ func (h *Hand) Close() error {
 	h.mu.Unlock()
 	if p != nil {
 		p.end()
+		<-p.ended // endTime at most
 	}
 	return nil
 }

@@ -25,8 +25,8 @@ const (
 	DoAutostart     = "autostart"     // on: true, false
 	DoModuleAdd     = "module-add"    // path, name
 	DoModuleRemove  = "module-remove" // path
-	DoCure          = "cure"          // id
-	DoUndo          = "undo"          // id
+	DoCure          = "cure"          // cure: its ID
+	DoUndo          = "undo"          // cure: its ID
 	DoReport        = "report"
 	DoQuit          = "quit"
 )

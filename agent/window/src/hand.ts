@@ -26,7 +26,7 @@ async function swap(): Promise<void> {
 // label is what finds an element again on the new page.
 function label(e: Element | null): string {
   if (!e || e === document.body) return "";
-  return e.id || `${e.closest("form")?.dataset["do"] ?? ""}|${e.textContent}|${(e as HTMLInputElement).name}`;
+  return e.getAttribute("id") ?? `${e.closest("form")?.dataset["do"] ?? ""}|${e.textContent}|${(e as HTMLInputElement).name}`;
 }
 
 function tell(text: string, good: boolean): void {
@@ -89,7 +89,7 @@ document.addEventListener("click", (e) => {
   const target = button.dataset["reveal"];
   if (target !== undefined) {
     document.querySelectorAll<HTMLElement>(".confirm").forEach((c) => {
-      c.hidden = c.id !== target;
+      c.hidden = c.getAttribute("id") !== target;
     });
     // On what will change, not on the yes: Enter twice is not an answer.
     const changes = document.getElementById(target)?.querySelector<HTMLElement>("p");
@@ -107,7 +107,7 @@ function hide(from: Element): void {
   const form = from.closest<HTMLElement>(".confirm");
   if (!form) return;
   form.hidden = true;
-  document.querySelector<HTMLElement>(`[data-reveal="${form.id}"]`)?.focus();
+  document.querySelector<HTMLElement>(`[data-reveal="${form.getAttribute("id") ?? ""}"]`)?.focus();
 }
 
 document.addEventListener("keydown", (e) => {
