@@ -165,6 +165,8 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 					return consent.Answer{}, deadline, fmt.Errorf("%w: an answer from a review", ErrWindow)
 				}
 				return consent.Answer{CertificateID: m.Certificate, PIN: m.pin, RememberOrigin: m.Remember}, deadline, nil
+			default:
+				m.wipe()
 			}
 		}
 	}
