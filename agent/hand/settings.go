@@ -26,7 +26,7 @@ func (h *Hand) settings() (*pages.SettingsData, error) {
 	d := &pages.SettingsData{Language: s.Language, LanguageLocked: p.Language != nil, ModulesLocked: p.Modules != nil, AutostartFixed: p.Autostart != nil,
 		Trusted: []pages.Site{}, Blocked: []pages.Site{}, Modules: []pages.Module{}, Known: append([]string{}, h.KnownModules()...)}
 	if p.Language != nil || p.Modules != nil || p.Autostart != nil || len(p.TrustedSites)+len(p.BlockedSites) > 0 {
-		d.Policy = config.PolicyFile()
+		d.Policy = h.Store.PolicyPath()
 	}
 	d.Autostart, err = autostart.On()
 	if d.AutostartNone = errors.Is(err, autostart.ErrNone); err != nil && !d.AutostartNone {
