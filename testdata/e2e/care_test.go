@@ -38,8 +38,7 @@ func TestCareInTheWindow(t *testing.T) {
 func careInTheWindow(t *testing.T, kind pki.Kind) {
 	t.Helper()
 	a := newAt(t, kind, "--no-tray")
-	a.d.insert(t, nil)
-	time.Sleep(time.Second) // pcscd looks at its virtual reader every 400 ms
+	a.put(nil)
 	one, two := freshPINs(kind)
 	wrong := strings.Repeat("97", 4)[:len(a.d.pin)]
 	a.open("card", "La mia carta")
@@ -195,7 +194,7 @@ func (c *console) text() string {
 
 func (c *console) expect(s string) {
 	c.t.Helper()
-	for end := time.Now().Add(15 * time.Second); !strings.Contains(c.text(), s); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); !strings.Contains(c.text(), s); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("not said: %q\n%s", s, c.text())
 		}
@@ -239,8 +238,7 @@ func TestCareOnATerminal(t *testing.T) {
 			one, two := freshPINs(kind)
 			now := a.d.pin
 			wrong := strings.Repeat("97", 4)[:len(now)]
-			a.d.insert(t, nil)
-			time.Sleep(time.Second)
+			a.put(nil)
 			try := func(what, first string, code int, says string, lines ...string) {
 				t.Helper()
 				c := a.console("pin", what)
@@ -276,25 +274,22 @@ func TestCareOnATerminal(t *testing.T) {
 				t.Errorf("given up: exit %d", got)
 			}
 			for name, ins := range map[string]byte{"change": 0x24, "unblock": 0x2C} {
-				a.d.pcsc.Readers[0].Remove()
-				time.Sleep(time.Second)
+				a.take()
 				once := true
-				a.d.insert(t, &virtual.Faults{At: func(_ int, apdu []byte) (virtual.Action, []byte) {
+				a.put(&virtual.Faults{At: func(_ int, apdu []byte) (virtual.Action, []byte) {
 					if once && apdu[1] == ins {
 						once = false
 						return virtual.CutBefore, nil
 					}
 					return virtual.Pass, nil
 				}})
-				time.Sleep(time.Second)
 				first, secret := "PIN di adesso", now
 				if name == "unblock" {
 					first, secret = "PUK", stack.VirtualPUK
 				}
 				try(name, first, 1, "potrebbe essere stato usato", secret, one, one)
 			}
-			a.d.pcsc.Readers[0].Remove()
-			time.Sleep(time.Second)
+			a.take()
 			if out, code := a.citel("pin", "change"); code != 69 {
 				t.Errorf("without a terminal or a card: %d %s", code, out)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/agent/history"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
@@ -47,6 +48,42 @@ func (a *at) citel(args ...string) (string, int) {
 		a.t.Fatal(err)
 	}
 	return out, 0
+}
+
+// put puts the card in, and waits until it was seen. A virtual reader whose last link
+// was cut may miss the next one: then it is put in again, as a person would.
+func (a *at) put(f *virtual.Faults) {
+	a.t.Helper()
+	for range 5 {
+		a.d.insert(a.t, f)
+		if a.cards(func(out string) bool { return strings.Contains(out, `"kind"`) }) {
+			return
+		}
+		a.d.pcsc.Readers[0].Remove()
+		time.Sleep(time.Second)
+	}
+	a.t.Fatal("the card was never seen")
+}
+
+// take takes it out, and waits until that was seen.
+func (a *at) take() {
+	a.t.Helper()
+	a.d.pcsc.Readers[0].Remove()
+	time.Sleep(time.Second) // pcscd looks at its virtual reader every 400 ms
+	if !a.cards(func(out string) bool { return !strings.Contains(out, `"kind"`) }) {
+		a.t.Fatal("the card is still there")
+	}
+}
+
+// cards waits a while until the command says so.
+func (a *at) cards(enough func(string) bool) bool {
+	a.t.Helper()
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if out, _ := a.citel("cards", "--json"); enough(out) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *at) open(page, heading string) {
