@@ -2,6 +2,7 @@ package window
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type page struct {
 	Documents []document
 	Cards     []cardView
 	Single    bool
+	PIN       bool   // the card's PIN is asked
+	Hash      string // lower-case hex, with its function before it
 }
 
 type document struct {
@@ -67,6 +70,10 @@ func (w *Window) question(lang message.Lang, text func(string, ...any) string) p
 	}
 	for i, d := range v.Documents {
 		p.Documents = append(p.Documents, w.documentView(i, d))
+	}
+	p.PIN = v.Purpose.UsesKey()
+	if v.Hash != nil {
+		p.Hash = fmt.Sprintf("%s %x", v.Hash.Function, v.Hash.Value)
 	}
 	fit := 0
 	for _, c := range v.Certificates {

@@ -292,7 +292,7 @@ func (w *Window) answer(text func(string, ...any) string) http.HandlerFunc {
 				refuse()
 				return
 			}
-			m.Certificate, m.PIN = c.ID, !c.PIN.Pinpad
+			m.Certificate, m.PIN = c.ID, !c.PIN.Pinpad && w.View.Purpose.UsesKey()
 			switch {
 			case m.PIN && n == 0:
 				http.Error(rw, text("pin-empty"), http.StatusUnprocessableEntity)

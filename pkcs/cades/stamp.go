@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/timestamp"
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -22,7 +23,7 @@ func ReadTimestamp(ctx context.Context, token []byte, kind string, imprint func(
 }
 
 func readToken(ctx context.Context, token []byte, kind string, imprint func(crypto.Hash) []byte) (validation.TimestampFacts, *cms.Message) {
-	t := validation.TimestampFacts{ID: validation.ObjectID(token), Kind: kind}
+	t := validation.TimestampFacts{ID: validation.ObjectID(token), Raw: token, Kind: kind}
 	if len(token) > timestamp.MaxToken {
 		t.Note = "the token is too large"
 		return t, nil
@@ -70,7 +71,7 @@ func authority(t *validation.TimestampFacts, info *timestamp.Info, fault func(id
 	if t.Token.Signer.Certificate == nil {
 		return
 	}
-	c, err := x509.ParseCertificate(t.Token.Signer.Certificate)
+	c, err := certificate.Parse(t.Token.Signer.Certificate)
 	if err != nil {
 		return // the path will say so
 	}

@@ -40,6 +40,11 @@ type Options struct {
 	// Extract receives the enveloped content as it is read. It must not be used
 	// before the results were looked at.
 	Extract io.Writer
+	// Seen, where set, gets what store and network said of revocation, in order.
+	Seen func(trust.Evidence)
+	// TempDir is where a PDF that comes as a stream is put aside, in a file that only
+	// this user can read; empty is the system's.
+	TempDir string
 }
 
 // Reader validates every signature of a file. The error is for what could not be
@@ -66,7 +71,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 	var facts []*validation.Facts
 	switch kind {
 	case "PDF":
-		at, size, done, err := anywhere(r)
+		at, size, done, err := anywhere(r, o.TempDir)
 		if err != nil {
 			return nil, err
 		}
@@ -156,6 +161,11 @@ func identify(f *validation.Facts, signer *x509.Certificate) {
 	who, err := profile.Identify(signer, listed)
 	if err != nil {
 		f.Identity.Problem = err.Error()
+		// A qualified certificate of somebody without an Italian tax code stays one: what
+		// is missing is who that is here.
+		if p, ok := profile.Of(signer); ok && p == profile.Qualified && slices.Contains(listed, p) {
+			f.Identity.Profile, f.Identity.QSCD = string(p), profile.OnQSCD(signer)
+		}
 		return
 	}
 	f.Identity.Profile = string(who.Profile)

@@ -8,6 +8,7 @@ export const sentences: Record<Code, { it: string; en: string }> = {
   "too-large": { it: "I documenti sono troppo grandi per essere firmati insieme. Firmane meno alla volta.", en: "The documents are too large to be signed together. Sign fewer at a time." },
   "too-many": { it: "Il sito invia troppe richieste. Attendi un momento e riprova.", en: "The site sends too many requests. Wait a moment and try again." },
   "nonce-invalid": { it: "La richiesta di accesso è scaduta. Ricarica la pagina e riprova.", en: "The login request has expired. Reload the page and try again." },
+  "document-unfit": { it: "Il documento non si può firmare in questo formato: non è un PDF integro, è protetto, o chi lo ha certificato non permette altre firme.", en: "The document cannot be signed in this format: it is no sound PDF, it is protected, or who certified it permits no further signature." },
   "format-unsupported": { it: "Il sito ha chiesto un formato di firma che CiTel non produce.", en: "The site asked for a signature format that CiTel does not make." },
   "hash-refused": { it: "CiTel non firma impronte con questa carta: chi le riceve potrebbe accedere al tuo posto. Il sito deve inviare il documento.", en: "CiTel does not sign bare hashes with this card: whoever gets one could log in as you. The site has to send the document." },
   "cancelled": { it: "L'operazione è stata annullata.", en: "The operation was cancelled." },
@@ -37,4 +38,5 @@ export const sentences: Record<Code, { it: string; en: string }> = {
   "permission-denied": { it: "Il browser blocca CiTel per questo sito. Consentilo nelle impostazioni del sito e ricarica la pagina.", en: "The browser blocks CiTel for this site. Allow it in the site's settings and reload the page." },
   "link-lost": { it: "Il collegamento con CiTel si è interrotto. Riprova.", en: "The link to CiTel broke off. Try again." },
   "proof-mismatch": { it: "Risponde un altro CiTel, non quello con cui hai fatto l'accesso. Nessun documento è stato inviato: accedi di nuovo.", en: "Another CiTel answers, not the one you logged in with. No document was sent: log in again." },
+  "extension-no-documents": { it: "Tramite l'estensione Web eID si può solo accedere. Per firmare un documento consenti il collegamento a CiTel nelle impostazioni del sito, o avvia CiTel, e riprova.", en: "The Web eID extension carries logins only. To sign a document, allow the link to CiTel in the site's settings, or start CiTel, and try again." },
 };

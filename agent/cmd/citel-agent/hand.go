@@ -46,7 +46,10 @@ func (s *setup) speak(otherwise message.Lang) func() message.Lang {
 
 // desktop is the face in windows.
 func (s *setup) desktop(lang message.Lang, program string) *desktop.Face {
-	d := &desktop.Face{Program: program, Lang: lang, Log: s.log, Explain: explain, Speak: s.speak(language())}
+	d := &desktop.Face{Program: program, Lang: lang, Log: s.log, Explain: explain, Speak: func() (message.Lang, bool) {
+		v, err := s.store.Settings()
+		return s.speak(lang)(), err == nil && v.Language != ""
+	}}
 	s.close = append(s.close, d.Close)
 	return d
 }

@@ -31,8 +31,11 @@ func stateDir(named string) (string, error) {
 // the log: it does not take a signature away that was made.
 func (s *setup) used(u signing.Use) {
 	e := history.Entry{At: u.At, By: history.BySite, Origin: u.Caller.Origin, Kind: string(u.Purpose), Documents: u.Documents, Card: shortCard(u.Kind, u.Number), Outcome: outcome(u.Err)}
-	if u.Caller.CommandLine {
+	switch {
+	case u.Caller.CommandLine:
 		e.By = history.ByCommandLine
+	case u.Caller.Extension:
+		e.By = history.ByExtension
 	}
 	if u.Certificate != nil {
 		e.Certificate = signing.Describe(u.Certificate).SHA256[:16]
@@ -41,7 +44,7 @@ func (s *setup) used(u signing.Use) {
 		}
 	}
 	for _, d := range u.Digests {
-		e.Digests = append(e.Digests, hex.EncodeToString(d[:]))
+		e.Digests = append(e.Digests, hex.EncodeToString(d))
 	}
 	if err := s.history.Append(e); err != nil {
 		s.log.Warn("the history was not written", "error", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/citel-pa/citel/agent/nativehost"
 	"github.com/citel-pa/citel/agent/worker"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
@@ -25,7 +26,13 @@ func run(args []string) int {
 	if len(args) == 1 && args[0] == workerCommand {
 		return helper()
 	}
+	if len(args) == 1 && args[0] == documentCommand {
+		return worker.DocumentMain(os.Stdin, os.Stdout)
+	}
 	noCoreDumps()
+	if nativehost.Called(args) { // a browser: its manifest names a program without arguments
+		args = append([]string{nativeHostCommand}, args...)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRoot()
@@ -45,8 +52,11 @@ func run(args []string) int {
 	return command.Usage // cobra's own errors are about flags and arguments
 }
 
-// workerCommand is hidden: the agent starts itself with it.
-const workerCommand = "__worker"
+// workerCommand and documentCommand are hidden: the agent starts itself with them.
+const (
+	workerCommand   = "__worker"
+	documentCommand = "__document"
+)
 
 func helper() int {
 	in, out, err := worker.Pipes()
@@ -75,7 +85,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), historyCommand(lang), pinCommand(lang), openCommand(lang), doctorCommand(lang), versionCommand(lang))
+	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), historyCommand(lang), pinCommand(lang), openCommand(lang), nativeCommand(lang), nativeHost(lang), doctorCommand(lang), versionCommand(lang))
 	root.AddCommand(testerCommands(lang)...)
 	return root
 }

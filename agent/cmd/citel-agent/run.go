@@ -60,7 +60,7 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer, tr
 		return exit(command.InputOutput, err)
 	}
 	g := gateway.New(gateway.Config{
-		Signer: s.ceremony, Sites: s.store, Secret: s.store.Secret, Version: version.Version,
+		Signer: s.ceremony, Sites: s.store, Silence: s.store, Turn: s.store.Turn, Secret: s.store.Secret, Version: version.Version,
 		Cards: &cards{setup: s}, Developer: developer,
 		Limits: gateway.Limits{MaxTotal: s.settings.MaxTotal}, Log: s.log,
 	})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/consent/frame"
 )
 
@@ -42,7 +43,7 @@ func (h *Hand) Open(ctx context.Context, page string) (closed <-chan struct{}, e
 	if open != nil && open.send(frame.Message{Type: frame.Page, Name: page}) == nil {
 		return last, nil
 	}
-	p, err := h.Face.start(frame.View{Mode: frame.Hand, Lang: string(h.Face.lang()), Page: page}, nil)
+	p, err := h.Face.start(frame.View{Mode: frame.Hand, Lang: string(h.Face.lang(&consent.Request{})), Page: page}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -165,6 +165,7 @@ type View struct {
 	Purpose      consent.Purpose       `json:"purpose"`
 	Caller       consent.Caller        `json:"caller"`
 	Documents    []DocumentInfo        `json:"documents,omitempty"`
+	Hash         *consent.Hash         `json:"hash,omitempty"`
 	Certificates []consent.Certificate `json:"certificates,omitempty"`
 	Deadline     time.Time             `json:"deadline,omitzero"`
 	Extendable   bool                  `json:"extendable,omitempty"`

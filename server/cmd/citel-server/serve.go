@@ -23,8 +23,10 @@ import (
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/pkcs/trust/lists"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
+	"github.com/citel-pa/citel/server/apikey"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
@@ -33,6 +35,7 @@ import (
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/verification"
 )
 
 var timeNow = time.Now
@@ -48,6 +51,7 @@ type serveFlags struct {
 	demo, proxy, verbose             bool
 	ports                            []int
 	token                            keys.Token
+	lotl                             lotlFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -66,6 +70,7 @@ func serveCommand() *cobra.Command {
 	x.StringVar(&f.code, "ente", "comune", "short code of the municipality")
 	x.StringVar(&f.name, "name", "Comune", "name of the municipality, for people")
 	x.StringArrayVar(&f.trust, "trust", nil, "PROFILE=FILE: issuers in PEM, listed for cns, cie or qualified (repeatable)")
+	f.lotl.add(x)
 	x.StringArrayVar(&f.crl, "crl", nil, "revocation list: FILE or http(s) address (repeatable)")
 	x.StringArrayVar(&f.private, "allow-network", nil, "private network whose revocation lists may be asked, e.g. 10.1.2.0/24 (repeatable)")
 	x.StringVar(&f.tlsCert, "tls-cert", "", "certificate chain in PEM")
@@ -88,6 +93,7 @@ type server struct {
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
+	lists    *lists.Loader // nil without --lotl
 	registry *prometheus.Registry
 	ready    atomic.Bool
 }
@@ -123,6 +129,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		return errors.Join(err, hs.Close())
 	}
 	go s.housekeeping(ctx)
+	go s.refreshLists(ctx)
 	s.ready.Store(true)
 	s.log.Info("serving", "origin", f.origin, "address", l.Addr().String(), "demo", f.demo)
 	select {
@@ -163,6 +170,9 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.openTrust(); err != nil {
 		return nil, err
 	}
+	if err := s.openLists(ctx); err != nil {
+		return nil, err
+	}
 	if s.store, err = store.Open(ctx, f.data); err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
@@ -200,7 +210,18 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, exit(command.Unavailable, err)
 	}
-	s.handler = s.measured(pages)
+	temp, err := s.store.TempDir()
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	api := &verification.Service{
+		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: journal}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),
+		Audit: journal, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.Handle(verification.Prefix, api.Handler())
+	s.handler = s.measured(mux)
 	return s, nil
 }
 
