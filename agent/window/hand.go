@@ -65,6 +65,11 @@ func (w *Window) call(ctx context.Context, name string, args map[string]string, 
 	case <-ctx.Done():
 		return ctx.Err()
 	case m := <-ch:
+		w.mu.Lock()
+		if m.Name != "" {
+			w.View.Lang = m.Name
+		}
+		w.mu.Unlock()
 		if m.Text != "" || m.Data == nil {
 			return errors.New(m.Text)
 		}
@@ -96,24 +101,24 @@ type navItem struct {
 
 // handRoutes are the agent's own pages: shown with what the agent says at each
 // request, and what they ask to be done.
-func (w *Window) handRoutes(mux *http.ServeMux, lang message.Lang, html func(http.ResponseWriter, string, any)) {
+func (w *Window) handRoutes(mux *http.ServeMux, html func(http.ResponseWriter, message.Lang, string, any)) {
 	first := w.View.Page
 	if !slices.Contains(pages.All, first) {
 		first = pages.Home
 	}
-	mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, r *http.Request) { html(rw, "hand.html", w.hand(r.Context(), lang, first)) })
+	mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, r *http.Request) { w.handPage(rw, r, first, html) })
 	mux.HandleFunc("GET /hand/{page}", func(rw http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("page")
 		if !slices.Contains(pages.All, name) {
 			http.NotFound(rw, r)
 			return
 		}
-		html(rw, "hand.html", w.hand(r.Context(), lang, name))
+		w.handPage(rw, r, name, html)
 	})
 	mux.HandleFunc("POST /do/{name}", func(rw http.ResponseWriter, r *http.Request) {
 		var args map[string]string
 		if err := json.NewDecoder(io.LimitReader(r.Body, maxArgs)).Decode(&args); err != nil || !w.ready() {
-			http.Error(rw, message.Text(lang, "window.bad-answer"), http.StatusConflict)
+			http.Error(rw, message.Text(w.lang(), "window.bad-answer"), http.StatusConflict)
 			return
 		}
 		var done pages.Done
@@ -126,35 +131,52 @@ func (w *Window) handRoutes(mux *http.ServeMux, lang message.Lang, html func(htt
 	})
 }
 
-func (w *Window) hand(ctx context.Context, lang message.Lang, name string) handPage {
+// lang is the language now.
+func (w *Window) lang() message.Lang {
 	w.mu.Lock()
-	version := w.version
+	defer w.mu.Unlock()
+	return message.ParseLang(w.View.Lang)
+}
+
+// handPage asks the agent for a page's data and writes it, in the language that the
+// agent speaks then.
+func (w *Window) handPage(rw http.ResponseWriter, r *http.Request, name string, html func(http.ResponseWriter, message.Lang, string, any)) {
+	w.mu.Lock()
+	p := handPage{Script: "hand", Page: name, Version: w.version}
 	w.mu.Unlock()
-	p := handPage{V: w.View, Script: "hand", Page: name, Version: version, Heading: message.Text(lang, "hand.page-"+name)}
+	w.fill(r.Context(), &p)
+	w.mu.Lock()
+	p.V = w.View
+	w.mu.Unlock()
+	lang := w.lang()
+	p.Heading = message.Text(lang, "hand.page-"+name)
 	for _, n := range pages.All {
 		p.Nav = append(p.Nav, navItem{Name: n, Title: message.Text(lang, "hand.page-"+n), Here: n == name})
 	}
+	html(rw, lang, "hand.html", p)
+}
+
+func (w *Window) fill(ctx context.Context, p *handPage) {
 	var err error
-	switch name {
+	switch p.Page {
 	case pages.Home:
 		p.Home = &pages.HomeData{}
-		err = w.call(ctx, name, nil, p.Home)
+		err = w.call(ctx, p.Page, nil, p.Home)
 	case pages.History:
 		p.History = &pages.HistoryData{}
-		err = w.call(ctx, name, nil, p.History)
+		err = w.call(ctx, p.Page, nil, p.History)
 	case pages.Card:
 		p.Cards = &pages.CardData{}
-		err = w.call(ctx, name, nil, p.Cards)
+		err = w.call(ctx, p.Page, nil, p.Cards)
 	case pages.Settings:
 		p.Settings = &pages.SettingsData{}
-		err = w.call(ctx, name, nil, p.Settings)
+		err = w.call(ctx, p.Page, nil, p.Settings)
 	case pages.Doctor:
 		p.Doctor = &pages.DoctorData{}
-		err = w.call(ctx, name, nil, p.Doctor)
+		err = w.call(ctx, p.Page, nil, p.Doctor)
 	}
 	if err != nil {
 		p.Fault = err.Error()
 		p.Home, p.History, p.Cards, p.Settings, p.Doctor = nil, nil, nil, nil, nil
 	}
-	return p
 }

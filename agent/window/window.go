@@ -191,23 +191,25 @@ func (w *Window) Handler() (http.Handler, error) {
 	}
 	lang := message.ParseLang(w.View.Lang)
 	text := func(key string, args ...any) string { return message.Text(lang, "window."+key, args...) }
-	t, err := parse(lang)
-	if err != nil {
-		return nil, err
+	parsed := map[message.Lang]*template.Template{}
+	for _, l := range []message.Lang{message.Italian, message.English} {
+		if parsed[l], err = parse(l); err != nil {
+			return nil, err
+		}
 	}
 	mux := http.NewServeMux()
-	html := func(rw http.ResponseWriter, name string, data any) {
+	html := func(rw http.ResponseWriter, lang message.Lang, name string, data any) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = t.ExecuteTemplate(rw, name, data) // a page cut off is seen
+		_ = parsed[lang].ExecuteTemplate(rw, name, data) // a page cut off is seen
 	}
 	switch w.View.Mode {
 	case frame.Hand:
-		w.handRoutes(mux, lang, html)
+		w.handRoutes(mux, html)
 	case frame.NewPIN:
-		mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) { html(rw, "pin.html", w.pinPage(lang)) })
+		mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) { html(rw, lang, "pin.html", w.pinPage(lang)) })
 		mux.HandleFunc("POST /secrets", w.secrets(lang))
 	default:
-		mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) { html(rw, "page.html", w.question(lang, text)) })
+		mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) { html(rw, lang, "page.html", w.question(lang, text)) })
 	}
 	mux.HandleFunc("GET /assets/", func(rw http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/assets/")

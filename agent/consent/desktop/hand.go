@@ -124,6 +124,7 @@ func (h *Hand) serve(p *process, painted, done chan struct{}) {
 func (h *Hand) reply(ctx context.Context, m frame.Message) frame.Message {
 	out := frame.Message{Type: frame.Reply, ID: m.ID}
 	v, err := h.Handler.Call(ctx, m.Name, m.Args)
+	out.Name = string(h.Face.lang(&consent.Request{})) // it may be another one now
 	if err == nil {
 		out.Data, err = json.Marshal(v)
 	}

@@ -110,7 +110,7 @@ const (
 	Show     Type = "show"     // View; the documents' frames follow
 	Deadline Type = "deadline" // At
 	Finished Type = "finished" // Text; Good
-	Reply    Type = "reply"    // ID; Data, or Text, which says why there is none
+	Reply    Type = "reply"    // ID; Name, the language; Data, or Text, which says why there is none
 	Changed  Type = "changed"  // what the hand shows is not so any more
 	Page     Type = "page"     // Name: the hand goes to another page
 )
