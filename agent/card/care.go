@@ -16,7 +16,7 @@ import (
 // which ends most cards for good.
 var ErrPUK = errors.New("card: about the PUK")
 
-// ErrNewPIN: the card took the PIN or the PUK, and not the new PIN.
+// ErrNewPIN means that the card took the PIN or the PUK, and not the new PIN.
 var ErrNewPIN = errors.New("card: the card did not take the new PIN")
 
 // Digits are how many a card's PIN and PUK have.

@@ -3,9 +3,11 @@ package e2e
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +152,54 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 	want := "change:refused change:pin-wrong change:done change:pin-wrong change:pin-wrong change:pin-wrong unblock:pin-wrong unblock:done change:done change:pin-uncertain "
 	if outcomes != want {
 		t.Errorf("the history has\n%s, want\n%s", outcomes, want)
+	}
+}
+
+// After a PIN was changed in the window no process of ours that is still alive holds
+// the old one or the new one.
+func TestNoProcessKeepsANewPIN(t *testing.T) {
+	s := newScreen(t)
+	t.Cleanup(func() { time.Sleep(time.Second) })
+	d := newDesk(t, pki.CIE)
+	a := &at{screen: s, d: d, config: filepath.Join(d.Dir, "agent")}
+	a.env = append(append(a.env, d.pcsc.Env()...), "LANG=it_IT.UTF-8", "LC_ALL=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	p, _, err := d.StartAgent(t.Context(), stack.AgentOptions{Native: true, Env: a.env, Args: []string{"--no-tray"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Stop() })
+	a.put(nil)
+	a.open("card", "La mia carta")
+	a.reader("press", "Cambia il PIN")
+	a.reader("wait", "password text", "PIN di adesso")
+	settle()
+	fresh, _ := freshPINs(pki.CIE)
+	a.keys(d.pin)
+	a.key("Tab")
+	a.keys(fresh)
+	a.key("Tab")
+	a.keys(fresh)
+	a.key("Return")
+	a.eventually("Il PIN è cambiato")
+	if occurrences(t, p.Pid(), []byte(stack.VirtualService)) == 0 {
+		t.Error("not even the card's number is found in the agent's memory: the search does not work")
+	}
+	looked := 0
+	for _, pid := range append(descendants(t, p.Pid()), p.Pid()) {
+		n := 0
+		for _, secret := range []string{d.pin, fresh} {
+			n += occurrences(t, pid, []byte(secret)) + occurrences(t, pid, utf16(secret))
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+			looked++
+		}
+		if n > 0 {
+			name, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+			t.Errorf("%s (%d) holds a PIN %d times", filepath.Base(name), pid, n)
+		}
+	}
+	if looked < 3 { // the agent, the hand, and the window that tells the end
+		t.Errorf("only %d processes were looked at", looked)
 	}
 }
 

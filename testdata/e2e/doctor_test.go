@@ -348,7 +348,7 @@ func TestDoctorStartsTheService(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	a := newAt(t, pki.CNS, "--no-tray")
 	a.d.pcsc.Kill()
-	a.open("doctor", "Diagnosi")
+	a.open("doctor", doctorPage)
 	a.says("PC/SC) è fermo", "push button | Avvia il servizio delle smart card")
 	a.shot("doctor-stopped")
 	a.reader("press", "Avvia il servizio delle smart card")

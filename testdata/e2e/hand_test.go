@@ -11,10 +11,14 @@ import (
 
 	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/agent/history"
+	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
+
+// doctorPage is the heading of the doctor's page, and its entry in the menu.
+var doctorPage = message.Text(message.Italian, "hand.page-doctor")
 
 // at is a person at a desktop with an agent that reads cards natively.
 type at struct {
@@ -170,8 +174,8 @@ func TestHand(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(a.home(), ".config", "autostart", "citel-agent.desktop")); err != nil {
 		t.Error(err)
 	}
-	a.reader("follow", "Diagnosi")
-	a.reader("wait", "heading", "Diagnosi")
+	a.reader("follow", doctorPage)
+	a.reader("wait", "heading", doctorPage)
 	settle()
 	a.says("CNS, letta da CiTel", "CiTel è avviato e risponde ai siti")
 	a.shot("hand-doctor")

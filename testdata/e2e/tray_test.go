@@ -89,8 +89,8 @@ func TestTrayOfTheAgent(t *testing.T) {
 	entry("Il lettore è pronto: inserisci la carta.")
 	a.put(nil)
 	entry("C'è una carta nel lettore.")
-	click("Diagnosi")
-	a.reader("wait", "heading", "Diagnosi")
+	click(doctorPage)
+	a.reader("wait", "heading", doctorPage)
 	// Chosen in the settings, the language counts at once, in window and menu.
 	a.open("settings", "Impostazioni")
 	a.key("Tab", "Down", "Down", "Return")

@@ -191,8 +191,7 @@ func downloads() (string, error) {
 
 // atHand is what runs beside the gateway: the control socket, the tray, reminders. None
 // of it is needed for a signature, and none of it failing ends the agent.
-func (c *common) atHand(ctx context.Context, s *setup, ports []int, address string, withTray bool, quit func()) {
-	w := c.hand(s, ports, address, quit)
+func (c *common) atHand(ctx context.Context, s *setup, w *desktop.Hand, withTray bool, quit func()) {
 	if p, err := s.store.Policy(); err == nil && p.Autostart != nil {
 		if on, err := autostart.On(); err == nil && on != *p.Autostart {
 			if err := autostart.Set(*p.Autostart); err != nil {
@@ -205,7 +204,7 @@ func (c *common) atHand(ctx context.Context, s *setup, ports []int, address stri
 	group.Go(func() { s.remind(ctx, s.speak(language())) })
 	states := make(chan tray.State, 1)
 	group.Go(func() { s.follow(ctx, w, states) })
-	if withTray {
+	if withTray && w != nil {
 		t := &tray.Tray{Lang: s.speak(language()), Quit: quit, States: states, Open: func(page string) { s.show(ctx, w, page) }}
 		go t.Run(ctx) // its library has no end
 	}

@@ -74,7 +74,7 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer, tr
 	if a, ok := listeners[0].Addr().(*net.TCPAddr); ok && !slices.Contains(ports, a.Port) {
 		ports = []int{a.Port} // a tester's --port 0
 	}
-	go c.atHand(ctx, s, ports, listeners[0].Addr().String(), tray, quit)
+	go c.atHand(ctx, s, c.hand(s, ports, listeners[0].Addr().String(), quit), tray, quit)
 	if err := g.Serve(ctx, listeners); err != nil {
 		return exit(command.InputOutput, err)
 	}
