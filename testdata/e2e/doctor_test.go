@@ -139,7 +139,9 @@ func TestDoctorFinds(t *testing.T) {
 		}
 	})
 	t.Run("the clock is wrong", func(t *testing.T) {
-		c.has(c.examine(nil, "--clock", "2020-01-01T00:00:00Z"), "certificate-early", "bad")
+		f := c.examine(nil, "--clock", "2020-01-01T00:00:00Z")
+		c.has(f, "clock-early", "bad")
+		c.has(f, "certificate-early", "bad")
 		c.has(c.examine(nil, "--clock", time.Now().AddDate(4, 11, 10).Format(time.RFC3339)), "certificate-soon", "note")
 		c.has(c.examine(nil, "--clock", time.Now().AddDate(9, 0, 0).Format(time.RFC3339)), "certificate-expired", "bad")
 	})

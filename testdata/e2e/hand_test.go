@@ -151,6 +151,9 @@ func TestHand(t *testing.T) {
 	if len(log.Entries) != 1 || log.Entries[0].Origin != origin || log.Entries[0].Outcome != history.Done || len(log.Entries[0].Digests) != 1 || log.Entries[0].Certificate == "" {
 		t.Errorf("the history: %+v", log)
 	}
+	if out, code := a.citel("history"); code != 0 || !strings.Contains(out, "accesso, "+origin) {
+		t.Errorf("the command: %d %s", code, out)
+	}
 	a.open("history", "Usi recenti")
 	a.says("accesso", origin, "riuscito", "SHA-256", "CNS …")
 	a.shot("hand-history")
@@ -183,6 +186,28 @@ func TestHand(t *testing.T) {
 	a.eventually("niente nomi")
 	a.reader("wait", "", "citel-agent devel")
 	a.shot("hand-report")
+
+	// A history that somebody changed says so, here and there.
+	file := filepath.Join(a.config, "history.jsonl")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), origin, "https://altro.example", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := a.citel("history", "--csv"); code != 1 || !strings.Contains(out, "no") {
+		t.Errorf("a changed history: %d %s", code, out)
+	}
+	a.open("history", "Usi recenti")
+	a.says("Lo storico non è integro")
+	a.shot("hand-history-changed")
+	a.reader("press", "Cancella lo storico")
+	a.reader("press", "Sì, cancella")
+	a.eventually("Lo storico è cancellato")
+	if out, code := a.citel("history", "--json"); code != 0 || !strings.Contains(out, "cleared") {
+		t.Errorf("a cleared history: %d %s", code, out)
+	}
 
 	// Quit asks, and ends the agent.
 	a.open("home", "La carta e CiTel")

@@ -109,18 +109,26 @@ func (s *setup) bench() *doctor.Bench {
 	return &doctor.Bench{Store: s.store, Dir: s.state, Run: doctor.Run}
 }
 
-// built is when this program was made, as far as it knows.
+// written is a day on which this program's source was there already.
+var written = time.Date(2026, time.November, 25, 0, 0, 0, 0, time.UTC)
+
+// built is a time at which this program was there already: as the compiler noted it,
+// as its package did, or as its source says.
 func built() time.Time {
+	at := written
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, kv := range info.Settings {
-			if kv.Key == "vcs.time" {
-				if t, err := time.Parse(time.RFC3339, kv.Value); err == nil {
-					return t
-				}
+			if t, err := time.Parse(time.RFC3339, kv.Value); kv.Key == "vcs.time" && err == nil && t.After(at) {
+				at = t
 			}
 		}
 	}
-	return time.Time{}
+	if exe, err := os.Executable(); err == nil {
+		if st, err := os.Stat(exe); err == nil && st.ModTime().After(at) {
+			at = st.ModTime()
+		}
+	}
+	return at
 }
 
 // serverTime asks a site that the person trusts for its time (RFC 9110, 6.6.1, Date).
