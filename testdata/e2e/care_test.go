@@ -33,7 +33,10 @@ func freshPINs(kind pki.Kind) (one, two string) {
 // that was cut in the middle.
 func TestCareInTheWindow(t *testing.T) {
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
-		t.Run(string(kind), func(t *testing.T) { careInTheWindow(t, kind) })
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			careInTheWindow(t, kind)
+		})
 	}
 }
 
@@ -158,6 +161,7 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 // After a PIN was changed in the window no process of ours that is still alive holds
 // the old one or the new one.
 func TestNoProcessKeepsANewPIN(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t)
 	t.Cleanup(func() { time.Sleep(time.Second) })
 	d := newDesk(t, pki.CIE)
@@ -284,6 +288,7 @@ func (c *console) wait() int {
 func TestCareOnATerminal(t *testing.T) {
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			a := newAt(t, kind, "--no-tray")
 			one, two := freshPINs(kind)
 			now := a.d.pin

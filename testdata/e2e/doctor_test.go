@@ -341,14 +341,14 @@ func TestDoctorCures(t *testing.T) {
 // The service is started with a press on the page. The systemctl of this test starts
 // the test's own pcscd, as systemd would start the system's.
 func TestDoctorStartsTheService(t *testing.T) {
+	t.Parallel()
 	bin := t.TempDir()
 	asked := filepath.Join(bin, "asked")
 	script := "#!/bin/sh\necho \"$@\" > " + asked + "\nwhile [ ! -e " + bin + "/started ]; do sleep 0.1; done\n"
 	if err := os.WriteFile(filepath.Join(bin, "systemctl"), []byte(script), 0o755); err != nil { //nolint:gosec // a program of the test
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	a := newAt(t, pki.CNS, "--no-tray")
+	a := newAtWith(t, pki.CNS, []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, "--no-tray")
 	a.d.pcsc.Kill()
 	a.open("doctor", doctorPage)
 	a.says("PC/SC) è fermo", "push button | Avvia il servizio delle smart card")

@@ -30,12 +30,18 @@ type at struct {
 
 func newAt(t *testing.T, kind pki.Kind, args ...string) *at {
 	t.Helper()
+	return newAtWith(t, kind, nil, args...)
+}
+
+func newAtWith(t *testing.T, kind pki.Kind, env []string, args ...string) *at {
+	t.Helper()
 	s := newScreen(t)
 	t.Cleanup(func() { time.Sleep(time.Second) }) // the web engine's helpers end a little after their window
 	d := newDesk(t, kind)
 	a := &at{screen: s, d: d, config: filepath.Join(d.Dir, "agent")}
 	a.env = append(a.env, d.pcsc.Env()...)
 	a.env = append(a.env, "LANG=it_IT.UTF-8", "LC_ALL=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	a.env = append(a.env, env...)
 	a.port = agent(t, d.Stack, stack.AgentOptions{Native: true, Env: a.env, Args: args})
 	return a
 }
@@ -118,6 +124,7 @@ func (a *at) eventually(text string) {
 
 // The pages of the hand, without a tray, by keyboard and screen reader.
 func TestHand(t *testing.T) {
+	t.Parallel()
 	a := newAt(t, pki.CNS, "--no-tray")
 	a.open("home", "La carta e CiTel")
 	a.says("inserisci la carta", "link | La mia carta", "push button | Chiudi CiTel", "Nessun uso finora")

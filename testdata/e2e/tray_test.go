@@ -26,6 +26,7 @@ func (p *panel) RegisterStatusNotifierItem(_ string, sender dbus.Sender) *dbus.E
 // The running agent has its icon on a desktop that shows icons: the menu says what is
 // in the reader, opens a page, and quits the agent.
 func TestTrayOfTheAgent(t *testing.T) {
+	t.Parallel()
 	a := newAt(t, pki.CNS)
 	var address string
 	for _, kv := range a.env {
@@ -99,11 +100,8 @@ func TestTrayOfTheAgent(t *testing.T) {
 	a.shot("hand-english")
 	a.d.pcsc.Readers[0].Remove()
 	entry("The reader is ready: put the card in.")
+	path := a.socket()
 	click("Quit CiTel")
-	path, err := controlPath(t, a)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := control.Send(t.Context(), path, control.Request{Command: control.Status}); err != nil {
 			break
@@ -114,26 +112,27 @@ func TestTrayOfTheAgent(t *testing.T) {
 	}
 }
 
-// controlPath is the agent's socket, as its environment has it.
-func controlPath(t *testing.T, a *at) (string, error) {
-	t.Helper()
-	t.Setenv("XDG_RUNTIME_DIR", a.home())
-	return control.Path(a.config)
+// socket is the control socket of the agent that runs on this desktop.
+func (a *at) socket() string {
+	a.t.Helper()
+	found, err := filepath.Glob(filepath.Join(a.home(), "citel", "*.sock"))
+	if err != nil || len(found) != 1 {
+		a.t.Fatalf("sockets: %v %v", found, err)
+	}
+	return found[0]
 }
 
 // `open` starts an agent where none runs; where none can listen the pages come all the
 // same, with the doctor that says why.
 func TestOpenStartsTheAgent(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t)
 	t.Cleanup(func() { time.Sleep(time.Second) })
 	d := newDesk(t, pki.CNS)
 	a := &at{screen: s, d: d, config: filepath.Join(d.Dir, "own")}
 	a.env = append(append(a.env, d.pcsc.Env()...), "LANG=it_IT.UTF-8", "LC_ALL=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
-	path, err := controlPath(t, a)
-	if err != nil {
-		t.Fatal(err)
-	}
 	a.open("home", "La carta e CiTel")
+	path := a.socket()
 	if _, err := control.Send(t.Context(), path, control.Request{Command: control.Status}); err != nil {
 		t.Errorf("no agent was started: %v", err)
 	}
