@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ import (
 
 func runCommand(lang message.Lang) *cobra.Command {
 	var c common
-	var developer, onTerminal bool
+	var developer, onTerminal, noTray bool
 	var ports []int
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -38,17 +40,18 @@ func runCommand(lang message.Lang) *cobra.Command {
 			if err := c.face(s, program); err != nil {
 				return err
 			}
-			return c.serve(cmd.Context(), s, ports, developer)
+			return c.serve(cmd.Context(), s, ports, developer, !noTray && !onTerminal)
 		},
 	}
 	c.register(cmd, lang)
 	cmd.Flags().BoolVar(&developer, "developer", false, message.Text(lang, "command.developer"))
 	cmd.Flags().BoolVar(&onTerminal, "terminal", false, message.Text(lang, "command.terminal"))
+	cmd.Flags().BoolVar(&noTray, "no-tray", false, message.Text(lang, "hand.run-no-tray"))
 	cmd.Flags().IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
 	return cmd
 }
 
-func (c *common) serve(ctx context.Context, s *setup, ports []int, developer bool) error {
+func (c *common) serve(ctx context.Context, s *setup, ports []int, developer, tray bool) error {
 	listeners, err := gateway.Listen(ctx, ports)
 	if err != nil {
 		if errors.Is(err, gateway.ErrPortsTaken) {
@@ -65,6 +68,13 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer boo
 	if developer {
 		_, _ = fmt.Fprintln(os.Stderr, message.Text(c.lang, "consent.developer"))
 	}
+	// What the person has at hand comes once pages can reach us.
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	if a, ok := listeners[0].Addr().(*net.TCPAddr); ok && !slices.Contains(ports, a.Port) {
+		ports = []int{a.Port} // a tester's --port 0
+	}
+	go c.atHand(ctx, s, c.hand(s, ports, listeners[0].Addr().String(), quit), tray, quit)
 	if err := g.Serve(ctx, listeners); err != nil {
 		return exit(command.InputOutput, err)
 	}
