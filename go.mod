@@ -32,6 +32,7 @@ require (
 
 require (
 	aead.dev/minisign v0.3.0 // indirect
+	fyne.io/systray v1.12.2 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/chromedp/cdproto v0.159.0 // indirect

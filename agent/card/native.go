@@ -354,11 +354,21 @@ type driver interface {
 	Verify(ctx context.Context, pin []byte) error
 	Certificate(ctx context.Context) (*x509.Certificate, error)
 	Sign(ctx context.Context, key *rsa.PublicKey, digest []byte, h crypto.Hash) ([]byte, error)
+	Change(ctx context.Context, old, fresh []byte) error
+	Unblock(ctx context.Context, puk, fresh []byte) error
 }
 
 // Open takes the card for one request: from here to Close no other program's
 // command comes between.
-func (n *Native) Open(ctx context.Context, id signing.Identity) (_ signing.Key, err error) {
+func (n *Native) Open(ctx context.Context, id signing.Identity) (signing.Key, error) {
+	k, err := n.take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (n *Native) take(ctx context.Context, id signing.Identity) (_ *key, err error) {
 	ref := strings.Split(id.Ref, "\x00")
 	if len(ref) != 4 {
 		return nil, fmt.Errorf("%w: not a card of ours", signing.ErrCardFailed)
@@ -506,9 +516,15 @@ func (k *key) Certificate(ctx context.Context) (*x509.Certificate, error) {
 
 // Unlock enters the PIN.
 func (k *key) Unlock(ctx context.Context, pin []byte) error {
+	return k.judge(k.account, k.verify(ctx, pin))
+}
+
+// judge tells what an answer about a PIN or a PUK means, and remembers it for the
+// account.
+func (k *key) judge(account string, err error) error {
 	k.entered = true
-	err := meaning(k.verify(ctx, pin))
-	k.native.remember(k.account, err)
+	err = meaning(err)
+	k.native.remember(account, err)
 	var wrong *signing.ErrPINWrong
 	var status *iso7816.StatusError
 	switch {

@@ -75,7 +75,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), doctorCommand(lang), versionCommand(lang))
+	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), historyCommand(lang), pinCommand(lang), doctorCommand(lang), versionCommand(lang))
 	root.AddCommand(testerCommands(lang)...)
 	return root
 }

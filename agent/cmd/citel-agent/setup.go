@@ -19,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/consent/desktop"
 	"github.com/citel-pa/citel/agent/consent/terminal"
+	"github.com/citel-pa/citel/agent/history"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/agent/wire"
 	"github.com/citel-pa/citel/agent/worker"
@@ -48,6 +49,8 @@ func (c *common) register(cmd *cobra.Command, lang message.Lang) {
 type setup struct {
 	store    *config.Store
 	settings config.Settings
+	state    string // the folder for what is written by itself
+	history  *history.Store
 	// modules starts the PKCS#11 modules' helpers, once. fallback: they are those
 	// known by default, for cards that CiTel does not read by itself; they are not
 	// started before there is one, and leave the others alone.
@@ -136,9 +139,14 @@ func (c *common) open() (_ *setup, err error) {
 			return nil, exit(command.InputOutput, err)
 		}
 	}
+	if s.state, err = stateDir(c.dir); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	s.history = history.Open(s.state)
 	s.ceremony = &signing.Ceremony{
 		Sources: s.sources,
 		Log:     s.log,
+		Used:    s.used,
 	}
 	return s, nil
 }

@@ -47,6 +47,8 @@ type Face struct {
 	Program string
 	Lang    message.Lang
 	Log     *slog.Logger
+	// Speak gives the language where it may change; nil: Lang stays.
+	Speak func() message.Lang
 	// Explain gives the sentence of an error.
 	Explain func(message.Lang, error) string
 
@@ -54,11 +56,18 @@ type Face struct {
 	status *process // of the last request
 }
 
+func (f *Face) lang() message.Lang {
+	if f.Speak != nil {
+		return f.Speak()
+	}
+	return f.Lang
+}
+
 // Ask shows the question and waits for the answer. Whatever is not a clear yes is a
 // no.
 func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, error) {
 	f.dismiss()
-	view := frame.View{Mode: frame.Ask, Lang: string(f.Lang), Purpose: r.Purpose, Caller: r.Caller, Certificates: r.Certificates,
+	view := frame.View{Mode: frame.Ask, Lang: string(f.lang()), Purpose: r.Purpose, Caller: r.Caller, Certificates: r.Certificates,
 		Deadline: r.Deadline, Extendable: r.Extend != nil}
 	for _, d := range r.Documents {
 		view.Documents = append(view.Documents, frame.DocumentInfo{Name: d.Name, MediaType: d.MediaType, Size: d.Size,
@@ -164,7 +173,7 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 // working shows that the card is at work, or that the PIN is asked on the reader;
 // Outcome says how it ended.
 func (f *Face) working(r *consent.Request, certificate string) {
-	view := frame.View{Mode: frame.Status, Lang: string(f.Lang), Purpose: r.Purpose}
+	view := frame.View{Mode: frame.Status, Lang: string(f.lang()), Purpose: r.Purpose}
 	for _, c := range r.Certificates {
 		if c.ID == certificate && c.PIN.Pinpad {
 			view.Certificates = []consent.Certificate{c}
@@ -193,11 +202,20 @@ func (f *Face) dismiss() {
 
 // Outcome tells how a request ended.
 func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
+	if err != nil {
+		f.finish(r, frame.Message{Type: frame.Finished, Text: f.Explain(f.lang(), err)})
+		return
+	}
+	f.finish(r, frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.lang(), "consent.done-"+string(r.Purpose))})
+}
+
+// finish says the end in the window of the card's work.
+func (f *Face) finish(r *consent.Request, m frame.Message) {
 	f.mu.Lock()
 	p := f.status
 	f.mu.Unlock()
 	if p == nil {
-		if err == nil {
+		if m.Good {
 			return
 		}
 		// Nothing was asked, yet there is something to say, e.g. a locked card.
@@ -209,9 +227,9 @@ func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 			return
 		}
 	}
-	m, stay := frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.Lang, "consent.done-"+string(r.Purpose))}, goodTime
-	if err != nil {
-		m.Good, m.Text, stay = false, f.Explain(f.Lang, err), badTime
+	stay := badTime
+	if m.Good {
+		stay = goodTime
 	}
 	_ = p.send(m) // the person may have closed it
 	time.AfterFunc(stay, func() {
@@ -233,7 +251,13 @@ func (f *Face) Close() error {
 // received is a frame with what came after it.
 type received struct {
 	frame.Message
-	pin []byte
+	pin   []byte
+	fresh []byte // the new PIN, of secrets
+}
+
+func (r *received) wipe() {
+	clear(r.pin)
+	clear(r.fresh)
 }
 
 // process is one citel-window.
@@ -331,16 +355,22 @@ func (p *process) read(out io.Reader) {
 			return
 		}
 		r := received{Message: m}
-		if m.Type == frame.Answer && m.PIN {
+		if m.Type == frame.Answer && m.PIN || m.Type == frame.Secrets {
 			if k, r.pin, err = frame.Read(out); err != nil || k != frame.PIN {
 				clear(r.pin)
+				return
+			}
+		}
+		if m.Type == frame.Secrets {
+			if k, r.fresh, err = frame.Read(out); err != nil || k != frame.PIN {
+				r.wipe()
 				return
 			}
 		}
 		select {
 		case p.messages <- r:
 		case <-p.done:
-			clear(r.pin)
+			r.wipe()
 			return
 		}
 	}
@@ -353,7 +383,7 @@ func (p *process) end() {
 		_ = p.in.Close()
 		go func() {
 			for m := range p.messages { // a PIN that came too late
-				clear(m.pin)
+				m.wipe()
 			}
 		}()
 		timer := time.AfterFunc(endTime, func() { _ = p.cmd.Process.Kill() })
