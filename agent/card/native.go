@@ -153,24 +153,34 @@ type Found struct {
 	Reader
 	// Kind, Maker and Number are empty without a card that answers.
 	Kind, Maker, Number string
+	// Err is why the card could not be read; signing.ErrCardUnknown: it is no card of
+	// ours.
+	Err error
 }
 
-// Cards lists readers and cards. The error is signing.ErrNoService.
+// Cards lists readers and cards. A card that another program has for itself is not
+// waited for. The error is signing.ErrNoService.
 func (n *Native) Cards(ctx context.Context) ([]Found, error) {
-	_, err := n.Identities(ctx) // looks at what is new
-	if errors.Is(err, signing.ErrNoService) {
-		return nil, err
+	select {
+	case <-n.watcher.Ready():
+	case <-ctx.Done():
+		return nil, fmt.Errorf("card: %w", ctx.Err())
 	}
 	now, _ := n.watcher.Snapshot()
+	if !now.Service {
+		return nil, signing.ErrNoService
+	}
+	n.forget(now)
 	list := make([]Found, 0, len(now.Readers))
 	for _, r := range now.Readers {
 		f := Found{Reader: r}
 		if r.State == Present {
-			n.mu.Lock()
-			s := n.seen[r.Name]
-			n.mu.Unlock()
 			f.Kind = KindUnknown
-			if s.err == nil && s.kind != "" {
+			s := sighting{err: signing.ErrCardBusy}
+			if !r.Exclusive {
+				s = n.look(ctx, r)
+			}
+			if f.Err = s.err; s.err == nil && s.kind != "" {
 				f.Kind, f.Number = s.kind, s.id
 			}
 			if f.Kind == KindCNS {

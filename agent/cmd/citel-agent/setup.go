@@ -49,8 +49,10 @@ func (c *common) register(cmd *cobra.Command, lang message.Lang) {
 type setup struct {
 	store    *config.Store
 	settings config.Settings
-	state    string // the folder for what is written by itself
-	history  *history.Store
+	// settingsErr is why they could not be read.
+	settingsErr error
+	state       string // the folder for what is written by itself
+	history     *history.Store
 	// modules starts the PKCS#11 modules' helpers, once. fallback: they are those
 	// known by default, for cards that CiTel does not read by itself; they are not
 	// started before there is one, and leave the others alone.
@@ -71,7 +73,20 @@ func (s *setup) Close() error {
 	return errors.Join(errs...)
 }
 
-func (c *common) open() (_ *setup, err error) {
+// open reads the settings and starts to watch the readers.
+func (c *common) open() (*setup, error) {
+	s, err := c.openAnyway()
+	if err == nil && s.settingsErr != nil {
+		err = exit(command.InputOutput, errors.Join(s.settingsErr, s.Close()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openAnyway goes on without settings that cannot be read: the doctor has to.
+func (c *common) openAnyway() (_ *setup, err error) {
 	s := &setup{log: c.logger()}
 	defer func() {
 		if err != nil {
@@ -88,9 +103,7 @@ func (c *common) open() (_ *setup, err error) {
 		return nil, exit(command.InputOutput, err)
 	}
 	s.store = config.Open(dir)
-	if s.settings, err = s.store.Settings(); err != nil {
-		return nil, exit(command.InputOutput, err)
-	}
+	s.settings, s.settingsErr = s.store.Settings()
 	if s.settings.Language != "" {
 		c.lang = message.ParseLang(s.settings.Language)
 	}
