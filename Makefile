@@ -12,7 +12,7 @@ PACKAGES := ./... $(shell find testdata -name '*.go' -not -path '*/wycheproof/*'
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: deps deps-build deps-demo deps-test deps-windows
+.PHONY: deps deps-build deps-demo deps-test deps-windows deps-pack
 deps: deps-test ## install what build, demo and tests need (apt; says what)
 deps-build:
 	@./installer/deps.sh build
@@ -22,6 +22,8 @@ deps-test:
 	@./installer/deps.sh test
 deps-windows:
 	@./installer/deps.sh windows
+deps-pack:
+	@./installer/deps.sh pack
 
 .PHONY: assets
 assets: deps-build ## fetch and bundle what the pages need (npm, esbuild)
@@ -36,11 +38,10 @@ build: assets ## citel-agent, citel-window and citel-server into build/, for tes
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/citel-server ./server/cmd/citel-server
 
 .PHONY: dist
-dist: assets ## the same programs without the tester's commands, into build/dist/
-	@mkdir -p build/dist
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-agent ./agent/cmd/citel-agent
-	$(GO) build -trimpath -tags production,gtk3 -ldflags '$(LDFLAGS)' -o build/dist/citel-window ./agent/cmd/citel-window
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-server ./server/cmd/citel-server
+PACK ?=
+dist: assets deps-pack ## programs without the tester's commands and their packages, into build/dist/ (PACK: options of installer/pack, e.g. keys)
+	@mkdir -p build/dist && rm -f build/dist/*
+	cd installer/pack && $(GO) run . -version '$(VERSION)' $(PACK)
 	@rm -rf build/npm && mkdir -p build/npm && cp -r agent/client/package.json agent/client/README.md agent/client/src LICENSE build/npm/
 	@$(GO) run ./agent/client/bundle/cmd/bundle -out build/npm/dist
 	@cd build/npm && npm pack --silent --pack-destination ../dist
@@ -66,6 +67,7 @@ token: deps-demo ## a SoftHSM token for a tester: make token CF=... KIND=cns|cie
 test: deps-test build ## all tests with the race detector, browsers included
 	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
 	cd testdata/wycheproof && $(GO) test ./...
+	cd installer/pack && $(GO) test ./...
 
 .PHONY: conformance
 conformance: ## published suites from a folder: make conformance CORPUS=DIR (pkits: NIST's certification paths)
@@ -102,6 +104,7 @@ lint: ## go vet, golangci-lint (the walls of the house included), gofmt
 	@test -z "$$(gofmt -l agent server pkcs installer testdata)" || { gofmt -l agent server pkcs installer testdata; exit 1; }
 	$(GO) vet -tags tester $(PACKAGES)
 	$(GO) vet -tags production,gtk3 ./agent/window ./agent/cmd/citel-window
+	cd installer/pack && $(GO) vet ./...
 	@test -x build/tools/golangci-lint || GOBIN='$(abspath build/tools)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	build/tools/golangci-lint run --build-tags tester $(PACKAGES)
 
@@ -115,6 +118,7 @@ tidy: ## go mod tidy; it passes testdata by, so what only tests use is put back
 	$(GO) mod tidy
 	$(GO) get github.com/chromedp/chromedp@v0.23.0 github.com/chromedp/cdproto@v0.159.0
 	cd testdata/wycheproof && $(GO) mod tidy
+	cd installer/pack && $(GO) mod tidy
 
 .PHONY: clean
 clean: ## take build/ away

@@ -106,8 +106,8 @@ func quoteExec(path string) string {
 // upgrade leaves it.
 const agentPreRemoveDeb = `#!/bin/sh
 set -e
-if [ "$1" = remove ] && [ -x /usr/bin/citel-agent ]; then
-	/usr/bin/citel-agent policy remove --all --quiet
+if [ "$1" = remove ] && command -v citel-agent >/dev/null; then
+	citel-agent policy remove --all --quiet
 fi
 `
 

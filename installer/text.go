@@ -38,12 +38,12 @@ func changelog(name string, r Release) string {
 	type entry struct {
 		version string
 		date    time.Time
-		lines   []string
+		items   []string
 	}
 	current := entry{version: r.Number(), date: r.Date}
 	var entries []entry
 	flush := func() {
-		if len(current.lines) > 0 {
+		if len(current.items) > 0 {
 			entries = append(entries, current)
 		}
 	}
@@ -61,20 +61,37 @@ func changelog(name string, r Release) string {
 		}
 		switch text := strings.TrimSpace(line); {
 		case strings.HasPrefix(line, "- "):
-			current.lines = append(current.lines, "  * "+strings.TrimPrefix(line, "- "))
-		case strings.HasPrefix(line, "  ") && text != "" && len(current.lines) > 0:
-			current.lines = append(current.lines, "    "+text)
+			current.items = append(current.items, strings.TrimPrefix(line, "- "))
+		case strings.HasPrefix(line, "  ") && text != "" && len(current.items) > 0:
+			current.items[len(current.items)-1] += " " + text
 		}
 	}
 	flush()
 	if len(entries) == 0 {
-		entries = []entry{{version: r.Number(), date: r.Date, lines: []string{"  * See " + Homepage}}}
+		entries = []entry{{version: r.Number(), date: r.Date, items: []string{"See " + Homepage}}}
 	}
 	var b strings.Builder
 	for _, e := range entries {
-		fmt.Fprintf(&b, "%s (%s) stable; urgency=medium\n\n%s\n\n -- %s  %s\n\n", name, e.version, strings.Join(e.lines, "\n"), Maintainer, e.date.UTC().Format(time.RFC1123Z))
+		var lines []string
+		for _, item := range e.items {
+			lines = append(lines, wrap(item)...)
+		}
+		fmt.Fprintf(&b, "%s (%s) stable; urgency=medium\n\n%s\n\n -- %s  %s\n\n", name, e.version, strings.Join(lines, "\n"), Maintainer, e.date.UTC().Format(time.RFC1123Z))
 	}
 	return b.String()
+}
+
+// wrap keeps lines below 80 columns.
+func wrap(item string) []string {
+	lines := []string{"  *"}
+	for _, word := range strings.Fields(item) {
+		if last := len(lines) - 1; len(lines[last])+1+len(word) < 80 || len(lines[last]) <= 4 {
+			lines[last] += " " + word
+		} else {
+			lines = append(lines, "    "+word)
+		}
+	}
+	return lines
 }
 
 // metainfo is what software centres show. AppStream 1.0, 2.2 Desktop Applications.

@@ -29,6 +29,9 @@ func (o *options) packLinux(ctx context.Context) error {
 			}
 			if native == nil {
 				native = built // the builder's own architecture comes first
+				if err := o.bare(p, built); err != nil {
+					return err
+				}
 			}
 			list, err := o.stage(ctx, p, built, native, t.arch)
 			if err != nil {
@@ -50,12 +53,31 @@ func (o *options) packLinux(ctx context.Context) error {
 	return nil
 }
 
+// bare puts the programs themselves beside the packages.
+func (o *options) bare(p installer.Package, built map[string]string) error {
+	for _, x := range p.Programs {
+		if built[x.Name] == "" {
+			continue
+		}
+		data, err := os.ReadFile(built[x.Name])
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(o.out, x.Name)
+		_ = os.Remove(path) // one that runs cannot be written over
+		if err := os.WriteFile(path, data, 0o755); err != nil { //nolint:gosec // a program
+			return err
+		}
+	}
+	return nil
+}
+
 // packOne makes one package with nfpm.
 func (o *options) packOne(p installer.Package, list []staged, format installer.Format, arch string) error {
 	info := &nfpm.Info{
 		Name: p.Name, Arch: arch, Platform: "linux", Version: o.release.Number(), VersionSchema: "none",
 		Section: p.Section, Priority: "optional", Maintainer: installer.Maintainer, Homepage: installer.Homepage,
-		Description: p.Summary + "\n" + p.Description, License: installer.Licence, MTime: o.release.Date, DisableGlobbing: true,
+		Description: p.Summary + "\n" + p.Description, MTime: o.release.Date, DisableGlobbing: true,
 		Overridables: nfpm.Overridables{
 			Depends: p.Depends[format], Recommends: p.Recommends[format],
 			Deb: nfpm.Deb{Compression: "xz"},

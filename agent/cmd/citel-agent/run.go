@@ -18,7 +18,7 @@ import (
 
 func runCommand(lang message.Lang) *cobra.Command {
 	var c common
-	var developer, onTerminal bool
+	var developer, onTerminal, session, asked bool
 	var ports []int
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -31,6 +31,15 @@ func runCommand(lang message.Lang) *cobra.Command {
 				return err
 			}
 			defer func() { _ = s.Close() }()
+			if session && !asked {
+				// The session's own entry can be switched off by the person (their desktop
+				// knows how); this is the administrator's switch.
+				if p, err := s.store.Policy(); err != nil {
+					return exit(command.InputOutput, err)
+				} else if p.Autostart != nil && !*p.Autostart {
+					return nil
+				}
+			}
 			program := windowProgram()
 			if onTerminal {
 				program = ""
@@ -38,12 +47,24 @@ func runCommand(lang message.Lang) *cobra.Command {
 			if err := c.face(s, program); err != nil {
 				return err
 			}
-			return c.serve(cmd.Context(), s, ports, developer)
+			ctx, free, err := c.alone(cmd.Context(), session)
+			if errors.Is(err, errRuns) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			defer free()
+			go lookForUpdates(ctx, s)
+			return c.serve(ctx, s, ports, developer)
 		},
 	}
 	c.register(cmd, lang)
 	cmd.Flags().BoolVar(&developer, "developer", false, message.Text(lang, "command.developer"))
 	cmd.Flags().BoolVar(&onTerminal, "terminal", false, message.Text(lang, "command.terminal"))
+	cmd.Flags().BoolVar(&session, "session", false, message.Text(lang, "installer.session"))
+	cmd.Flags().BoolVar(&asked, "asked", false, "")
+	_ = cmd.Flags().MarkHidden("asked")
 	cmd.Flags().IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
 	return cmd
 }
