@@ -41,10 +41,10 @@ build: assets ## citel-agent, citel-window and citel-server into build/, for tes
 PACK ?=
 dist: assets deps-pack ## programs without the tester's commands and their packages, into build/dist/ (PACK: options of installer/pack, e.g. keys)
 	@mkdir -p build/dist && rm -f build/dist/*
-	cd installer/pack && $(GO) run . -version '$(VERSION)' $(PACK)
 	@rm -rf build/npm && mkdir -p build/npm && cp -r agent/client/package.json agent/client/README.md agent/client/src LICENSE build/npm/
 	@$(GO) run ./agent/client/bundle/cmd/bundle -out build/npm/dist
 	@cd build/npm && npm pack --silent --pack-destination ../dist
+	cd installer/pack && $(GO) run . -version '$(VERSION)' $(PACK)
 
 .PHONY: demo
 demo: deps-demo build ## the main job in front of your eyes (CARD=cns|cie|softhsm; a virtual CNS where none is named)

@@ -25,6 +25,7 @@ to the network.`,
 		Programs: []Program{
 			{Name: "citel-agent", Go: "./agent/cmd/citel-agent", Cgo: true, WindowsCgo: true, Text: true},
 			{Name: "citel-window", Go: "./agent/cmd/citel-window", Tags: []string{"production", "gtk3"}, Cgo: true, GUI: true},
+			{Name: "citel-start", Go: "./agent/cmd/citel-start", GUI: true, WindowsOnly: true},
 		},
 		Depends: map[Format][]string{
 			Deb: {"libc6 (>= 2.34)", "libpcsclite1", "pcscd", "libgtk-3-0 (>= 3.24) | libgtk-3-0t64", "libwebkit2gtk-4.1-0 (>= 2.40)",

@@ -64,7 +64,7 @@ func (o *options) bare(p installer.Package, built map[string]string) error {
 			return err
 		}
 		path := filepath.Join(o.out, x.Name)
-		_ = os.Remove(path) // one that runs cannot be written over
+		_ = os.Remove(path)                                     // one that runs cannot be written over
 		if err := os.WriteFile(path, data, 0o755); err != nil { //nolint:gosec // a program
 			return err
 		}

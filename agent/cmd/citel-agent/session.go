@@ -26,7 +26,10 @@ func linkCommand(lang message.Lang) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		// Not even a flag of ours is taken from a link.
 		DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == "--help" { // no citel: link
+				return cmd.Help()
+			}
 			run := runCommand(lang)
 			run.SetContext(cmd.Context())
 			run.SetArgs([]string{"--session", "--asked"})
