@@ -51,11 +51,18 @@ demo: deps-demo build ## the main job in front of your eyes (CARD=cns|cie|sofths
 	@CARD='$(CARD)' $(GO) run ./testdata/demo
 
 .PHONY: windows
-windows: deps-windows ## citel-agent.exe into build/windows/, with mingw; PC/SC itself needs no cgo
+windows: deps-windows assets ## tester's citel-agent.exe into build/windows/, installer and archive into build/dist-windows/ (mingw, wixl); PC/SC itself needs no cgo
 	@mkdir -p build/windows
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build ./agent/card/... ./agent/gateway ./pkcs/cms ./pkcs/cades
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -trimpath -tags tester -ldflags '$(LDFLAGS)' -o build/windows/citel-agent.exe ./agent/cmd/citel-agent
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -trimpath -tags production -ldflags '$(LDFLAGS) -H windowsgui' -o build/windows/citel-window.exe ./agent/cmd/citel-window
+	@mkdir -p build/dist-windows && rm -f build/dist-windows/*
+	cd installer/pack && $(GO) run . -windows -out ../../build/dist-windows -version '$(VERSION)' $(PACK)
+
+.PHONY: test-install
+test-install: deps-install dist windows ## packages on trial: a fresh Debian root, both browsers, two users, Wine
+	@cd installer/pack && $(GO) build -o ../../build/tools/trial ./trial
+	build/tools/trial
 
 .PHONY: token
 CF   ?=

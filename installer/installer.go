@@ -87,6 +87,7 @@ type File struct {
 	Mode         fs.FileMode
 	Owner, Group string // "root" where empty
 	Kind         Kind
+	Only         Format // empty: of every kind of package
 	// One of these is where the content comes from.
 	Program string               // a built program
 	Text    func(Release) string // written here
@@ -180,7 +181,7 @@ func common(p Package) []File {
 				fmt.Fprintf(&b, "# %s\n%s: %s\n", o.Reason, p.Name, o.Tag)
 			}
 			return b.String()
-		}})
+		}, Only: Deb})
 	}
 	return files
 }

@@ -95,7 +95,7 @@ func installedAs() string {
 		}
 		return "zip"
 	}
-	for kind, proof := range map[string]string{"deb": "/var/lib/dpkg/info/citel-agent.list", "rpm": "/usr/share/citel-agent/rpm"} {
+	for kind, proof := range map[string]string{"deb": "/usr/share/citel-agent/deb", "rpm": "/usr/share/citel-agent/rpm"} {
 		if _, err := os.Stat(proof); err == nil && filepath.Dir(exe) == "/usr/bin" {
 			return kind
 		}

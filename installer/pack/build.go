@@ -17,12 +17,16 @@ const module = "github.com/citel-pa/citel"
 type target struct {
 	os, arch string // Go's names
 	cc       string // empty: the default compiler
+	cflags   string // more flags for C
+	strip    string // takes the compiler's name out of programs, empty where it cannot
 	pkgs     string // pkg-config's folder of that architecture, empty for the builder's own
 }
 
+const hardened = " -fstack-protector-strong -D_FORTIFY_SOURCE=2"
+
 var (
-	linuxAMD64   = target{os: "linux", arch: "amd64"}
-	linuxARM64   = target{os: "linux", arch: "arm64", cc: "aarch64-linux-gnu-gcc", pkgs: "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"}
+	linuxAMD64   = target{os: "linux", arch: "amd64", cflags: hardened, strip: "strip"}
+	linuxARM64   = target{os: "linux", arch: "arm64", cflags: hardened, strip: "aarch64-linux-gnu-strip", cc: "aarch64-linux-gnu-gcc", pkgs: "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"}
 	windowsAMD64 = target{os: "windows", arch: "amd64", cc: "x86_64-w64-mingw32-gcc"}
 )
 
@@ -69,7 +73,7 @@ func (o *options) build(ctx context.Context, t target, programs []installer.Prog
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Dir = o.root
 		cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOOS="+t.os, "GOARCH="+t.arch, "GOAMD64=v1",
-			"CGO_ENABLED=0", "CGO_CFLAGS=-O2 -g0 -fstack-protector-strong -D_FORTIFY_SOURCE=2", "CGO_CXXFLAGS=-O2 -g0", "CGO_LDFLAGS=-O2 -g0")
+			"CGO_ENABLED=0", "CGO_CFLAGS=-O2 -g0"+t.cflags, "CGO_CXXFLAGS=-O2 -g0", "CGO_LDFLAGS=-O2 -g0")
 		if cgo {
 			cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 		}
@@ -81,6 +85,11 @@ func (o *options) build(ctx context.Context, t target, programs []installer.Prog
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s for %s/%s: %w\n%s", p.Name, t.os, t.arch, err, out)
+		}
+		if t.strip != "" {
+			if out, err := exec.CommandContext(ctx, t.strip, "--remove-section=.comment", "--remove-section=.note", path).CombinedOutput(); err != nil { //nolint:gosec // a tool of the compiler
+				return nil, fmt.Errorf("%s: %w\n%s", t.strip, err, out)
+			}
 		}
 		paths[p.Name] = path
 	}

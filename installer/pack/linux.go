@@ -104,6 +104,9 @@ func (o *options) packOne(p installer.Package, list []staged, format installer.F
 		*into = path
 	}
 	for _, f := range list {
+		if f.Only != "" && f.Only != format {
+			continue
+		}
 		c := &files.Content{Source: f.source, Destination: f.Path, FileInfo: &files.ContentFileInfo{
 			Owner: or(f.Owner, "root"), Group: or(f.Group, "root"), Mode: f.Mode, MTime: o.release.Date,
 		}}
@@ -112,8 +115,6 @@ func (o *options) packOne(p installer.Package, list []staged, format installer.F
 			c.Type = files.TypeConfigNoReplace
 		case f.Kind == installer.Doc && format == installer.RPM:
 			c.Type = files.TypeRPMDoc
-		case strings.HasPrefix(f.Path, "/usr/share/lintian/") && format == installer.RPM:
-			continue
 		}
 		info.Contents = append(info.Contents, c)
 	}

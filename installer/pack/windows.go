@@ -102,6 +102,12 @@ func (o *options) msi(ctx context.Context, p installer.Package, built map[string
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("wixl: %w\n%s", err, out)
 	}
+	// wixl passes IncludeMaximum by. Windows Installer, Upgrade Table: what has this very
+	// version is replaced too (msidbUpgradeAttributesVersionMinInclusive, MaxInclusive).
+	cmd = exec.CommandContext(ctx, "msibuild", path, "-q", "UPDATE `Upgrade` SET `Attributes` = 768 WHERE `ActionProperty` = 'OLDERFOUND'") //nolint:gosec // ours
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("msibuild: %w\n%s", err, out)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -126,7 +132,7 @@ func wxs(p installer.Package, r installer.Release, files []string) string {
 	fmt.Fprintf(&b, `<?xml version="1.0" encoding="utf-8"?>
 <Wix xmlns="http://schemas.microsoft.com/wix/2006/wi">
   <Product Id="%s" Name="CiTel" Language="1040" Version="%s" Manufacturer="CiTel" UpgradeCode="%s">
-    <Package Description="%s" Manufacturer="CiTel" InstallerVersion="500" InstallScope="perMachine" InstallPrivileges="elevated" Compressed="yes" Platform="x64"/>
+    <Package Description="%s" Manufacturer="CiTel" InstallerVersion="500" Languages="1040" InstallScope="perMachine" InstallPrivileges="elevated" Compressed="yes" Platform="x64"/>
     <Media Id="1" Cabinet="citel.cab" EmbedCab="yes"/>
     <Property Id="ARPURLINFOABOUT" Value="%s"/>
     <Property Id="ARPNOMODIFY" Value="1"/>
@@ -134,7 +140,7 @@ func wxs(p installer.Package, r installer.Release, files []string) string {
       <UpgradeVersion Minimum="0.0.0" IncludeMinimum="yes" Maximum="%s" IncludeMaximum="yes" Property="OLDERFOUND"/>
       <UpgradeVersion Minimum="%s" IncludeMinimum="no" OnlyDetect="yes" Property="NEWERFOUND"/>
     </Upgrade>
-    <CustomAction Id="RefuseOlder" Error="A newer version of CiTel is installed. / Una versione più nuova di CiTel è già installata."/>
+    <Condition Message="Una versione piu' recente di CiTel e' gia' installata. A newer version of CiTel is installed.">NOT NEWERFOUND</Condition>
     <CustomAction Id="RemovePolicies" FileKey="citel_agent.exe" ExeCommand="policy remove --all --quiet" Execute="deferred" Impersonate="no" Return="ignore"/>
     <Directory Id="TARGETDIR" Name="SourceDir">
       <Directory Id="ProgramFiles64Folder">
@@ -175,8 +181,7 @@ func wxs(p installer.Package, r installer.Release, files []string) string {
 	b.WriteString(`    </Feature>
     <InstallExecuteSequence>
       <RemoveExistingProducts After="InstallValidate"/>
-      <Custom Action="RefuseOlder" After="FindRelatedProducts">NEWERFOUND</Custom>
-      <Custom Action="RemovePolicies" Before="RemoveFiles">REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE</Custom>
+      <Custom Action="RemovePolicies" After="RemoveRegistryValues">REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE</Custom>
     </InstallExecuteSequence>
   </Product>
 </Wix>
