@@ -61,7 +61,7 @@ windows: deps-windows assets ## tester's citel-agent.exe into build/windows/, in
 
 .PHONY: test-install
 test-install: deps-install dist windows ## packages on trial: a fresh Debian root, both browsers, two users, Wine
-	@cd installer/pack && $(GO) build -o ../../build/tools/trial ./trial
+	$(GO) build -o build/tools/trial ./installer/trial
 	build/tools/trial
 
 .PHONY: token

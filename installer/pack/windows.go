@@ -103,9 +103,17 @@ func (o *options) msi(ctx context.Context, p installer.Package, built map[string
 		return fmt.Errorf("wixl: %w\n%s", err, out)
 	}
 	// wixl passes IncludeMaximum by. Windows Installer, Upgrade Table: what has this very
-	// version is replaced too (msidbUpgradeAttributesVersionMinInclusive, MaxInclusive).
-	cmd = exec.CommandContext(ctx, "msibuild", path, "-q", "UPDATE `Upgrade` SET `Attributes` = 768 WHERE `ActionProperty` = 'OLDERFOUND'") //nolint:gosec // ours
-	if out, err := cmd.CombinedOutput(); err != nil {
+	// version is replaced too (256 MinInclusive and 512 MaxInclusive, 2 OnlyDetect).
+	table := filepath.Join(dir, "Upgrade.idt")
+	rows := "UpgradeCode\tVersionMin\tVersionMax\tLanguage\tAttributes\tRemove\tActionProperty\r\n" +
+		"s38\tS20\tS20\tS255\ti4\tS255\ts72\r\n" +
+		"Upgrade\tUpgradeCode\tVersionMin\tVersionMax\tLanguage\tAttributes\r\n" +
+		"{" + installer.UpgradeCode + "}\t" + o.release.WindowsVersion() + "\t\t\t2\t\tNEWERFOUND\r\n" +
+		"{" + installer.UpgradeCode + "}\t0.0.0\t" + o.release.WindowsVersion() + "\t\t768\t\tOLDERFOUND\r\n"
+	if err := os.WriteFile(table, []byte(rows), 0o644); err != nil { //nolint:gosec // not secret
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, "msibuild", path, "-i", table).CombinedOutput(); err != nil { //nolint:gosec // ours
 		return fmt.Errorf("msibuild: %w\n%s", err, out)
 	}
 	data, err := os.ReadFile(path)
@@ -181,7 +189,7 @@ func wxs(p installer.Package, r installer.Release, files []string) string {
 	b.WriteString(`    </Feature>
     <InstallExecuteSequence>
       <RemoveExistingProducts After="InstallValidate"/>
-      <Custom Action="RemovePolicies" After="RemoveRegistryValues">REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE</Custom>
+      <Custom Action="RemovePolicies" Sequence="3450">REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE</Custom>
     </InstallExecuteSequence>
   </Product>
 </Wix>
