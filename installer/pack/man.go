@@ -44,6 +44,9 @@ func manual(ctx context.Context, name, program, lang string, r installer.Release
 }
 
 func chapters(ctx context.Context, b *strings.Builder, name, program, lang string, path, commands []string) error {
+	if len(path) > 3 {
+		return fmt.Errorf("%s: commands below commands without end", strings.Join(path, " "))
+	}
 	for _, c := range commands {
 		if c == "help" || c == "completion" {
 			continue

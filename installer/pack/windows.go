@@ -216,9 +216,15 @@ func settle(data []byte, code string, unix int64) error {
 		return errors.New("no summary information, or several")
 	}
 	start := at - 28 // [MS-OLEPS] 2.21 PropertySetStream: 28 octets before the first FMTID
+	if at+20 > len(data) {
+		return errors.New("summary information that is cut")
+	}
 	section := start + int(binary.LittleEndian.Uint32(data[at+16:]))
+	if section < at || section+8 > len(data) {
+		return errors.New("summary information that is cut")
+	}
 	size, count := int(binary.LittleEndian.Uint32(data[section:])), int(binary.LittleEndian.Uint32(data[section+4:]))
-	if size > 4096 || count > 64 || section+size > len(data) {
+	if size > 4096 || count > 64 || 8+8*count > size || section+size > len(data) {
 		return errors.New("summary information of an unexpected size")
 	}
 	filetime := uint64(unix+11644473600) * 10_000_000 //nolint:gosec // after 1601
