@@ -39,7 +39,7 @@ to the network.`,
 			RPM: {PreRemove: agentPreRemoveRPM},
 		},
 		Overrides: []Override{
-			{"spelling-error-in-binary *", "Italian words (possibile, serie), not misspelt English ones"},
+			{"spelling-error-in-binary *", "Italian words, not misspelt English ones"},
 		},
 	}
 	p.Files = append([]File{
@@ -64,7 +64,7 @@ to the network.`,
 // handles a scheme. Desktop Entry Specification 1.5.
 func DesktopEntry(program string) string {
 	return `[Desktop Entry]
-Version=1.5
+Version=1.0
 Type=Application
 Name=CiTel
 GenericName=Smart card login and signature
@@ -75,7 +75,7 @@ Exec=` + quoteExec(program) + ` link %u
 Icon=` + AppID + `
 Terminal=false
 StartupNotify=false
-Categories=Utility;Security;
+Categories=System;Security;
 Keywords=smart card;CIE;CNS;signature;firma;tessera sanitaria;
 MimeType=x-scheme-handler/` + Scheme + `;
 `
@@ -84,7 +84,7 @@ MimeType=x-scheme-handler/` + Scheme + `;
 // AutostartEntry starts the agent with the session.
 func AutostartEntry(program string) string {
 	return `[Desktop Entry]
-Version=1.5
+Version=1.0
 Type=Application
 Name=CiTel
 Comment=Waits for web pages that ask for the smart card
