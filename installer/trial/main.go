@@ -23,7 +23,9 @@ const (
 	maxMSI       = 20 << 20
 )
 
-func main() {
+func main() { os.Exit(command()) }
+
+func command() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
@@ -41,8 +43,9 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "trial:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // The program starts itself for what has to happen in another namespace or as

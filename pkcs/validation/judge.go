@@ -64,7 +64,13 @@ type Finding struct {
 
 // Text is the finding's sentence for people.
 func (f Finding) Text(lang message.Lang) string {
-	return message.Text(lang, "validation."+f.Check, f.args...)
+	args := slices.Clone(f.args)
+	for i, a := range args {
+		if s, ok := a.(said); ok {
+			args[i] = s.in(lang)
+		}
+	}
+	return message.Text(lang, "validation."+f.Check, args...)
 }
 
 // Result is the verdict on one signature.
@@ -194,4 +200,4 @@ func JudgeCertificate(f *Facts, p *Policy) []Finding {
 	return out
 }
 
-var certificateChecks = []string{"chain-found", "anchor-period", "chain-rules", "validity", "issuer-validity", CheckRevoked, "revocation-issuer-validity", CheckRevocationKnown, CheckRevocationNoSource, CheckAlgorithms}
+var certificateChecks = []string{"chain-found", "anchor-period", "anchor-list-age", "chain-rules", "validity", "issuer-validity", CheckRevoked, "revocation-issuer-validity", CheckRevocationKnown, CheckRevocationVouched, CheckRevocationNoSource, CheckAlgorithms}

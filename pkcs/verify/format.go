@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -87,7 +88,7 @@ func anywhere(r io.Reader) (at io.ReaderAt, size int64, done func(), err error) 
 	}
 	var head bytes.Buffer
 	n, err := io.CopyN(&head, r, inMemory)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return bytes.NewReader(head.Bytes()), n, func() {}, nil
 	}
 	if err != nil {

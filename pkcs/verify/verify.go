@@ -156,6 +156,11 @@ func identify(f *validation.Facts, signer *x509.Certificate) {
 	who, err := profile.Identify(signer, listed)
 	if err != nil {
 		f.Identity.Problem = err.Error()
+		// A qualified certificate of somebody without an Italian tax code stays one: what
+		// is missing is who that is here.
+		if p, ok := profile.Of(signer); ok && p == profile.Qualified && slices.Contains(listed, p) {
+			f.Identity.Profile, f.Identity.QSCD = string(p), profile.OnQSCD(signer)
+		}
 		return
 	}
 	f.Identity.Profile = string(who.Profile)

@@ -40,7 +40,7 @@ type File struct {
 	SHA256  string `json:"sha256"`
 }
 
-// Megabytes, for people.
+// Megabytes is the size for people.
 func (f File) Megabytes() string { return fmt.Sprintf("%.1f MB", float64(f.Size)/1e6) }
 
 // Release is what the folder offers.
