@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/citel-pa/citel/installer"
@@ -25,7 +26,8 @@ type target struct {
 const hardened = " -fstack-protector-strong -D_FORTIFY_SOURCE=2"
 
 var (
-	linuxAMD64   = target{os: "linux", arch: "amd64", cflags: hardened, strip: "strip"}
+	// The builder's own architecture; on an arm64 machine the packages are arm64's.
+	linuxNative  = target{os: "linux", arch: runtime.GOARCH, cflags: hardened, strip: "strip"}
 	linuxARM64   = target{os: "linux", arch: "arm64", cflags: hardened, strip: "aarch64-linux-gnu-strip", cc: "aarch64-linux-gnu-gcc", pkgs: "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"}
 	windowsAMD64 = target{os: "windows", arch: "amd64", cc: "x86_64-w64-mingw32-gcc"}
 )

@@ -16,7 +16,7 @@ import (
 )
 
 func (o *options) packLinux(ctx context.Context) error {
-	targets := []target{linuxAMD64}
+	targets := []target{linuxNative}
 	if o.cross {
 		targets = append(targets, linuxARM64)
 	}

@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.release.Version, "version", "", "version (default: git describe)")
 	f.StringVar(&epoch, "epoch", os.Getenv("SOURCE_DATE_EPOCH"), "time of everything that is packed, in seconds (default: the commit's)")
 	f.BoolVar(&o.windows, "windows", false, "the Windows programs and installer (mingw, wixl) instead of the Linux packages")
-	f.BoolVar(&o.cross, "arm64", false, "packages for arm64 too (gcc-aarch64-linux-gnu and the libraries of that architecture)")
+	f.BoolVar(&o.cross, "arm64", false, "packages for arm64 too, cross-compiled (gcc-aarch64-linux-gnu, and the libraries as :arm64 packages)")
 	f.StringVar(&o.updateURL, "update-url", "", "address of the signed list of releases; empty: the agent never looks")
 	f.StringVar(&o.updateKeys, "update-keys", "", "minisign public keys, comma separated; two of them must have signed the list")
 	f.Var(&o.listKeys, "list-key", "unencrypted minisign private key file for the list (repeatable)")

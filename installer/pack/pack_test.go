@@ -61,7 +61,7 @@ func pack(t *testing.T) string {
 				t.Fatal(err)
 			}
 		}
-		if err := o.portable(p, linuxAMD64, built, list); err != nil {
+		if err := o.portable(p, linuxNative, built, list); err != nil {
 			t.Fatal(err)
 		}
 	}
