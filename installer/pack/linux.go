@@ -81,7 +81,7 @@ func (o *options) packOne(p installer.Package, list []staged, format installer.F
 		Overridables: nfpm.Overridables{
 			Depends: p.Depends[format], Recommends: p.Recommends[format],
 			Deb: nfpm.Deb{Compression: "xz"},
-			RPM: nfpm.RPM{Compression: "xz", Summary: p.Summary, BuildHost: "citel", Packager: installer.Maintainer},
+			RPM: nfpm.RPM{Compression: "zstd", Summary: p.Summary, BuildHost: "citel", Packager: installer.Maintainer},
 		},
 	}
 	if format == installer.RPM {
