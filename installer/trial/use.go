@@ -41,6 +41,7 @@ const (
 type agent struct {
 	cmd  *exec.Cmd
 	port string
+	gone chan struct{} // closed when nobody writes to its standard error any more
 }
 
 // use runs in a network of its own: two users' sessions, both browsers.
@@ -68,9 +69,6 @@ citel-agent policy apply --site `+site)
 		if _, err := sh(ctx, "chown", "-R", "2001:2001", filepath.Join(root, "home/anna/.config")); err != nil {
 			return err
 		}
-	}
-	if err := overlay(ctx, root); err != nil {
-		return err
 	}
 	line, err := autostart(root)
 	if err != nil {
@@ -106,31 +104,46 @@ citel-agent policy apply --site `+site)
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	for name, want := range map[string]*agent{"anna": anna, "bruno": bruno} {
-		self, err := os.Executable()
-		if err != nil {
+	if when == "install" {
+		// Without the policy the browsers let nothing through that nobody allowed.
+		if err := browsers(ctx, "anna", "none"); err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp("", "citel-browser-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		id := users[name]
-		program := filepath.Join(dir, "trial")
-		if _, err := sh(ctx, "install", "-m", "755", self, program); err != nil {
-			return err
-		}
-		if err := os.Chown(dir, int(id), int(id)); err != nil {
-			return err
-		}
-		cmd := exec.CommandContext(ctx, program, browsing, want.port) //nolint:gosec // ourselves
-		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
-		cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8"}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s's browsers: %w", name, err)
-		}
+	}
+	if err := overlay(ctx, root); err != nil {
+		return err
+	}
+	if err := browsers(ctx, "anna", anna.port+"=hello"); err != nil {
+		return err
+	}
+	return browsers(ctx, "bruno", bruno.port+"=hello")
+}
+
+// browsers runs both browsers as one of the users.
+func browsers(ctx context.Context, name, want string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "citel-browser-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	id := users[name]
+	program := filepath.Join(dir, "trial")
+	if _, err := sh(ctx, "install", "-m", "755", self, program); err != nil {
+		return err
+	}
+	if err := os.Chown(dir, int(id), int(id)); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, browsing, want) //nolint:gosec // ourselves
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s's browsers: %w", name, err)
 	}
 	return nil
 }
@@ -193,19 +206,23 @@ func start(ctx context.Context, root, name string, line []string) (*agent, error
 	}
 	r := bufio.NewReader(errs)
 	text, err := r.ReadString('\n')
-	a := &agent{cmd: cmd}
+	a := &agent{cmd: cmd, gone: make(chan struct{})}
+	go func() {
+		defer close(a.gone)
+		_, _ = io.Copy(io.Discard, r)
+	}()
 	i := strings.LastIndex(text, "127.0.0.1:")
 	if err != nil || i < 0 {
 		a.end()
 		return nil, fmt.Errorf("%s's agent says %q", name, text)
 	}
-	a.port = strings.TrimRight(strings.TrimSpace(text[i+len("127.0.0.1:"):]), ".")
-	go func() { _, _ = io.Copy(io.Discard, r) }()
+	a.port, _, _ = strings.Cut(text[i+len("127.0.0.1:"):], ".")
 	return a, nil
 }
 
 func (a *agent) end() {
 	_ = syscall.Kill(-a.cmd.Process.Pid, syscall.SIGKILL)
+	<-a.gone // the agent itself, and not only what started it: the next one would step back
 	_ = a.cmd.Wait()
 }
 
@@ -277,21 +294,20 @@ setTimeout(() => { window.answers ??= "waiting: " + answers.join(); }, 15000);
 </script>`, nil
 }
 
-// browse is both browsers as one user: the page finds this user's agent and no other,
-// without a question, because of the policy.
-func browse(ctx context.Context, port string) error {
+// browse is both browsers as one user: with the policy the page finds this user's agent
+// and no other, without a question.
+func browse(ctx context.Context, want string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	want := port + "=hello"
 	got, err := inChromium(ctx)
 	if err != nil || got != want {
-		return fmt.Errorf("chromium: %q, want %q: %w", got, want, err)
+		return fmt.Errorf("chromium: %q, want %q (%v)", got, want, err) //nolint:errorlint // for the eye
 	}
 	got, err = inFirefox(ctx)
 	if err != nil || got != want {
-		return fmt.Errorf("firefox: %q, want %q: %w", got, want, err)
+		return fmt.Errorf("firefox: %q, want %q (%v)", got, want, err) //nolint:errorlint // for the eye
 	}
-	fmt.Printf("  uid %d: Chromium and Firefox found the agent on port %s\n", os.Getuid(), port)
+	fmt.Printf("  uid %d: Chromium and Firefox found: %s\n", os.Getuid(), want)
 	return nil
 }
 
