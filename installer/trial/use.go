@@ -299,12 +299,16 @@ setTimeout(() => { window.answers ??= "waiting: " + answers.join(); }, 15000);
 func browse(ctx context.Context, want string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	// A browser may refuse, or wait for an answer to its question.
+	good := func(got string) bool {
+		return got == want || want == "none" && !strings.Contains(got, "hello")
+	}
 	got, err := inChromium(ctx)
-	if err != nil || got != want {
+	if err != nil || !good(got) {
 		return fmt.Errorf("chromium: %q, want %q (%v)", got, want, err) //nolint:errorlint // for the eye
 	}
 	got, err = inFirefox(ctx)
-	if err != nil || got != want {
+	if err != nil || !good(got) {
 		return fmt.Errorf("firefox: %q, want %q (%v)", got, want, err) //nolint:errorlint // for the eye
 	}
 	fmt.Printf("  uid %d: Chromium and Firefox found: %s\n", os.Getuid(), want)
