@@ -68,7 +68,7 @@ func (Machine) Delete(key, name string) error {
 // prune removes a key that holds nothing, and those above it that hold nothing then,
 // down to the one that every Windows has.
 func prune(key string) error {
-	for strings.Count(key, `\`) >= 2 {
+	for strings.Count(key, `\`) >= 2 || key == `SOFTWARE\CiTel` {
 		k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, registry.QUERY_VALUE|registry.ENUMERATE_SUB_KEYS|registry.WOW64_64KEY)
 		if err != nil {
 			return nil //nolint:nilerr // it is gone
