@@ -84,3 +84,40 @@ func refusedNew(err error) error {
 	}
 	return err
 }
+
+// Personal is what a CNS tells of its holder without a PIN, beyond the certificate.
+// Places are codes of the land register, as the card has them.
+type Personal struct {
+	Born, BirthTown, Town, Address string
+}
+
+// Personal reads it; a CIE keeps it for itself.
+func (n *Native) Personal(ctx context.Context, id signing.Identity) (Personal, error) {
+	if id.Kind != KindCNS || Second(id) {
+		return Personal{}, signing.ErrCardUnknown
+	}
+	ref := strings.Split(id.Ref, "\x00")
+	ctx, cancel := context.WithTimeout(ctx, identifyTime)
+	defer cancel()
+	var out Personal
+	err := withSession(ctx, ref[0], func(s *Session) error {
+		c := cns.New(s, s.ATR(), s.Options())
+		number, err := c.Number(ctx)
+		if err != nil {
+			return err
+		}
+		if number != id.Number {
+			return signing.ErrCardRemoved
+		}
+		p, err := c.Personal(ctx)
+		if err != nil {
+			return err
+		}
+		out = Personal{BirthTown: p.BirthTown, Town: p.Town, Address: p.Address}
+		if !p.BornOn.IsZero() {
+			out.Born = p.BornOn.Format("02/01/2006")
+		}
+		return nil
+	})
+	return out, meaning(err)
+}

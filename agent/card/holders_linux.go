@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // maxMaps bounds what is read of one process.
@@ -44,7 +45,9 @@ func programs() []Program {
 			if p.Name == "pcscd" || !bytes.Contains(maps, []byte("libpcsclite")) {
 				continue
 			}
-		default: // another user's, or gone
+		case mine(filepath.Join("/proc", e.Name())):
+			continue // it has ended
+		default: // another user's
 			name, err := os.ReadFile(filepath.Join("/proc", e.Name(), "comm"))
 			if p.Name, p.Other = strings.TrimSpace(string(name)), true; err != nil || !slices.Contains(wellKnown, p.Name) {
 				continue
@@ -56,6 +59,16 @@ func programs() []Program {
 	}
 	slices.SortFunc(list, func(a, b Program) int { return strings.Compare(a.Name, b.Name) })
 	return list
+}
+
+// mine tells whether a process is our user's, or cannot be looked at.
+func mine(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return true
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || int(st.Uid) == os.Getuid()
 }
 
 // readMaps reads which files a process has in memory.

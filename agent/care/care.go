@@ -180,7 +180,12 @@ func Explain(lang message.Lang, what consent.Care, err error) string {
 			key = "care.wrong-puk"
 		}
 		text := message.Text(lang, key)
-		if wrong.TriesLeft >= 0 {
+		switch {
+		case wrong.TriesLeft == 0 && errors.Is(err, card.ErrPUK):
+			text += " " + message.Text(lang, "care.puk-locked")
+		case wrong.TriesLeft == 0:
+			text += " " + message.Text(lang, "care.pin-locked")
+		case wrong.TriesLeft > 0:
 			text += " " + message.Text(lang, "consent.tries-left", "n", wrong.TriesLeft)
 		}
 		return text

@@ -42,6 +42,9 @@ func (s *Store) WithPolicy(file string) *Store {
 	return s
 }
 
+// PolicyPath is the administrator's file, there or not.
+func (s *Store) PolicyPath() string { return s.policy }
+
 // Policy reads it; without one it is empty. A file that others than its owner can
 // write is no administrator's, and is an error.
 func (s *Store) Policy() (Policy, error) {

@@ -65,8 +65,11 @@ func (s *Store) Site(origin string) (Decision, error) {
 
 // SetSite records a decision; Unknown forgets the site.
 func (s *Store) SetSite(origin string, d Decision, now time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	release, err := s.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	all, err := s.Sites()
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ type Owner struct {
 // ports tells whether an agent could listen, or one does already, and who is in the
 // way.
 func (p *Patient) ports(ctx context.Context) []Check {
+	if len(p.Ports) == 0 {
+		return nil
+	}
 	var list []Check
 	var free, taken, mine []string
 	for _, port := range p.Ports {

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 )
@@ -18,8 +20,12 @@ func PCSC(ctx context.Context) Service {
 	if name == "" {
 		name = socket
 	}
-	if conn, err := (&net.Dialer{}).DialContext(ctx, "unix", name); err == nil {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", name)
+	if err == nil {
 		_ = conn.Close()
+		return ServiceRefused
+	}
+	if errors.Is(err, fs.ErrPermission) {
 		return ServiceRefused
 	}
 	for _, d := range daemons {

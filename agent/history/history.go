@@ -27,11 +27,13 @@ import (
 
 // Kinds of use. KindCleared is the line that stays after the history was cleared.
 const (
-	KindLogin   = "login"
-	KindSign    = "sign"
-	KindChange  = "pin-change"
-	KindUnblock = "pin-unblock"
-	KindCleared = "cleared"
+	KindLogin       = "login"
+	KindSign        = "sign"
+	KindCertificate = "certificate" // a site learned a certificate for signatures
+	KindHash        = "hash"        // a hash that a site computed was signed
+	KindChange      = "pin-change"
+	KindUnblock     = "pin-unblock"
+	KindCleared     = "cleared"
 )
 
 // Done is the outcome of a use that went well; others are codes of agent/wire.

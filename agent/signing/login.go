@@ -102,7 +102,8 @@ func (c *Ceremony) Login(ctx context.Context, req LoginRequest) (*LoginResult, e
 	mu.Unlock()
 	result, use, err := c.login(ctx, &req, found, &answer, last, lastExpires)
 	if result != nil {
-		c.used(asked, r, use, err, sha256.Sum256(result.Token))
+		digest := sha256.Sum256(result.Token)
+		c.used(asked, r, use, err, digest[:])
 	} else {
 		c.used(asked, r, use, err)
 	}

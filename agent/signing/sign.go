@@ -71,10 +71,10 @@ func (c *Ceremony) Sign(ctx context.Context, req SignRequest) (*SignResult, erro
 	if err != nil {
 		return nil, err
 	}
-	asked := c.now()
 	if req.prepared, err = c.prepare(ctx, &req); err != nil {
 		return nil, err
 	}
+	asked := c.now()
 	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
 	defer answer.Wipe()
 	if err != nil {

@@ -220,6 +220,7 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 
 func valueFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
 	v := &f.Value
+	v.Raw = si.Signature
 	v.DigestAlgorithm, v.SignatureAlgorithm = si.Digest.OID, si.Algorithm.OID
 	if h := cms.HashByOID(si.Digest.OID); h != 0 {
 		v.DigestName = h.String()

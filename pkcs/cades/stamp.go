@@ -23,7 +23,7 @@ func ReadTimestamp(ctx context.Context, token []byte, kind string, imprint func(
 }
 
 func readToken(ctx context.Context, token []byte, kind string, imprint func(crypto.Hash) []byte) (validation.TimestampFacts, *cms.Message) {
-	t := validation.TimestampFacts{ID: validation.ObjectID(token), Kind: kind}
+	t := validation.TimestampFacts{ID: validation.ObjectID(token), Raw: token, Kind: kind}
 	if len(token) > timestamp.MaxToken {
 		t.Note = "the token is too large"
 		return t, nil

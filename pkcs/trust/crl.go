@@ -20,6 +20,7 @@ type CRL struct {
 	Source string
 
 	list    *x509.RevocationList // without its entries
+	der     []byte
 	tbs     []byte
 	object  string // ObjectID of the list
 	entries *entries
@@ -61,7 +62,7 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &CRL{Source: source, list: list, tbs: tbs, object: validation.ObjectID(der)}
+	c := &CRL{Source: source, list: list, der: der, tbs: tbs, object: validation.ObjectID(der)}
 	if c.entries, c.unfit, err = indexEntries(revoked); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
 	}

@@ -21,8 +21,8 @@ type answered struct {
 	until time.Time
 }
 
-func isFresh(f *validation.RevocationFacts) bool {
-	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(time.Now())
+func (r *Revocation) isFresh(f *validation.RevocationFacts) bool {
+	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(r.now())
 }
 
 // response reads a response into facts about one certificate; nil when it speaks of
@@ -63,7 +63,7 @@ func (r *Revocation) response(der []byte, source string, q Question, nonce []byt
 	case f.CertHash != nil && !*f.CertHash:
 		f.Note = "the responder knows another certificate of this number"
 		return f, nil
-	case a.ThisUpdate.After(time.Now().Add(clockSkew)):
+	case a.ThisUpdate.After(r.now().Add(clockSkew)):
 		f.Note = "the response is of the future"
 		return f, nil
 	}
@@ -143,12 +143,11 @@ func (r *Revocation) askResponder(ctx context.Context, q Question) (*validation.
 		return nil, nil
 	}
 	address := q.Cert.OCSPServer[0]
-	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
-	key := string(sum[:])
+	key := responderKey(q)
 	r.mu.Lock()
 	have := r.responses[key]
 	r.mu.Unlock()
-	if have != nil && time.Now().Before(have.until) {
+	if have != nil && r.now().Before(have.until) {
 		if have.err != nil {
 			return r.noAnswer(q, address, have.err), nil
 		}
@@ -168,6 +167,12 @@ func (r *Revocation) askResponder(ctx context.Context, q Question) (*validation.
 	}
 }
 
+// responderKey names a question to a responder.
+func responderKey(q Question) string {
+	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
+	return string(sum[:])
+}
+
 // told is an answer with the path of who signed it.
 type told struct {
 	facts *validation.RevocationFacts
@@ -177,7 +182,7 @@ type told struct {
 func (r *Revocation) post(ctx context.Context, address, key string, q Question) (f *validation.RevocationFacts, by []*x509.Certificate) {
 	nonce := make([]byte, 32)
 	_, _ = rand.Read(nonce) // never fails
-	answer := &answered{until: time.Now().Add(retryAfter)}
+	answer := &answered{until: r.now().Add(retryAfter)}
 	body, err := ocsp.NewRequest(q.Cert, q.Issuer, nonce)
 	if err == nil {
 		answer.der, err = r.Fetch.Post(ctx, address, "application/ocsp-request", body, ocsp.MaxResponse)
@@ -185,7 +190,7 @@ func (r *Revocation) post(ctx context.Context, address, key string, q Question) 
 	answer.err = err
 	if err != nil {
 		f = r.noAnswer(q, address, err)
-	} else if f, by = r.response(answer.der, address, q, nonce); isFresh(f) {
+	} else if f, by = r.response(answer.der, address, q, nonce); r.isFresh(f) {
 		answer.until = *f.NextUpdate
 	}
 	r.mu.Lock()

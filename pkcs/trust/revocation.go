@@ -18,12 +18,27 @@ import (
 type Revocation struct {
 	Store *Store
 	// Fetch gets lists from distribution points; nil asks nobody.
-	Fetch *Fetcher
+	Fetch Source
+	// Now tells the time; nil is time.Now.
+	Now func() time.Time
 
 	flight    singleflight.Group
 	mu        sync.Mutex
 	cache     map[string]*fetched
 	responses map[string]*answered
+}
+
+// Source gets lists and responses from addresses: a Fetcher.
+type Source interface {
+	Get(ctx context.Context, address string, limit int64) ([]byte, error)
+	Post(ctx context.Context, address, contentType string, body []byte, limit int64) ([]byte, error)
+}
+
+func (r *Revocation) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
 }
 
 // Question is about one certificate of a path that reached an anchor, whose issuer is
@@ -35,6 +50,8 @@ type Question struct {
 	// Helpers, CRLs and OCSPs came with a file (the last two as DER).
 	Helpers     []*x509.Certificate
 	CRLs, OCSPs [][]byte
+	// Seen, where set, gets what the store and the network said, in order.
+	Seen func(Evidence)
 
 	// asking are the certificates that this question is asked for: none of them can
 	// vouch for it.
@@ -70,6 +87,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	r.Store.mu.RUnlock()
 	for _, l := range lists {
 		a.list(l)
+		q.sawList(l, a.points, l.Source, false, nil)
 	}
 	for _, der := range q.CRLs {
 		if l, err := ParseCRL(der, "embedded"); err == nil {
@@ -80,7 +98,11 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 		a.response(r.response(der, "embedded", q, nil))
 	}
 	if !a.fresh && r.Fetch != nil {
-		a.response(r.askResponder(ctx, q))
+		f, by := r.askResponder(ctx, q)
+		if f != nil {
+			r.sawResponse(q, f)
+		}
+		a.response(f, by)
 		if !a.fresh {
 			a.fetch()
 		}
@@ -132,7 +154,7 @@ func (a *asked) response(f *validation.RevocationFacts, by []*x509.Certificate) 
 // take keeps an answer, and asks about who signed it.
 func (a *asked) take(f validation.RevocationFacts, by []*x509.Certificate) {
 	a.out = append(a.out, f)
-	a.fresh = a.fresh || isFresh(&f)
+	a.fresh = a.fresh || a.r.isFresh(&f)
 	a.signers = append(a.signers, a.r.aboutSigner(a.ctx, by, a.q)...)
 }
 
@@ -142,6 +164,7 @@ func (a *asked) fetch() {
 			break
 		}
 		l, err := a.r.get(a.ctx, address)
+		a.q.sawList(l, a.points, address, true, err)
 		if err != nil {
 			sum := sha256.Sum256(a.q.Cert.Raw)
 			a.out = append(a.out, validation.RevocationFacts{Subject: sum[:], Kind: "crl", Source: address, Status: "unknown", Note: err.Error()})
@@ -158,7 +181,7 @@ func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
 	r.mu.Lock()
 	have := r.cache[address]
 	r.mu.Unlock()
-	now := time.Now()
+	now := r.now()
 	if have != nil {
 		if have.err != nil && now.Sub(have.at) < retryAfter {
 			if have.crl != nil {
@@ -173,7 +196,7 @@ func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
 	ch := r.flight.DoChan(address, func() (any, error) {
 		// The request outlives the caller that began it: others wait for it too.
 		data, err := r.Fetch.Get(context.WithoutCancel(ctx), address, MaxCRL)
-		f := &fetched{err: err, at: time.Now()}
+		f := &fetched{err: err, at: r.now()}
 		if err == nil {
 			f.crl, f.err = ParseCRL(data, address)
 		}

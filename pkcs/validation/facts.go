@@ -95,6 +95,8 @@ type SignerFacts struct {
 
 // ValueFacts is the mathematics of the signature value.
 type ValueFacts struct {
+	// Raw is the signature value itself. It is not saved with the facts: the file has it.
+	Raw                []byte `json:"-"`
 	DigestAlgorithm    string `json:"digestAlgorithm"`    // OID
 	SignatureAlgorithm string `json:"signatureAlgorithm"` // OID
 	// DigestName is "SHA-256" etc., empty if unknown; KeyName "RSA", "RSA-PSS",
@@ -300,6 +302,8 @@ type RevocationFacts struct {
 
 // TimestampFacts is one RFC 3161 token on or in the signature.
 type TimestampFacts struct {
+	// Raw is the token itself. It is not saved with the facts: the file has it.
+	Raw []byte `json:"-"`
 	// ID is the ObjectID of the token's DER.
 	ID string `json:"id"`
 	// Kind is "content", "signature", "archive" or "document" (PAdES DocTimeStamp).

@@ -78,7 +78,7 @@ func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *
 	for i := range max(0, len(path)-1) {
 		from := len(f.Revocation)
 		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{
-			Cert: path[i], Issuer: path[i+1], Path: path[i:], Helpers: helpers, CRLs: e.crls, OCSPs: e.ocsps,
+			Cert: path[i], Issuer: path[i+1], Path: path[i:], Helpers: helpers, CRLs: e.crls, OCSPs: e.ocsps, Seen: o.Seen,
 		})...)
 		if i == len(path)-2 {
 			remembers(f.Chain.Anchor, f.Revocation[from:])

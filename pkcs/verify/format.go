@@ -71,7 +71,7 @@ const inMemory = 8 << 20
 
 // anywhere makes a reader that can be read at any place: a file is one already, a stream
 // is put aside.
-func anywhere(r io.Reader) (at io.ReaderAt, size int64, done func(), err error) {
+func anywhere(r io.Reader, dir string) (at io.ReaderAt, size int64, done func(), err error) {
 	if f, ok := r.(interface {
 		io.ReaderAt
 		io.Seeker
@@ -94,7 +94,7 @@ func anywhere(r io.Reader) (at io.ReaderAt, size int64, done func(), err error) 
 	if err != nil {
 		return nil, 0, nil, fmt.Errorf("verify: %w", err)
 	}
-	aside, err := os.CreateTemp("", "citel-verify-*")
+	aside, err := os.CreateTemp(dir, "citel-verify-*")
 	if err != nil {
 		return nil, 0, nil, fmt.Errorf("verify: %w", err)
 	}

@@ -40,6 +40,11 @@ type Options struct {
 	// Extract receives the enveloped content as it is read. It must not be used
 	// before the results were looked at.
 	Extract io.Writer
+	// Seen, where set, gets what store and network said of revocation, in order.
+	Seen func(trust.Evidence)
+	// TempDir is where a PDF that comes as a stream is put aside, in a file that only
+	// this user can read; empty is the system's.
+	TempDir string
 }
 
 // Reader validates every signature of a file. The error is for what could not be
@@ -66,7 +71,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 	var facts []*validation.Facts
 	switch kind {
 	case "PDF":
-		at, size, done, err := anywhere(r)
+		at, size, done, err := anywhere(r, o.TempDir)
 		if err != nil {
 			return nil, err
 		}

@@ -23,6 +23,9 @@ const (
 	Submitted    = "submitted"
 	SignRefused  = "signature-refused"
 	Downloaded   = "downloaded"
+	KeyAdded     = "api-key-added"
+	KeyRevoked   = "api-key-revoked"
+	Verified     = "api-verified"
 )
 
 // Event is one row to be.

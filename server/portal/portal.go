@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
@@ -81,7 +80,7 @@ func (p *Portal) Handler() (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
-	limit := newLimiter(time.Now)
+	limit := newLimiter()
 	return p.recovered(p.headers(limit.wrap(p.address, cross.Handler(mux)))), nil
 }
 

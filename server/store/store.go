@@ -174,6 +174,16 @@ func (s *Store) WriteFile(name string, r io.Reader) (err error) {
 	return nil
 }
 
+// TempDir is a folder below the data folder that nobody else may read, for what is put
+// aside while a request lasts. What an earlier run left there is taken away.
+func (s *Store) TempDir() (string, error) {
+	dir := filepath.Join(s.dir, "tmp")
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return dir, nil
+}
+
 // OpenFile opens a file that WriteFile wrote.
 func (s *Store) OpenFile(name string) (*os.File, error) {
 	path, err := s.path(name)

@@ -56,14 +56,14 @@ func doctorCommand(lang message.Lang) *cobra.Command {
 			case asJSON:
 				err = json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"version": version.Version, "checks": checks})
 			case report:
-				_, err = io.WriteString(cmd.OutOrStdout(), doctorReport(c.lang, checks))
+				_, err = io.WriteString(cmd.OutOrStdout(), doctor.Report(c.lang, checks))
 			default:
 				err = printChecks(cmd.OutOrStdout(), c.lang, s.bench(), checks)
 			}
 			switch {
 			case err != nil:
 				return exit(command.InputOutput, err)
-			case anyBad(checks):
+			case doctor.CountBad(checks) > 0:
 				return exit(command.Unavailable, errors.New(message.Text(c.lang, "command.doctor-bad")))
 			}
 			return nil
@@ -79,15 +79,6 @@ func doctorCommand(lang message.Lang) *cobra.Command {
 	f.IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
 	cmd.MarkFlagsMutuallyExclusive("json", "report", "cure", "undo")
 	return cmd
-}
-
-func anyBad(checks []doctor.Check) bool {
-	for _, x := range checks {
-		if x.State == doctor.Bad {
-			return true
-		}
-	}
-	return false
 }
 
 // patient is this computer, for this user.
@@ -172,17 +163,9 @@ func synced(ctx context.Context) (yes, known bool) {
 	return strings.TrimSpace(string(out)) == "yes", true
 }
 
-func checkText(lang message.Lang, x doctor.Check) string {
-	var args []any
-	for k, v := range x.Args {
-		args = append(args, k, v)
-	}
-	return message.Text(lang, "doctor."+x.ID+"-"+string(x.State), args...)
-}
-
 func printChecks(w io.Writer, lang message.Lang, b *doctor.Bench, checks []doctor.Check) error {
 	for _, x := range checks {
-		if _, err := fmt.Fprintf(w, "%-14s %s\n", message.Text(lang, "doctor."+string(x.State)), checkText(lang, x)); err != nil {
+		if _, err := fmt.Fprintf(w, "%-14s %s\n", message.Text(lang, "doctor."+string(x.State)), x.Text(lang)); err != nil {
 			return err
 		}
 		for _, id := range x.Cures {
@@ -195,31 +178,6 @@ func printChecks(w io.Writer, lang message.Lang, b *doctor.Bench, checks []docto
 		}
 	}
 	return nil
-}
-
-// doctorReport is what a person sends to a help desk: checks, which name nobody, and
-// the versions of program and system.
-func doctorReport(lang message.Lang, checks []doctor.Check) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\ncitel-agent %s, %s/%s%s\n\n", message.Text(lang, "doctor.report-title"), version.Version, runtime.GOOS, runtime.GOARCH, system())
-	for _, x := range checks {
-		fmt.Fprintf(&b, "[%s] %s-%s: %s\n", message.Text(lang, "doctor."+string(x.State)), x.ID, x.State, checkText(lang, x))
-	}
-	return b.String()
-}
-
-// system names the distribution (os-release(5), PRETTY_NAME).
-func system() string {
-	text, err := os.ReadFile("/etc/os-release")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
-			return ", " + strings.Trim(name, `"`)
-		}
-	}
-	return ""
 }
 
 // mend does a cure, or takes one back, after saying what it changes.

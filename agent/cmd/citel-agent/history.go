@@ -6,11 +6,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/citel-pa/citel/agent/config"
+	"github.com/citel-pa/citel/agent/hand"
 	"github.com/citel-pa/citel/agent/history"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/message"
@@ -29,14 +31,20 @@ func stateDir(named string) (string, error) {
 // the log: it does not take a signature away that was made.
 func (s *setup) used(u signing.Use) {
 	e := history.Entry{At: u.At, By: history.BySite, Origin: u.Caller.Origin, Kind: string(u.Purpose), Documents: u.Documents, Card: shortCard(u.Kind, u.Number), Outcome: outcome(u.Err)}
-	if u.Caller.CommandLine {
+	switch {
+	case u.Caller.CommandLine:
 		e.By = history.ByCommandLine
+	case u.Caller.Extension:
+		e.By = history.ByExtension
 	}
 	if u.Certificate != nil {
 		e.Certificate = signing.Describe(u.Certificate).SHA256[:16]
+		if err := s.reminders().See(u.Certificate, hand.CardName(u.Kind, u.Number)); err != nil {
+			s.log.Warn("the certificate's end was not remembered", "error", err)
+		}
 	}
 	for _, d := range u.Digests {
-		e.Digests = append(e.Digests, hex.EncodeToString(d[:]))
+		e.Digests = append(e.Digests, hex.EncodeToString(d))
 	}
 	if err := s.history.Append(e); err != nil {
 		s.log.Warn("the history was not written", "error", err)
@@ -158,7 +166,7 @@ func printHistory(w io.Writer, lang message.Lang, log history.Log, asJSON, asCSV
 				return err
 			}
 		}
-		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", e.At.Local().Format("2006-01-02 15:04"), historyLine(lang, e), outcomeText(lang, e.Outcome)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", e.At.Local().Format("2006-01-02 15:04"), strings.Join(slices.DeleteFunc([]string{e.What(lang), e.Who(lang), e.CardName()}, func(s string) bool { return s == "" }), ", "), e.Ended(lang)); err != nil {
 			return err
 		}
 	}
@@ -168,26 +176,4 @@ func printHistory(w io.Writer, lang message.Lang, log history.Log, asJSON, asCSV
 		}
 	}
 	return nil
-}
-
-// historyLine says who asked for what, with which card.
-func historyLine(lang message.Lang, e history.Entry) string {
-	parts := []string{message.Text(lang, "hand.kind-"+e.Kind, "n", e.Documents)}
-	if e.Origin != "" {
-		parts = append(parts, e.Origin)
-	}
-	if e.By != history.BySite {
-		parts = append(parts, message.Text(lang, "hand.by-"+e.By))
-	}
-	if e.Card != "" {
-		parts = append(parts, strings.ToUpper(e.Card[:3])+e.Card[3:])
-	}
-	return strings.Join(parts, ", ")
-}
-
-func outcomeText(lang message.Lang, code string) string {
-	if code == history.Done {
-		return message.Text(lang, "hand.outcome-done")
-	}
-	return message.Text(lang, "wire."+code)
 }

@@ -42,7 +42,7 @@ func execute(t *testing.T, cmd *cobra.Command, in string, args ...string) (strin
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // nil would be the test binary's own
 	err := cmd.ExecuteContext(t.Context())
 	var e *command.ExitError
 	switch {
@@ -89,14 +89,7 @@ func TestCleanup(t *testing.T) {
 		t.Fatalf("%d files: %v", n, left(t, home))
 	}
 	// An agent that runs is ended first.
-	ctx, free, err := (&common{}).alone(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		<-ctx.Done()
-		free()
-	}()
+	ended := aRunningAgent(t)
 	for _, no := range []string{"", "\n", "n\n", "maybe\n"} {
 		if out, code := execute(t, cleanupCommand(message.English), no); code != command.Invalid || !strings.Contains(out, dir) {
 			t.Fatalf("%q: %d %s", no, code, out)
@@ -112,7 +105,7 @@ func TestCleanup(t *testing.T) {
 		t.Errorf("left: %v", list)
 	}
 	select {
-	case <-ctx.Done():
+	case <-ended:
 	case <-time.After(10 * time.Second):
 		t.Error("the agent was not ended")
 	}
@@ -133,26 +126,42 @@ func TestRegisterTakenBack(t *testing.T) {
 	}
 }
 
-// What the session or a link starts steps back where an agent runs, whatever the link says.
-func TestLinkWhereOneRuns(t *testing.T) {
-	aHome(t)
-	ctx, free, err := (&common{}).alone(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free()
-	if _, _, err := (&common{}).alone(context.Background(), true); !errors.Is(err, errRuns) {
-		t.Fatalf("a second one: %v", err)
-	}
+// aRunningAgent answers as one does; the channel is closed when it is told to end.
+func aRunningAgent(t *testing.T) <-chan struct{} {
+	t.Helper()
 	path, err := control.Path("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := control.Send(t.Context(), path, control.Request{Command: control.Status}); err != nil || a.Error != "" {
-		t.Errorf("%+v %v", a, err)
+	server, err := control.Listen(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if ctx.Err() != nil {
-		t.Error("it ended")
+	t.Cleanup(func() { _ = server.Close() })
+	ended := make(chan struct{})
+	go server.Serve(t.Context(), func(_ context.Context, r control.Request) control.Answer {
+		if r.Command == control.Quit {
+			close(ended)
+			time.AfterFunc(50*time.Millisecond, func() { _ = server.Close() })
+		}
+		return control.Answer{}
+	})
+	return ended
+}
+
+// What the session or a link starts steps back where an agent runs, whatever the link says.
+func TestLinkWhereOneRuns(t *testing.T) {
+	aHome(t)
+	ended := aRunningAgent(t)
+	for _, link := range []string{"citel:avvia", "citel:--developer", "--port=1", "-h --developer"} {
+		if out, code := execute(t, linkCommand(message.English), "", link); code != 0 || out != "" {
+			t.Errorf("%s: %d %s", link, code, out)
+		}
+	}
+	select {
+	case <-ended:
+		t.Error("it was told to end")
+	default:
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -12,8 +11,6 @@ import (
 	"github.com/citel-pa/citel/agent/control"
 	"github.com/citel-pa/citel/agent/update"
 	"github.com/citel-pa/citel/pkcs/message"
-	"github.com/citel-pa/citel/pkcs/verify/command"
-	"github.com/citel-pa/citel/pkcs/version"
 )
 
 // linkCommand is what a page's citel: link starts. Anybody can write such a link, so
@@ -39,43 +36,15 @@ func linkCommand(lang message.Lang) *cobra.Command {
 	}
 }
 
-// errRuns ends a start that nobody typed, without a word.
-var errRuns = errors.New("another agent runs")
-
-// alone makes this agent the one of its user and settings, and lets others end it.
-// One that the session or a link starts steps back where one runs.
-func (c *common) alone(ctx context.Context, session bool) (_ context.Context, free func(), err error) {
+// runs tells whether an agent of this user and these settings runs: what the session
+// or a link starts steps back then.
+func (c *common) runs(ctx context.Context) bool {
 	path, err := control.Path(c.dir)
 	if err != nil {
-		return nil, nil, exit(command.InputOutput, err)
+		return false
 	}
-	server, err := control.Listen(path)
-	switch {
-	case errors.Is(err, control.ErrRuns) && session:
-		return nil, nil, errRuns
-	case errors.Is(err, control.ErrRuns):
-		return ctx, func() {}, nil // who typed it wants it
-	case err != nil && session:
-		return nil, nil, exit(command.InputOutput, err)
-	case err != nil:
-		c.logger().Warn("no control socket", "error", err)
-		return ctx, func() {}, nil
-	}
-	ctx, quit := context.WithCancel(ctx)
-	go server.Serve(ctx, func(_ context.Context, r control.Request) control.Answer {
-		switch r.Command {
-		case control.Status:
-		case control.Quit:
-			time.AfterFunc(100*time.Millisecond, quit) // the answer goes out first
-		default:
-			return control.Answer{Error: "unknown command"}
-		}
-		return control.Answer{Version: version.Version}
-	})
-	return ctx, func() {
-		quit()
-		_ = server.Close()
-	}, nil
+	_, err = control.Send(ctx, path, control.Request{Command: control.Status})
+	return err == nil
 }
 
 // Times of the look for a new release: not while the session starts, then daily.

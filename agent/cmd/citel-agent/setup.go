@@ -17,7 +17,6 @@ import (
 	"github.com/citel-pa/citel/agent/card"
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/consent"
-	"github.com/citel-pa/citel/agent/consent/desktop"
 	"github.com/citel-pa/citel/agent/consent/terminal"
 	"github.com/citel-pa/citel/agent/history"
 	"github.com/citel-pa/citel/agent/signing"
@@ -61,6 +60,7 @@ type setup struct {
 	watcher  *card.Watcher
 	native   *card.Native // nil: the person named a module
 	ceremony *signing.Ceremony
+	windows  *inTurn // nil where no window can be shown
 	log      *slog.Logger
 	close    []func() error
 	// documents makes PDFs ready, in a process of its own.
@@ -103,6 +103,9 @@ func (c *common) openAnyway() (_ *setup, err error) {
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, exit(command.InputOutput, err)
+	}
+	if c.dir != "" {
+		c.dir = dir // named: the control socket goes with it
 	}
 	s.store = config.Open(dir)
 	s.settings, s.settingsErr = s.store.Settings()
@@ -248,9 +251,7 @@ func (c *common) face(s *setup, program string) error {
 		return exit(command.Usage, err)
 	}
 	if face == nil && program != "" {
-		d := &desktop.Face{Program: program, Lang: c.lang, Log: s.log, Explain: explain}
-		s.close = append(s.close, d.Close)
-		face = d
+		face = s.turns(s.desktop(c.lang, program))
 	}
 	if face == nil {
 		terminal.Explain = explain

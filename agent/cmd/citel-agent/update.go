@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,7 +80,9 @@ func updateCommand(lang message.Lang) *cobra.Command {
 				return exit(command.Invalid, errors.New(message.Text(lang, "installer.not-done")))
 			}
 			if folder == "" {
-				folder = downloads()
+				if folder, err = downloads(); err != nil {
+					return exit(command.InputOutput, err)
+				}
 			}
 			path, err := checker.Download(cmd.Context(), offer, folder)
 			if err != nil {
@@ -142,36 +141,6 @@ func installWith(kind, path string) string {
 		return `msiexec /i "` + path + `"`
 	}
 	return path
-}
-
-// downloads is the folder where people look. xdg-user-dirs: user-dirs.dirs.
-func downloads() string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "."
-	}
-	if runtime.GOOS == "linux" {
-		if base, err := os.UserConfigDir(); err == nil {
-			text, _ := os.ReadFile(filepath.Join(base, "user-dirs.dirs"))
-			for _, line := range strings.Split(string(text), "\n") {
-				if v, ok := strings.CutPrefix(line, "XDG_DOWNLOAD_DIR="); ok {
-					dir := strings.Replace(strings.Trim(v, `"`), "$HOME", home, 1)
-					if st, err := os.Stat(dir); err == nil && st.IsDir() {
-						return dir
-					}
-				}
-			}
-		}
-	}
-	if dir := filepath.Join(home, "Downloads"); isDir(dir) {
-		return dir
-	}
-	return home
-}
-
-func isDir(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.IsDir()
 }
 
 // confirm asks on the terminal; whatever is not a clear yes is a no.

@@ -46,9 +46,11 @@ type Face struct {
 	// Program is citel-window's absolute path.
 	Program string
 	Lang    message.Lang
-	Log     *slog.Logger
-	// Speak gives the language where it may change; nil: Lang stays.
-	Speak func() message.Lang
+	// Chosen: Lang is the person's own choice; otherwise a page's wish counts.
+	Chosen bool
+	// Speak gives both where they may change; nil: they stay.
+	Speak func() (lang message.Lang, chosen bool)
+	Log   *slog.Logger
 	// Explain gives the sentence of an error.
 	Explain func(message.Lang, error) string
 
@@ -56,18 +58,11 @@ type Face struct {
 	status *process // of the last request
 }
 
-func (f *Face) lang() message.Lang {
-	if f.Speak != nil {
-		return f.Speak()
-	}
-	return f.Lang
-}
-
 // Ask shows the question and waits for the answer. Whatever is not a clear yes is a
 // no.
 func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, error) {
 	f.dismiss()
-	view := frame.View{Mode: frame.Ask, Lang: string(f.lang()), Purpose: r.Purpose, Caller: r.Caller, Certificates: r.Certificates,
+	view := frame.View{Mode: frame.Ask, Lang: string(f.lang(r)), Purpose: r.Purpose, Caller: r.Caller, Certificates: r.Certificates, Hash: r.Hash,
 		Deadline: r.Deadline, Extendable: r.Extend != nil}
 	for _, d := range r.Documents {
 		view.Documents = append(view.Documents, frame.DocumentInfo{Name: d.Name, MediaType: d.MediaType, Size: d.Size,
@@ -87,10 +82,22 @@ func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, err
 		answer.Wipe()
 		return consent.Answer{BlockOrigin: answer.BlockOrigin}, err
 	}
-	if r.Purpose != consent.PurposeOrigin {
+	if r.Purpose.UsesKey() {
 		f.working(r, answer.CertificateID)
 	}
 	return answer, nil
+}
+
+// lang is the language of a question.
+func (f *Face) lang(r *consent.Request) message.Lang {
+	own, chosen := f.Lang, f.Chosen
+	if f.Speak != nil {
+		own, chosen = f.Speak()
+	}
+	if chosen || r.Language == "" {
+		return own
+	}
+	return message.ParseLang(r.Language)
 }
 
 // one runs one window to its answer; an engine that does not come up gets a second
@@ -165,6 +172,8 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 					return consent.Answer{}, deadline, fmt.Errorf("%w: an answer from a review", ErrWindow)
 				}
 				return consent.Answer{CertificateID: m.Certificate, PIN: m.pin, RememberOrigin: m.Remember}, deadline, nil
+			default:
+				m.wipe()
 			}
 		}
 	}
@@ -173,7 +182,7 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 // working shows that the card is at work, or that the PIN is asked on the reader;
 // Outcome says how it ended.
 func (f *Face) working(r *consent.Request, certificate string) {
-	view := frame.View{Mode: frame.Status, Lang: string(f.lang()), Purpose: r.Purpose}
+	view := frame.View{Mode: frame.Status, Lang: string(f.lang(r)), Purpose: r.Purpose}
 	for _, c := range r.Certificates {
 		if c.ID == certificate && c.PIN.Pinpad {
 			view.Certificates = []consent.Certificate{c}
@@ -203,10 +212,10 @@ func (f *Face) dismiss() {
 // Outcome tells how a request ended.
 func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 	if err != nil {
-		f.finish(r, frame.Message{Type: frame.Finished, Text: f.Explain(f.lang(), err)})
+		f.finish(r, frame.Message{Type: frame.Finished, Text: f.Explain(f.lang(r), err)})
 		return
 	}
-	f.finish(r, frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.lang(), "consent.done-"+string(r.Purpose))})
+	f.finish(r, frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.lang(r), "consent.done-"+string(r.Purpose))})
 }
 
 // finish says the end in the window of the card's work.
@@ -242,6 +251,26 @@ func (f *Face) finish(r *consent.Request, m frame.Message) {
 	})
 }
 
+// Wait waits until the person closed what Outcome shows, or ctx is done.
+func (f *Face) Wait(ctx context.Context) {
+	f.mu.Lock()
+	p := f.status
+	f.mu.Unlock()
+	if p == nil {
+		return
+	}
+	for {
+		select {
+		case _, open := <-p.messages:
+			if !open {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Close takes away what is on the screen.
 func (f *Face) Close() error {
 	f.dismiss()
@@ -266,6 +295,7 @@ type process struct {
 	in       io.WriteCloser
 	messages chan received
 	done     chan struct{}
+	ended    chan struct{} // the process is gone
 	once     sync.Once
 	mu       sync.Mutex
 	stderr   *noise
@@ -273,7 +303,7 @@ type process struct {
 
 func (f *Face) start(view frame.View, documents []consent.Document) (*process, error) {
 	cmd := exec.Command(f.Program) //nolint:gosec,noctx // our own program, ended by end
-	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), stderr: &noise{}}
+	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), ended: make(chan struct{}), stderr: &noise{}}
 	cmd.Env = environment(os.Environ())
 	cmd.Stderr = p.stderr
 	in, err1 := cmd.StdinPipe()
@@ -286,7 +316,9 @@ func (f *Face) start(view frame.View, documents []consent.Document) (*process, e
 		return nil, fmt.Errorf("%w: %w", ErrWindow, err)
 	}
 	go p.read(out)
+	p.mu.Lock() // the view comes first, whatever is sent meanwhile
 	go func() {
+		defer p.mu.Unlock()
 		// What a window does not take in any more is no loss: it has ended.
 		if err := p.show(view, documents); err != nil && !errors.Is(err, os.ErrClosed) {
 			f.Log.Debug("showing", "error", err)
@@ -306,10 +338,8 @@ func environment(all []string) []string {
 	})
 }
 
-// show sends the view and the documents that can be shown.
+// show sends the view and the documents that can be shown. The caller holds p.mu.
 func (p *process) show(view frame.View, documents []consent.Document) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err := frame.WriteJSON(p.in, frame.Message{Type: frame.Show, View: &view}); err != nil {
 		return err
 	}
@@ -390,6 +420,7 @@ func (p *process) end() {
 		go func() {
 			_ = p.cmd.Wait() // how a window ends says nothing
 			timer.Stop()
+			close(p.ended)
 		}()
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/consent/frame"
 )
 
@@ -42,7 +43,7 @@ func (h *Hand) Open(ctx context.Context, page string) (closed <-chan struct{}, e
 	if open != nil && open.send(frame.Message{Type: frame.Page, Name: page}) == nil {
 		return last, nil
 	}
-	p, err := h.Face.start(frame.View{Mode: frame.Hand, Lang: string(h.Face.lang()), Page: page}, nil)
+	p, err := h.Face.start(frame.View{Mode: frame.Hand, Lang: string(h.Face.lang(&consent.Request{})), Page: page}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (h *Hand) Changed() {
 	}
 }
 
-// Close takes the window away.
+// Close takes the window away, and waits for its end.
 func (h *Hand) Close() error {
 	h.mu.Lock()
 	p := h.window
@@ -83,6 +84,7 @@ func (h *Hand) Close() error {
 	h.mu.Unlock()
 	if p != nil {
 		p.end()
+		<-p.ended // endTime at most
 	}
 	return nil
 }
@@ -122,6 +124,7 @@ func (h *Hand) serve(p *process, painted, done chan struct{}) {
 func (h *Hand) reply(ctx context.Context, m frame.Message) frame.Message {
 	out := frame.Message{Type: frame.Reply, ID: m.ID}
 	v, err := h.Handler.Call(ctx, m.Name, m.Args)
+	out.Name = string(h.Face.lang(&consent.Request{})) // it may be another one now
 	if err == nil {
 		out.Data, err = json.Marshal(v)
 	}

@@ -28,7 +28,7 @@ func (f *Face) AskPIN(ctx context.Context, r *consent.PINRequest) (consent.PINAn
 }
 
 func (f *Face) tryPIN(ctx context.Context, r *consent.PINRequest) (consent.PINAnswer, error) {
-	p, err := f.start(frame.View{Mode: frame.NewPIN, Lang: string(f.lang()), NewPIN: r, Deadline: r.Deadline, Extendable: r.Extend != nil}, nil)
+	p, err := f.start(frame.View{Mode: frame.NewPIN, Lang: string(f.lang(&consent.Request{})), NewPIN: r, Deadline: r.Deadline, Extendable: r.Extend != nil}, nil)
 	if err != nil {
 		return consent.PINAnswer{}, err
 	}

@@ -110,7 +110,7 @@ const (
 	Show     Type = "show"     // View; the documents' frames follow
 	Deadline Type = "deadline" // At
 	Finished Type = "finished" // Text; Good
-	Reply    Type = "reply"    // ID; Data, or Text, which says why there is none
+	Reply    Type = "reply"    // ID; Name, the language; Data, or Text, which says why there is none
 	Changed  Type = "changed"  // what the hand shows is not so any more
 	Page     Type = "page"     // Name: the hand goes to another page
 )
@@ -165,6 +165,7 @@ type View struct {
 	Purpose      consent.Purpose       `json:"purpose"`
 	Caller       consent.Caller        `json:"caller"`
 	Documents    []DocumentInfo        `json:"documents,omitempty"`
+	Hash         *consent.Hash         `json:"hash,omitempty"`
 	Certificates []consent.Certificate `json:"certificates,omitempty"`
 	Deadline     time.Time             `json:"deadline,omitzero"`
 	Extendable   bool                  `json:"extendable,omitempty"`

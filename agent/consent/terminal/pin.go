@@ -52,7 +52,7 @@ func (a *Face) careKey(r *consent.PINRequest, key string) string {
 func (a *Face) showPIN(r *consent.PINRequest) {
 	a.say("")
 	a.say("== CiTel: %s ==", a.care("heading-"+string(r.Care)))
-	a.say("  %s", a.text("card-"+r.Card.Kind, "number", clean(r.Card.Number)))
+	a.say("  %s", a.care("card-"+r.Card.Kind, "number", clean(r.Card.Number)))
 	if r.Card.Name != "" {
 		a.say("  %s %s", clean(r.Card.Name), clean(r.Card.CodiceFiscale))
 	}

@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 			return err
 		},
 	}
-	root.AddCommand(serveCommand(), command.New(message.ParseLang(os.Getenv("LANG"))), auditCommand(), keysCommand(), versionCommand)
+	root.AddCommand(serveCommand(), command.New(message.ParseLang(os.Getenv("LANG"))), auditCommand(), keysCommand(), apiKeyCommand(), versionCommand)
 	return root
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/trust/lists"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
+	"github.com/citel-pa/citel/server/apikey"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
@@ -35,6 +36,7 @@ import (
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/verification"
 )
 
 var timeNow = time.Now
@@ -217,7 +219,18 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, exit(command.Unavailable, err)
 	}
-	s.handler = s.measured(pages)
+	temp, err := s.store.TempDir()
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	api := &verification.Service{
+		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: journal}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),
+		Audit: journal, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.Handle(verification.Prefix, api.Handler())
+	s.handler = s.measured(mux)
 	return s, nil
 }
 

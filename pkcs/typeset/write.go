@@ -1,4 +1,4 @@
-package pdf
+package typeset
 
 import (
 	"bytes"
@@ -127,7 +127,7 @@ func (d *Document) WriteTo(w io.Writer) (int64, error) {
 		return 0, d.err
 	}
 	if d.info.Title == "" || d.info.Lang == "" {
-		return 0, errors.New("pdf: a document needs a title and a language")
+		return 0, errors.New("typeset: a document needs a title and a language")
 	}
 	d.footers()
 	f := &file{}

@@ -1,4 +1,4 @@
-package pdf
+package typeset
 
 import (
 	"encoding/binary"
@@ -24,7 +24,7 @@ type font struct {
 	glyphOf                    map[rune]uint16
 }
 
-var errFont = errors.New("pdf: the font cannot be read")
+var errFont = errors.New("typeset: the font cannot be read")
 
 // faces are parsed once.
 var faces = sync.OnceValues(func() ([2]*font, error) {
