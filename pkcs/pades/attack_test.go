@@ -153,6 +153,23 @@ func TestChangesAfterSigning(t *testing.T) {
 	}
 }
 
+// A crowd of harmless changes hides none that is not.
+func TestCrowdOfChanges(t *testing.T) {
+	signed := sign(t, form(), signer(id(t)), pades.PrepareOptions{})
+	objects := []object{{5, "<</Type/Font/Subtype/Type1/BaseFont/Symbol>>"}}
+	list := "[7 0 R 8 0 R"
+	for n := 100; n < 400; n++ {
+		list += fmt.Sprintf(" %d 0 R", n)
+		objects = append(objects, object{n, "<</Type/Annot/Subtype/Text/Rect[0 0 9 9]>>"})
+	}
+	objects = append(objects, object{9, keepSignature(t, signed, object{9, list + "]"})})
+	doc := file(signed, 1, objects...)
+	refused(t, doc, validation.FormatFailure)
+	if f := read(t, doc)[0]; len(f.PDF.Changes) > 100 {
+		t.Errorf("%d changes are told", len(f.PDF.Changes))
+	}
+}
+
 // keepSignature leaves the signature's field where an attack writes what lists it.
 func keepSignature(t *testing.T, signed []byte, o object) string {
 	t.Helper()

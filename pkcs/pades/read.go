@@ -44,6 +44,7 @@ type signature struct {
 	faults    []validation.Fault
 	facts     *validation.Facts
 	stamp     *validation.TimestampFacts
+	skipped   bool // its revision was not read: too much work
 	odd       bool // its form is not that of EN 319 142-1
 }
 
@@ -116,6 +117,9 @@ type document struct {
 	store      *store
 	signatures []*signature
 	compared   int // objects, see maxCompared
+
+	fieldsNow []field // of the file as it is
+	pagesNow  []page
 }
 
 func (s *signature) isStamp() bool {
@@ -242,7 +246,14 @@ func (d *document) open(s *signature) {
 		// What was found by searching is what readers show, and is compared like any other.
 		s.fault("cross-reference-rebuilt", "bytes follow the signature, and the file's cross-reference cannot be read (%v)", d.file.Problem)
 	}
+	if d.compared > maxCompared {
+		s.skipped = true
+		return
+	}
 	f, err := pdf.Open(d.r, s.end)
+	if err == nil {
+		d.compared += f.Cost() / 16 // an entry costs less than an object
+	}
 	switch {
 	case err != nil:
 		s.fault("pdf-revision", "what was signed is no whole PDF: %v", err)

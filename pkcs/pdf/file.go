@@ -114,6 +114,15 @@ func (f *File) Revisions() int {
 	return max(1, n)
 }
 
+// Cost is about how many objects were read to open the file.
+func (f *File) Cost() int {
+	n := len(f.entries)
+	if f.Rebuilt {
+		n += int(f.size / 4096) // it was searched through
+	}
+	return n
+}
+
 // Numbers are all object numbers in use, sorted.
 func (f *File) Numbers() []int {
 	out := make([]int, 0, len(f.entries))

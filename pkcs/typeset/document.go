@@ -45,6 +45,7 @@ type Document struct {
 	y       float64
 	root    *element
 	parents [][]*element // by page: the element of each marked content
+	widgets []*widget    // fields to be filled in (fields.go)
 }
 
 // element is a node of the structure tree (ISO 32000-1, 14.7.2).
@@ -54,6 +55,8 @@ type element struct {
 	children []*element
 	mcids    []content
 	scope    string // of a TH
+	alt      string // of a Figure
+	widget   *widget
 	object   int
 }
 

@@ -1,21 +1,31 @@
-// Package audit is the log of who did what: append only, each row chained to the
-// one before by a MAC, so that a change, a gap or a cut in the middle shows. What
-// a citizen reads or writes is not in it, only that it happened.
+// Package audit is the log of who did what: append only, one chain for each ente, each
+// row chained to the one before by a MAC, its end signed once a day, so that a change,
+// a gap or a cut shows, and where. What a citizen reads or writes is not in it, only
+// that it happened.
+//
+// Names, codes and documents are kept apart from the row, which holds their hash with a
+// random salt: they can be erased, and the chain still holds.
 package audit
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"time"
 
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
 )
 
-// Kinds of events.
+// Kinds of events. Each has a sentence for people, "audit.<kind>".
 const (
 	LoginGranted = "login-granted"
 	LoginRefused = "login-refused"
@@ -26,21 +36,80 @@ const (
 	KeyAdded     = "api-key-added"
 	KeyRevoked   = "api-key-revoked"
 	Verified     = "api-verified"
+
+	Registered        = "registered"          // a debole credential
+	EmailConfirmed    = "email-confirmed"     //
+	Joined            = "joined"              // a debole credential joins a person
+	CredentialState   = "credential-state"    // an operator's act, with a reason
+	CredentialReset   = "credential-reset"    // a password was made worthless, a way to a new one given
+	PasswordChanged   = "password-changed"    //
+	BatchPrinted      = "batch-printed"       //
+	BatchConfirmed    = "batch-confirmed"     //
+	BatchVoided       = "batch-voided"        //
+	EnvelopeHandedOut = "envelope-handed-out" // the release: who, to whom, against which document
+	EnvelopeSent      = "envelope-sent"       // the release by post
+	EnvelopeActivated = "envelope-activated"  //
+	EnvelopeRefused   = "envelope-refused"    // a wrong activation
+	EnvelopeState     = "envelope-state"      //
+	PersonRead        = "person-read"         // an operator looked somebody up
+	PersonChanged     = "person-changed"      //
+	CodeChanged       = "code-changed"        // a codice fiscale
+	OperatorMade      = "operator-made"       //
+	OperatorChanged   = "operator-changed"    //
+	OperatorState     = "operator-state"      //
+	OperatorActivated = "operator-activated"  //
+	OperatorLogin     = "operator-login"      //
+	OperatorRefused   = "operator-refused"    //
+	OperatorLogout    = "operator-logout"     //
+	RoleAssigned      = "role-assigned"       //
+	RoleRemoved       = "role-removed"        //
+	FourEyesAsked     = "four-eyes-asked"     //
+	FourEyesDecided   = "four-eyes-decided"   //
+	EnteChanged       = "ente-changed"        //
+	SwitchChanged     = "switch-changed"      //
+	LogRead           = "log-read"            //
+	Erased            = "personal-erased"     // names and codes of rows were deleted
 )
 
 // Event is one row to be.
 type Event struct {
-	Ente   string
-	Kind   string
-	Person string // codice fiscale where it is proved, else empty
+	Ente string // empty: the server's own chain
+	Kind string
+	// Person is the codice fiscale where it is proved, else empty. It is kept apart.
+	Person     string
+	PersonID   int64
+	Operator   int64
+	Credential string // its id
+	Address    string // where it came from; the row keeps it shortened
+	// Detail holds nothing personal: it stays for good.
 	Detail map[string]string
+	// Personal is kept apart and can be erased: names, documents.
+	Personal map[string]string
 }
 
-// Log writes and checks the rows.
+// By says that an operator did it.
+func (e Event) By(a role.Actor) Event {
+	e.Operator, e.Address = a.Operator, a.Address
+	p := map[string]string{"operator": a.Code, "operator-name": a.Name}
+	for k, v := range e.Personal {
+		p[k] = v
+	}
+	e.Personal = p
+	return e
+}
+
+// Log writes, reads and checks the rows.
 type Log struct {
 	Store *store.Store
 	Keys  *keys.Ring
 	Now   func() time.Time // nil is time.Now
+}
+
+func (l *Log) now() time.Time {
+	if l.Now != nil {
+		return l.Now()
+	}
+	return time.Now()
 }
 
 // Write adds a row in a transaction of its own.
@@ -48,12 +117,9 @@ func (l *Log) Write(ctx context.Context, e Event) error {
 	return l.Store.Tx(ctx, func(tx *sql.Tx) error { return l.WriteTx(ctx, tx, e) })
 }
 
-// WriteTx adds a row in a transaction, together with what it tells.
+// WriteTx adds a row in a transaction, together with what it tells. Rooms call it last:
+// the end of the chain is what transactions of one ente wait for.
 func (l *Log) WriteTx(ctx context.Context, tx *sql.Tx, e Event) error {
-	now := time.Now
-	if l.Now != nil {
-		now = l.Now
-	}
 	if e.Detail == nil {
 		e.Detail = map[string]string{}
 	}
@@ -61,61 +127,120 @@ func (l *Log) WriteTx(ctx context.Context, tx *sql.Tx, e Event) error {
 	if err != nil {
 		return err
 	}
-	r := row{ente: e.Ente, time: store.Time(now()), kind: e.Kind, person: e.Person, detail: string(detail)}
-	var before []byte
-	err = tx.QueryRowContext(ctx, "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1").Scan(&r.seq, &before)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	r := row{ente: e.Ente, time: store.Time(l.now()), kind: e.Kind, operator: e.Operator, person: e.PersonID,
+		credential: e.Credential, address: Shorten(e.Address), detail: string(detail), personal: []byte{}}
+	apart, err := personal(e)
+	if err != nil {
+		return err
+	}
+	before, err := l.end(ctx, tx, e.Ente, &r.seq)
+	if err != nil {
+		return err
+	}
+	if apart != "" {
+		sum := sha256.Sum256([]byte(apart))
+		r.personal = sum[:]
+		if _, err := tx.ExecContext(ctx, "INSERT INTO journal_personal (ente, seq, data) VALUES (?,?,?)", r.ente, r.seq, apart); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
+	id, mac := l.Keys.MAC(r.bytes(before))
+	_, err = tx.ExecContext(ctx, `INSERT INTO journal (ente, seq, time, kind, operator, person, credential, address, detail, personal, key, mac)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, r.ente, r.seq, r.time, r.kind, r.operator, r.person, r.credential, r.address, r.detail, r.personal, id, mac)
+	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	r.seq++
-	id, mac := l.Keys.MAC(r.bytes(before))
-	if _, err := tx.ExecContext(ctx, "INSERT INTO audit (seq, ente, time, kind, person, detail, key, mac) VALUES (?,?,?,?,?,?,?,?)",
-		r.seq, r.ente, r.time, r.kind, r.person, r.detail, id, mac); err != nil {
+	id, head := l.Keys.MAC(headBytes(r.ente, r.seq, mac))
+	if _, err = tx.ExecContext(ctx, "UPDATE journal_head SET mac = ?, key = ?, head = ? WHERE ente = ?", mac, id, head, r.ente); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
 }
 
+// end takes the next number of an ente's chain, which no other transaction can have now,
+// and gives the MAC that its row is chained to. A chain begins with the last row of the
+// log of before (migration 0004), where there is one.
+func (l *Log) end(ctx context.Context, tx *sql.Tx, ente string, seq *int64) (mac []byte, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO journal_head (ente, seq, mac, key, head) VALUES (?,1,?,'',?)
+		ON CONFLICT (ente) DO UPDATE SET seq = journal_head.seq + 1 RETURNING seq, mac`, ente, []byte{}, []byte{}).Scan(seq, &mac)
+	if err == nil && *seq == 1 {
+		mac = nil
+		err = tx.QueryRowContext(ctx, "SELECT mac FROM audit ORDER BY seq DESC LIMIT 1").Scan(&mac)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return mac, nil
+}
+
+// personal is what is kept apart; empty when there is nothing. The salt keeps a hash
+// from being guessed back once the data is erased.
+func personal(e Event) (string, error) {
+	p := map[string]string{}
+	for k, v := range e.Personal {
+		if v != "" {
+			p[k] = v
+		}
+	}
+	if e.Person != "" {
+		p["person"] = e.Person
+	}
+	if len(p) == 0 {
+		return "", nil
+	}
+	var salt [16]byte
+	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
+	p["salt"] = hex.EncodeToString(salt[:])
+	b, err := json.Marshal(p)
+	return string(b), err
+}
+
 type row struct {
-	seq                              int64
-	ente, time, kind, person, detail string
+	seq                         int64
+	ente, time, kind            string
+	operator, person            int64
+	credential, address, detail string
+	personal                    []byte
 }
 
 // bytes is what the MAC is over: the MAC before and the row as a JSON array,
 // which no two different rows share.
 func (r row) bytes(before []byte) []byte {
-	b, err := json.Marshal([]any{before, r.seq, r.ente, r.time, r.kind, r.person, r.detail})
+	return encode("citel-journal-1", before, r.seq, r.ente, r.time, r.kind, r.operator, r.person, r.credential, r.address, r.detail, r.personal)
+}
+
+func headBytes(ente string, seq int64, mac []byte) []byte {
+	return encode("citel-journal-head-1", ente, seq, mac)
+}
+
+func encode(parts ...any) []byte {
+	b, err := json.Marshal(parts)
 	if err != nil {
-		panic(err) // strings and numbers always have JSON
+		panic(err) // strings, numbers and bytes always have JSON
 	}
 	return b
 }
 
-// ErrChanged means that the log is not as it was written.
-var ErrChanged = errors.New("audit: the log was changed")
-
-// Verify walks the whole log and gives the number of rows and the last MAC, which
-// whoever keeps it elsewhere can compare, so that a cut at the end shows too.
-func (l *Log) Verify(ctx context.Context) (rows int64, last []byte, err error) {
-	all, err := l.Store.QueryContext(ctx, "SELECT seq, ente, time, kind, person, detail, key, mac FROM audit ORDER BY seq")
+// Shorten leaves of an address what does not point to one person: the first three
+// bytes of IPv4, the first 48 bits of IPv6.
+func Shorten(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return 0, nil, fmt.Errorf("audit: %w", err)
+		return ""
 	}
-	defer func() { err = errors.Join(err, all.Close()) }()
-	for all.Next() {
-		var r row
-		var id string
-		var mac []byte
-		if err := all.Scan(&r.seq, &r.ente, &r.time, &r.kind, &r.person, &r.detail, &id, &mac); err != nil {
-			return rows, last, fmt.Errorf("audit: %w", err)
-		}
-		if r.seq != rows+1 {
-			return rows, last, fmt.Errorf("%w: after row %d comes row %d", ErrChanged, rows, r.seq)
-		}
-		if err := l.Keys.CheckMAC(id, r.bytes(last), mac); err != nil {
-			return rows, last, fmt.Errorf("%w: row %d: %w", ErrChanged, r.seq, err)
-		}
-		rows, last = r.seq, mac
+	bits := 48
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		bits = 24
 	}
-	return rows, last, all.Err()
+	p, err := ip.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
 }

@@ -1,33 +1,264 @@
-// Package ente is a municipality (or another body) that the server serves.
+// Package ente is a municipality (or another body) that the server serves: its name,
+// arms, offices and mail, which credentials it lets in by the law of today, and whose
+// envelopes it accepts. Data, applications and log belong to one ente.
 package ente
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
+	"strings"
+	"time"
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
+	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/store"
 )
 
-// Ente is one body. Data, applications and log belong to one ente.
+// Ente is one body.
 type Ente struct {
-	Code string // short, stable, lower case
-	Name string // for people
-	// Origin is where its pages are, as a browser writes it. Tokens and nonces are
-	// bound to it; it is configuration, never a request's header.
+	Code   string // short, stable, lower case: the key of all that is its own, and its slug
+	IDEnte string // the first system's, e.g. COPI; empty where it has none
+	Name   string // for people
+	// Origin is where its pages are, as a browser writes it; empty in the directory for
+	// one that shares the server's. Tokens and nonces are bound to it; it is
+	// configuration, never a request's header.
 	Origin string
+	Color  string // #rrggbb, white text on it is readable; empty: the look's own
+	IPA    string // code in the Indice PA
+	AOO    string // code of the Area organizzativa omogenea
+	Site   string // https address of the body's own pages
+	// Active: people get in. Example: of the catalogue, nobody has agreed to it.
+	Active, Example bool
+	// SecondFactor: operators need one. FourEyes: roles with rights over operators,
+	// changes of a code and resets of a media credential wait for a second operator.
+	SecondFactor, FourEyes bool
+	HasArms                bool
+	Created                time.Time
 }
 
-var code = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
+var (
+	code   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
+	idEnte = regexp.MustCompile(`^[A-Z0-9]{2,12}$`)
+	word   = regexp.MustCompile(`^[A-Za-z0-9_-]{0,40}$`)
+)
+
+// Errors of this room.
+var (
+	ErrNotFound = errors.New("ente: not found")
+	ErrExists   = errors.New("ente: the code or the idEnte is another's")
+	// ErrInvalid: a value that cannot be; the error's text says which and why.
+	ErrInvalid = errors.New("ente: not a usable value")
+)
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
 
 // Check tells whether the configuration is usable. http on loopback is for the
 // demo.
 func (e Ente) Check(demo bool) error {
-	if !code.MatchString(e.Code) {
-		return fmt.Errorf("ente: the code %q is not made of a-z, 0-9 and -", e.Code)
-	}
-	if e.Name == "" || len(e.Name) > 100 {
-		return fmt.Errorf("ente: %s: the name is empty or too long", e.Code)
+	if err := e.check(); err != nil {
+		return err
 	}
 	_, err := authtoken.ParseOrigin(e.Origin, demo)
 	return err
+}
+
+// check leaves the origin out, which may be the server's.
+func (e Ente) check() error {
+	switch {
+	case !code.MatchString(e.Code):
+		return invalid("the code %q is not made of a-z, 0-9 and -", e.Code)
+	case e.IDEnte != "" && !idEnte.MatchString(e.IDEnte):
+		return invalid("the idEnte %q is not made of A-Z and 0-9", e.IDEnte)
+	case strings.TrimSpace(e.Name) == "" || len(e.Name) > 100:
+		return invalid("%s: the name is empty or too long", e.Code)
+	case !word.MatchString(e.IPA) || !word.MatchString(e.AOO):
+		return invalid("IPA and AOO codes are made of letters, digits, - and _")
+	case e.Site != "" && !strings.HasPrefix(e.Site, "https://") || len(e.Site) > 200:
+		return invalid("the site is not an https address")
+	}
+	return checkColor(e.Color)
+}
+
+// Directory keeps the enti of a server.
+type Directory struct {
+	Store *store.Store
+	Audit *audit.Log
+	Keys  *keys.Ring
+	Demo  bool // http origins on loopback may be
+	Now   func() time.Time
+}
+
+func (d *Directory) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+const columns = "code, id_ente, name, origin, color, ipa, aoo, site, active, example, second_factor, four_eyes, arms IS NOT NULL, created"
+
+func scan(row interface{ Scan(...any) error }) (*Ente, error) {
+	var e Ente
+	var created string
+	err := row.Scan(&e.Code, &e.IDEnte, &e.Name, &e.Origin, &e.Color, &e.IPA, &e.AOO, &e.Site, &e.Active, &e.Example, &e.SecondFactor, &e.FourEyes, &e.HasArms, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ente: %w", err)
+	}
+	e.Created = store.ParseTime(created)
+	return &e, nil
+}
+
+// List gives all enti by name; active alone leaves the others out.
+func (d *Directory) List(ctx context.Context, activeAlone bool) (out []*Ente, err error) {
+	q := "SELECT " + columns + " FROM ente"
+	if activeAlone {
+		q += " WHERE active = 1"
+	}
+	rows, err := d.Store.QueryContext(ctx, q+" ORDER BY name")
+	if err != nil {
+		return nil, fmt.Errorf("ente: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Get finds an ente by its code.
+func (d *Directory) Get(ctx context.Context, code string) (*Ente, error) {
+	return scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+" FROM ente WHERE code = ?", code))
+}
+
+// Find finds an ente by what an address names: its code, or the first system's idEnte
+// in any case.
+func (d *Directory) Find(ctx context.Context, name string) (*Ente, error) {
+	if name == "" || len(name) > 40 {
+		return nil, ErrNotFound
+	}
+	return scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+" FROM ente WHERE code = ? OR id_ente = ?", strings.ToLower(name), strings.ToUpper(name)))
+}
+
+// ByOrigin finds the active enti whose pages are at an origin; the server's own finds
+// those that share it.
+func (d *Directory) ByOrigin(ctx context.Context, origin, servers string) ([]*Ente, error) {
+	all, err := d.List(ctx, true)
+	var out []*Ente
+	for _, e := range all {
+		if e.Origin == origin || e.Origin == "" && origin == servers {
+			out = append(out, e)
+		}
+	}
+	return out, err
+}
+
+// Create makes an ente, switched off for citizens with debole and media (the law of
+// today), and not active yet. Who runs the server does it.
+func (d *Directory) Create(ctx context.Context, a role.Actor, e Ente) (*Ente, error) {
+	if err := role.Check(a, "", role.SystemEnti); err != nil {
+		return nil, err
+	}
+	var out *Ente
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = d.CreateTx(ctx, tx, e, a)
+		return err
+	})
+	return out, err
+}
+
+// CreateTx is Create for the commands of the server itself (setup, demo), which whoever
+// starts them may.
+func (d *Directory) CreateTx(ctx context.Context, tx *sql.Tx, e Ente, a role.Actor) (*Ente, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	if e.Origin != "" {
+		if _, err := authtoken.ParseOrigin(e.Origin, d.Demo); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	e.Created = d.now().UTC()
+	_, err := tx.ExecContext(ctx, `INSERT INTO ente (code, id_ente, name, origin, color, ipa, aoo, site, active, example, second_factor, four_eyes, created)
+		VALUES (?,?,?,?,?,?,?,?,?,?,1,?,?)`, e.Code, e.IDEnte, e.Name, e.Origin, e.Color, e.IPA, e.AOO, e.Site, e.Active, e.Example, e.FourEyes, store.Time(e.Created))
+	if store.IsUnique(err) {
+		return nil, fmt.Errorf("%w: %w", ErrExists, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ente: %w", err)
+	}
+	e.SecondFactor = true
+	for _, c := range SwitchedCredentials {
+		for _, k := range Categories {
+			if err := d.setSwitch(ctx, tx, e.Code, Switch{Credential: c, Category: k, Enabled: k != Citizen, Reason: ReasonLaw, Since: e.Created}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &e, d.Audit.WriteTx(ctx, tx, audit.Event{Ente: e.Code, Kind: audit.EnteChanged, Detail: map[string]string{"made": e.Code, "name": e.Name}}.By(a))
+}
+
+// Update changes name, colour, codes, site, second factor and four eyes of the operator's
+// own ente. Origin, idEnte and whether it is active are who runs the server's to change.
+func (d *Directory) Update(ctx context.Context, a role.Actor, e Ente) error {
+	if err := role.Check(a, e.Code, role.InfrastructureWrite); err != nil {
+		return err
+	}
+	if err := e.check(); err != nil {
+		return err
+	}
+	return d.change(ctx, a, e.Code, map[string]string{"name": e.Name, "second-factor": fmt.Sprint(e.SecondFactor), "four-eyes": fmt.Sprint(e.FourEyes)},
+		"UPDATE ente SET name = ?, color = ?, ipa = ?, aoo = ?, site = ?, second_factor = ?, four_eyes = ? WHERE code = ?",
+		e.Name, e.Color, e.IPA, e.AOO, e.Site, e.SecondFactor, e.FourEyes, e.Code)
+}
+
+// Place changes origin, idEnte and whether people get in. Who runs the server does it.
+func (d *Directory) Place(ctx context.Context, a role.Actor, code, idEnte, origin string, active bool) error {
+	if err := role.Check(a, "", role.SystemEnti); err != nil {
+		return err
+	}
+	if err := (Ente{Code: code, IDEnte: idEnte, Name: "x"}).check(); err != nil {
+		return err
+	}
+	if origin != "" {
+		if _, err := authtoken.ParseOrigin(origin, d.Demo); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	return d.change(ctx, a, code, map[string]string{"origin": origin, "active": fmt.Sprint(active), "idEnte": idEnte},
+		"UPDATE ente SET id_ente = ?, origin = ?, active = ? WHERE code = ?", idEnte, origin, active, code)
+}
+
+// change runs one statement and logs it.
+func (d *Directory) change(ctx context.Context, a role.Actor, code string, detail map[string]string, q string, args ...any) error {
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		r, err := tx.ExecContext(ctx, q, args...)
+		if store.IsUnique(err) {
+			return fmt.Errorf("%w: %w", ErrExists, err)
+		}
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, ErrNotFound)
+		}
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: code, Kind: audit.EnteChanged, Detail: detail}.By(a))
+	})
+	if err != nil {
+		return fmt.Errorf("ente: %w", err)
+	}
+	return nil
 }

@@ -125,7 +125,7 @@ func (p *Portal) draftPDF(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.DraftPDF(d)
+	f, err := p.Office.DraftPDF(r.ctx(), d)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (p *Portal) contentPDF(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.PDF(s)
+	f, err := p.Office.PDF(r.ctx(), s)
 	if err != nil {
 		return err
 	}
@@ -225,11 +225,11 @@ func (p *Portal) signedFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.Signed(s)
+	f, err := p.Office.Signed(r.ctx(), s)
 	if err != nil {
 		return err
 	}
-	if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Downloaded, Person: r.person.CodiceFiscale,
+	if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Downloaded, Person: r.person.CodiceFiscale, PersonID: r.person.ID, Credential: r.session.Credential, Address: p.address(r.r),
 		Detail: map[string]string{"protocol": s.Number.String()}}); err != nil {
 		return errors.Join(err, f.Close())
 	}

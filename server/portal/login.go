@@ -9,6 +9,7 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/session"
 )
 
@@ -45,7 +46,7 @@ func (p *Portal) apiNonce(r *request) error {
 			return err
 		}
 	}
-	nonce, expires, err := p.Desk.Nonce(s)
+	nonce, expires, err := p.Desk.Nonce(r.ctx(), s)
 	if err != nil {
 		return r.loginError(err)
 	}
@@ -65,7 +66,7 @@ func (p *Portal) apiToken(r *request) error {
 	if err := json.NewDecoder(io.LimitReader(r.r.Body, maxForm)).Decode(&in); err != nil {
 		return r.loginError(authtoken.ErrMalformed)
 	}
-	if _, err := p.Desk.Token(r.ctx(), r.w, r.session, in.Token, in.Nonce, in.Fingerprint); err != nil {
+	if _, err := p.Desk.Token(r.ctx(), r.w, r.session, in.Token, in.Nonce, in.Fingerprint, p.address(r.r)); err != nil {
 		return r.loginError(err)
 	}
 	return r.json(http.StatusOK, map[string]string{"next": local(in.Next)})
@@ -73,6 +74,9 @@ func (p *Portal) apiToken(r *request) error {
 
 func (r *request) loginError(err error) error {
 	code := authtoken.Code(err)
+	if errors.Is(err, credential.ErrRefused) {
+		code = "suspended"
+	}
 	status := http.StatusForbidden
 	switch {
 	case code == "internal":
@@ -96,7 +100,7 @@ func (p *Portal) logout(r *request) error {
 		return err
 	}
 	if r.person != nil {
-		if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Logout, Person: r.person.CodiceFiscale}); err != nil {
+		if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Logout, Person: r.person.CodiceFiscale, PersonID: r.person.ID, Credential: r.session.Credential, Address: p.address(r.r)}); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
@@ -31,6 +32,7 @@ type Portal struct {
 	Sessions *session.Manager
 	Store    *store.Store
 	Audit    *audit.Log
+	Rooms    *rooms.Rooms
 	// Demo shows the banner and lets http on loopback in.
 	Demo bool
 	// AgentPorts are the agent's published ports, for policy and script.

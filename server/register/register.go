@@ -35,7 +35,7 @@ func Rome() *time.Location { return rome }
 func Next(ctx context.Context, tx *sql.Tx, ente string, at time.Time) (Number, error) {
 	n := Number{Year: at.In(rome).Year()}
 	err := tx.QueryRowContext(ctx, `INSERT INTO register (ente, year, last) VALUES (?, ?, 1)
-		ON CONFLICT (ente, year) DO UPDATE SET last = last + 1 RETURNING last`, ente, n.Year).Scan(&n.Number)
+		ON CONFLICT (ente, year) DO UPDATE SET last = register.last + 1 RETURNING last`, ente, n.Year).Scan(&n.Number)
 	if err != nil {
 		return Number{}, fmt.Errorf("register: %w", err)
 	}

@@ -139,7 +139,7 @@ func (o *Office) NewDraft(ctx context.Context, s *service.Service, who *person.P
 	if err != nil {
 		return nil, err
 	}
-	if err := o.Store.WriteFile(draftPDF(d.ID), &pdf); err != nil {
+	if err := o.Store.WriteFile(ctx, draftPDF(d.ID), &pdf); err != nil {
 		return nil, err
 	}
 	_, err = o.Store.ExecContext(ctx, "INSERT INTO draft (id, ente, service, person, fields, cosigner, sha256, created) VALUES (?,?,?,?,?,?,?,?)",
@@ -170,7 +170,9 @@ func (o *Office) Draft(ctx context.Context, id string, who int64) (*Draft, error
 }
 
 // DraftPDF gives the bytes that are to be signed.
-func (o *Office) DraftPDF(d *Draft) (io.ReadCloser, error) { return o.Store.OpenFile(draftPDF(d.ID)) }
+func (o *Office) DraftPDF(ctx context.Context, d *Draft) (io.ReadCloser, error) {
+	return o.Store.OpenFile(ctx, draftPDF(d.ID))
+}
 
 // Drafts lists a person's open drafts, newest first.
 func (o *Office) Drafts(ctx context.Context, who int64) (_ []*Draft, err error) {
@@ -227,7 +229,7 @@ func (o *Office) Submit(ctx context.Context, d *Draft, who *person.Person, signe
 	s, err := o.submit(ctx, d, who, signed, lang)
 	if err != nil && Code(err) != "internal" {
 		o.Log.Info("submission refused", "ente", o.Ente.Code, "code", Code(err))
-		logged := o.Audit.Write(ctx, audit.Event{Ente: o.Ente.Code, Kind: audit.SignRefused, Person: who.CodiceFiscale,
+		logged := o.Audit.Write(ctx, audit.Event{Ente: o.Ente.Code, Kind: audit.SignRefused, Person: who.CodiceFiscale, PersonID: who.ID,
 			Detail: map[string]string{"code": Code(err), "draft": d.ID}})
 		err = errors.Join(err, logged)
 	}
@@ -262,17 +264,17 @@ func (o *Office) submit(ctx context.Context, d *Draft, who *person.Person, signe
 	}
 	// First the files, then the row that names them: a crash in between leaves
 	// files that nobody was told of, never a receipt without its document.
-	if err := errors.Join(o.Store.WriteFile(signedFile(s.ID), bytes.NewReader(data)), o.Store.WriteFile(pdfFile(s.ID), &content)); err != nil {
+	if err := errors.Join(o.Store.WriteFile(ctx, signedFile(s.ID), bytes.NewReader(data)), o.Store.WriteFile(ctx, pdfFile(s.ID), &content)); err != nil {
 		return nil, err
 	}
 	if err := o.record(ctx, s, who, results); err != nil {
-		_ = errors.Join(o.Store.RemoveFile(signedFile(s.ID)), o.Store.RemoveFile(pdfFile(s.ID)))
+		_ = errors.Join(o.Store.RemoveFile(ctx, signedFile(s.ID)), o.Store.RemoveFile(ctx, pdfFile(s.ID)))
 		if again, ok := o.sent(ctx, d.ID, who.ID); ok {
 			return again, nil
 		}
 		return nil, err
 	}
-	_ = o.Store.RemoveFile(draftPDF(d.ID)) // the document is with the submission now
+	_ = o.Store.RemoveFile(ctx, draftPDF(d.ID)) // the document is with the submission now
 	return s, nil
 }
 
@@ -385,7 +387,7 @@ func (o *Office) record(ctx context.Context, s *Submission, who *person.Person, 
 		if _, err := tx.ExecContext(ctx, "DELETE FROM draft WHERE id = ?", s.Draft); err != nil {
 			return err
 		}
-		return o.Audit.WriteTx(ctx, tx, audit.Event{Ente: o.Ente.Code, Kind: audit.Submitted, Person: who.CodiceFiscale,
+		return o.Audit.WriteTx(ctx, tx, audit.Event{Ente: o.Ente.Code, Kind: audit.Submitted, Person: who.CodiceFiscale, PersonID: who.ID,
 			Detail: map[string]string{"protocol": s.Number.String(), "sha256": s.Fingerprint(), "service": s.Service.ID}})
 	})
 	if err != nil {
@@ -462,9 +464,11 @@ func (o *Office) List(ctx context.Context, who int64) (_ []*Submission, err erro
 }
 
 // Signed opens the file that the citizen signed, byte for byte.
-func (o *Office) Signed(s *Submission) (io.ReadCloser, error) {
-	return o.Store.OpenFile(signedFile(s.ID))
+func (o *Office) Signed(ctx context.Context, s *Submission) (io.ReadCloser, error) {
+	return o.Store.OpenFile(ctx, signedFile(s.ID))
 }
 
 // PDF opens the document in it.
-func (o *Office) PDF(s *Submission) (io.ReadCloser, error) { return o.Store.OpenFile(pdfFile(s.ID)) }
+func (o *Office) PDF(ctx context.Context, s *Submission) (io.ReadCloser, error) {
+	return o.Store.OpenFile(ctx, pdfFile(s.ID))
+}

@@ -89,7 +89,7 @@ func (d *desk) send(t *testing.T, kind pki.Kind) (*submission.Submission, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pdf, err := d.office.DraftPDF(draft)
+	pdf, err := d.office.DraftPDF(t.Context(), draft)
 	if err != nil {
 		t.Fatal(err)
 	}

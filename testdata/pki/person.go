@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -23,6 +24,16 @@ var Citizens = []Person{
 	citizen("Esempio", "Genitrice", 1985, 6, 5, "F", "G702", "609000000000002"),
 	citizen("Campione", "Straniero", 1990, 12, 31, "M", "Z404", "609000000000003"),
 	omocodia(citizen("Modello", "Gemello", 1975, 3, 21, "M", "A657", "609000000000004")),
+}
+
+// Invented makes up a person by number, the same each time; the first are Citizens.
+func Invented(n int) Person {
+	if n < len(Citizens) {
+		return Citizens[n]
+	}
+	letters := "BCDFGHLMNP"
+	surname := "Prova" + string(letters[n%10]) + "a" + string(letters[n/10%10]) + "a" // the code has consonants alone
+	return citizen("Inventata"[:9-n%2], string(letters[n%10])+"a"+string(letters[n/10%10])+"o"+surname, 1950+n%50, time.Month(1+n%12), 1+n%28, "F", "G702", fmt.Sprintf("6090000%08d", n))
 }
 
 // ByCF finds a citizen; ok is false for a code that is none of theirs.

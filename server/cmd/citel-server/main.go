@@ -19,7 +19,6 @@ import (
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/pkcs/version"
-	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/store"
 )
@@ -60,38 +59,8 @@ func newRoot() *cobra.Command {
 			return err
 		},
 	}
-	root.AddCommand(serveCommand(), command.New(message.ParseLang(os.Getenv("LANG"))), auditCommand(), keysCommand(), apiKeyCommand(), versionCommand)
+	root.AddCommand(serveCommand(), command.New(message.ParseLang(os.Getenv("LANG"))), auditCommand(), keysCommand(), apiKeyCommand(), setupCommand(), backupCommand(), restoreCommand(), versionCommand)
 	return root
-}
-
-func auditCommand() *cobra.Command {
-	c := &cobra.Command{Use: "audit", Short: "the audit log"}
-	var data string
-	var onToken keys.Token
-	check := &cobra.Command{
-		Use: "verify", Short: "tell whether the audit log was changed", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, ring, err := openData(cmd.Context(), data, orNil(&onToken))
-			if err != nil {
-				return err
-			}
-			defer func() { _ = onToken.Close() }()
-			defer func() { _ = s.Close() }()
-			rows, last, err := (&audit.Log{Store: s, Keys: ring}).Verify(cmd.Context())
-			switch {
-			case errors.Is(err, audit.ErrChanged):
-				return exit(command.Invalid, err)
-			case err != nil:
-				return exit(command.InputOutput, err)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d rows, last %x\n", rows, last)
-			return err
-		},
-	}
-	tokenFlags(check.Flags(), &onToken)
-	check.Flags().StringVar(&data, "data", "citel-data", "folder of the server's data")
-	c.AddCommand(check)
-	return c
 }
 
 func keysCommand() *cobra.Command {
@@ -129,14 +98,27 @@ func orNil(t *keys.Token) *keys.Token {
 	return t
 }
 
+// openStore opens the database: PostgreSQL where DATABASE_URL names one, else the
+// embedded one in the folder.
+func openStore(ctx context.Context, dir string) (*store.Store, error) {
+	s, err := store.OpenURL(ctx, os.Getenv("DATABASE_URL"), dir)
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	return s, nil
+}
+
 // openData opens what is there already; it makes nothing.
 func openData(ctx context.Context, dir string, t *keys.Token) (*store.Store, *keys.Ring, error) {
-	if _, err := os.Stat(filepath.Join(dir, "citel.db")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "keys.json")); err != nil {
+		return nil, nil, exit(command.InputOutput, fmt.Errorf("%w (--data: is this the server's folder?)", err))
+	}
+	if _, err := os.Stat(filepath.Join(dir, "citel.db")); err != nil && os.Getenv("DATABASE_URL") == "" {
 		return nil, nil, exit(command.InputOutput, err)
 	}
-	s, err := store.Open(ctx, dir)
+	s, err := openStore(ctx, dir)
 	if err != nil {
-		return nil, nil, exit(command.InputOutput, err)
+		return nil, nil, err
 	}
 	ring, err := keys.Open(dir, t)
 	if err != nil {

@@ -27,13 +27,12 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/server/apikey"
-	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/portal"
-	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/server/verification"
@@ -92,7 +91,7 @@ type server struct {
 	flags    *serveFlags
 	log      *slog.Logger
 	store    *store.Store
-	sessions *session.Manager
+	rooms    *rooms.Rooms
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
@@ -132,6 +131,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		return errors.Join(err, hs.Close())
 	}
 	go s.housekeeping(ctx)
+	go s.rooms.Postman.Run(ctx)
 	go s.refreshLists(ctx)
 	s.ready.Store(true)
 	s.log.Info("serving", "origin", f.origin, "address", l.Addr().String(), "demo", f.demo)
@@ -176,8 +176,8 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.openLists(ctx); err != nil {
 		return nil, err
 	}
-	if s.store, err = store.Open(ctx, f.data); err != nil {
-		return nil, exit(command.InputOutput, err)
+	if s.store, err = openStore(ctx, f.data); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -188,22 +188,34 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
-	journal := &audit.Log{Store: s.store, Keys: ring}
-	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
+	s.rooms = rooms.New(rooms.Options{Store: s.store, Keys: ring, Origin: f.origin, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, Log: s.log})
+	if err := s.rooms.CheckKeys(ctx); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	if err := s.directory(ctx, &e); err != nil {
+		return nil, err
+	}
+	// Answers outlive a restart: a responder that is gone stops nobody whom one covers.
+	kept, err := trust.OpenKept(filepath.Join(f.data, "revocation"))
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
 	atLogin := validation.Strict()
 	atLogin.RevocationKeepHours = 24
-	s.sessions = &session.Manager{Store: s.store, Ente: e.Code, Secure: strings.HasPrefix(f.origin, "https://")}
+	citizens := *s.rooms.Citizens
+	citizens.Ente = e.Code
 	p := &portal.Portal{
-		Ente: e, Sessions: s.sessions, Store: s.store, Audit: journal, Demo: f.demo, AgentPorts: f.ports, Log: s.log,
+		Ente: e, Sessions: &citizens, Store: s.store, Audit: s.rooms.Audit, Rooms: s.rooms, Demo: f.demo, AgentPorts: f.ports, Log: s.log,
 		Desk: &login.Desk{
-			Ente: e, Nonces: &authtoken.Nonces{}, Sessions: s.sessions, Store: s.store, Audit: journal, Log: s.log,
+			Ente: e, Nonces: &login.Nonces{Store: s.store}, Sessions: &citizens, Store: s.store, Audit: s.rooms.Audit, Log: s.log, Credentials: s.rooms.Credentials,
 			Validator: &authtoken.Validator{Origin: f.origin, Store: s.trust, Revocation: revocation, Policy: atLogin},
 		},
 		Office: &submission.Office{
-			Ente: e, Store: s.store, Trust: s.trust, Revocation: revocation, Policy: policy, Keys: ring, Audit: journal, Log: s.log,
+			Ente: e, Store: s.store, Trust: s.trust, Revocation: revocation, Policy: policy, Keys: ring, Audit: s.rooms.Audit, Log: s.log,
 		},
 	}
 	if f.proxy {
@@ -224,14 +236,33 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		return nil, exit(command.InputOutput, err)
 	}
 	api := &verification.Service{
-		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: journal}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),
-		Audit: journal, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
+		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: s.rooms.Audit}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),
+		Audit: s.rooms.Audit, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle(verification.Prefix, api.Handler())
 	s.handler = s.measured(mux)
 	return s, nil
+}
+
+// directory makes sure that the ente which the flags name is there, and fills the
+// catalogue of examples.
+func (s *server) directory(ctx context.Context, e *ente.Ente) error {
+	named := *e
+	if s.flags.demo {
+		named.IDEnte = "DEMO"
+	}
+	found, err := s.rooms.Enti.Ensure(ctx, named)
+	if err == nil {
+		err = s.rooms.Enti.FillCatalogue(ctx)
+	}
+	if err != nil {
+		return exit(command.InputOutput, err)
+	}
+	found.Name, found.Origin = e.Name, e.Origin
+	*e = *found
+	return nil
 }
 
 // openTrust reads anchors and lists. Test material is for --demo alone.
@@ -313,8 +344,8 @@ func (s *server) housekeeping(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.refresh(ctx)
-		if err := s.sessions.Sweep(ctx); err != nil {
-			s.log.Warn("old sessions could not be deleted", "error", err)
+		if err := s.rooms.Housekeeping(ctx); err != nil {
+			s.log.Error("housekeeping", "error", err)
 		}
 	}
 }
