@@ -13,6 +13,7 @@ import (
 
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/control"
+	"github.com/citel-pa/citel/agent/nativehost"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
@@ -47,6 +48,10 @@ func cleanupCommand(lang message.Lang) *cobra.Command {
 				return exit(command.Unavailable, fmt.Errorf("%s (%w)", message.Text(lang, "installer.cleanup-runs"), err))
 			}
 			var errs []error
+			if m, err := manifests(); err == nil {
+				_, err = m.Off() // takes folders and registry keys that are empty then, too
+				errs = append(errs, err)
+			}
 			for _, path := range list {
 				errs = append(errs, os.RemoveAll(path))
 			}
@@ -74,6 +79,20 @@ func usersFiles() ([]string, error) {
 	list := []string{settings, state}
 	if runtime.GOOS != "windows" {
 		list = append(list, ownEntries()...)
+	}
+	// What `native on` told browsers: a manifest of another program is left alone.
+	m, err := manifests()
+	if err != nil {
+		return nil, err
+	}
+	registered, err := m.Status()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range registered {
+		if r.State == nativehost.On || r.State == nativehost.Stale {
+			list = append(list, r.File)
+		}
 	}
 	var there []string
 	for _, path := range list {

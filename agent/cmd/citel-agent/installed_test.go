@@ -85,9 +85,18 @@ func TestCleanup(t *testing.T) {
 	if out, code := execute(t, registerCommand(message.English), ""); code != 0 {
 		t.Fatalf("%d %s", code, out)
 	}
-	if n := len(left(t, home)); n != 4 {
-		t.Fatalf("%d files: %v", n, left(t, home))
+	before := len(left(t, home))
+	if before != 4 {
+		t.Fatalf("%d files: %v", before, left(t, home))
 	}
+	// A browser that this user has was told of the native host.
+	if err := os.MkdirAll(filepath.Join(home, ".config", "chromium"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := execute(t, nativeCommand(message.English), "", "on"); code != 0 || len(left(t, home)) == before {
+		t.Fatalf("%d %s %v", code, out, left(t, home))
+	}
+	before = len(left(t, home))
 	// An agent that runs is ended first.
 	ended := aRunningAgent(t)
 	for _, no := range []string{"", "\n", "n\n", "maybe\n"} {
@@ -95,7 +104,7 @@ func TestCleanup(t *testing.T) {
 			t.Fatalf("%q: %d %s", no, code, out)
 		}
 	}
-	if n := len(left(t, home)); n != 5 { // and the socket
+	if n := len(left(t, home)); n != before+1 { // and the socket
 		t.Fatalf("something was removed without a yes: %v", left(t, home))
 	}
 	if out, code := execute(t, cleanupCommand(message.English), "", "--yes"); code != 0 {
