@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
+	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/kept"
 	"github.com/citel-pa/citel/server/login"
@@ -45,7 +46,9 @@ type Portal struct {
 	// ClientAddress tells who a request comes from, for limits.
 	ClientAddress func(*http.Request) string
 	Log           *slog.Logger
-	Now           func() time.Time // nil is time.Now
+	// Downloads offers the agent's packages; nil without a folder of releases.
+	Downloads *download.Folder
+	Now       func() time.Time // nil is time.Now
 
 	kept *kept.Desk
 }

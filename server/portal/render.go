@@ -67,6 +67,9 @@ func (v *view) Base() string { return v.base }
 // Demo tells whether the banner is shown.
 func (v *view) Demo() bool { return v.p.Demo }
 
+// Downloads tells whether the agent can be downloaded here.
+func (v *view) Downloads() bool { return v.p.Downloads != nil }
+
 // Name is who is logged in: the person, or the e-mail of a debole that nobody has proved;
 // empty before the login.
 func (v *view) Name() string {

@@ -24,6 +24,8 @@ var routes = []route{ //nolint:gochecknoglobals // a table
 	{"GET /ente.css", session.None, (*Portal).colour, true},
 	{"GET /aiuto", session.None, (*Portal).help, true},
 	{"GET /accessibilita", session.None, (*Portal).accessibility, true},
+	{"GET /scarica", session.None, (*Portal).downloads, true},
+	{"GET /scarica/{name}", session.None, (*Portal).downloadFile, true},
 
 	{"GET /accedi", session.None, (*Portal).loginPage, false},
 	{"POST /accedi", session.None, (*Portal).loginSent, false},

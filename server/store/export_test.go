@@ -1,4 +1,4 @@
 package store
 
-// OpenVersion opens a database and migrates it up to a version alone.
-var OpenVersion = openVersion
+// OpenOnly opens a database and runs some migrations alone.
+var OpenOnly = openOnly
