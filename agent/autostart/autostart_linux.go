@@ -68,7 +68,7 @@ func Set(on bool) error {
 	if err != nil {
 		return fmt.Errorf("autostart: %w", err)
 	}
-	return write(own, "[Desktop Entry]\nType=Application\nName=CiTel\nComment=Entra e firma con la carta\nExec="+quote(exe)+" run\nTerminal=false\nNoDisplay=true\nX-GNOME-Autostart-enabled=true\n")
+	return write(own, "[Desktop Entry]\nType=Application\nName=CiTel\nComment=Entra e firma con la carta\nExec="+quote(exe)+" run --session\nTerminal=false\nNoDisplay=true\nX-GNOME-Autostart-enabled=true\n")
 }
 
 // quote: Desktop Entry Specification 1.5, "The Exec key".

@@ -3,6 +3,7 @@ package autostart
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/sys/windows/registry"
 )
@@ -46,7 +47,8 @@ func Set(on bool) error {
 	if err != nil {
 		return fmt.Errorf("autostart: %w", err)
 	}
-	if err := k.SetStringValue(value, `"`+exe+`" run`); err != nil {
+	// The program beside it opens no console.
+	if err := k.SetStringValue(value, `"`+filepath.Join(filepath.Dir(exe), "citel-start.exe")+`" run --session`); err != nil {
 		return fmt.Errorf("autostart: %w", err)
 	}
 	return nil

@@ -72,7 +72,12 @@ type Settings struct {
 	CountrySigners string `json:"countrySigners,omitempty"`
 	// Language is "it" or "en"; empty follows the locale.
 	Language string `json:"language,omitempty"`
+	// Updates is UpdatesOff where the agent does not look for releases.
+	Updates string `json:"updates,omitempty"`
 }
+
+// UpdatesOff is the only value of Settings.Updates but the empty one.
+const UpdatesOff = "off"
 
 // Module is one PKCS#11 module. Its path never comes from the wire.
 type Module struct {
@@ -99,6 +104,9 @@ func (s *Store) Settings() (Settings, error) {
 	if p.Modules != nil {
 		v.Modules = *p.Modules
 	}
+	if p.Updates != nil {
+		v.Updates = *p.Updates
+	}
 	if err := v.check(); err != nil {
 		return Settings{}, err
 	}
@@ -109,6 +117,9 @@ func (s *Store) Settings() (Settings, error) {
 }
 
 func (v *Settings) check() error {
+	if v.Updates != "" && v.Updates != UpdatesOff {
+		return fmt.Errorf("config: %s: updates: %q is not %q", settingsFile, v.Updates, UpdatesOff)
+	}
 	if v.MaxTotal < 0 {
 		return fmt.Errorf("config: %s: maxTotal is negative", settingsFile)
 	}

@@ -17,6 +17,7 @@ type Policy struct {
 	Language  *string   `json:"language,omitempty"`
 	Modules   *[]Module `json:"modules,omitempty"`
 	Autostart *bool     `json:"autostart,omitempty"`
+	Updates   *string   `json:"updates,omitempty"`
 	// TrustedSites and BlockedSites are origins ("https://host[:port]"). A trusted
 	// one is as if remembered: each use is still asked for.
 	TrustedSites []string `json:"trustedSites,omitempty"`
@@ -48,6 +49,18 @@ func (s *Store) PolicyPath() string { return s.policy }
 // write is no administrator's, and is an error.
 func (s *Store) Policy() (Policy, error) {
 	var p Policy
+	if s.policy == PolicyFile() { // what group policies set comes before the file
+		data, err := machinePolicy()
+		if err != nil {
+			return p, err
+		}
+		if data != nil {
+			if err := json.Unmarshal(data, &p); err != nil {
+				return Policy{}, fmt.Errorf("config: the registry's policy: %w", err)
+			}
+			return p, nil
+		}
+	}
 	info, err := os.Stat(s.policy)
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/person"
@@ -39,6 +40,8 @@ type Portal struct {
 	// ClientAddress tells who a request comes from, for limits.
 	ClientAddress func(*http.Request) string
 	Log           *slog.Logger
+	// Downloads offers the agent's packages; nil without a folder of releases.
+	Downloads *download.Folder
 }
 
 // maxForm bounds forms and JSON in bytes.
@@ -55,6 +58,8 @@ func (p *Portal) Handler() (http.Handler, error) {
 	page("GET /accedi", p.loginPage)
 	page("GET /aiuto", p.help)
 	page("GET /accessibilita", p.accessibility)
+	page("GET /scarica", p.downloads)
+	page("GET /scarica/{name}", p.downloadFile)
 	page("POST /esci", p.logout)
 	page("POST /api/login/nonce", p.apiNonce)
 	page("POST /api/login/token", p.apiToken)

@@ -20,7 +20,7 @@ import (
 
 func runCommand(lang message.Lang) *cobra.Command {
 	var c common
-	var developer, onTerminal, noTray bool
+	var developer, onTerminal, noTray, session, asked bool
 	var ports []int
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -28,11 +28,23 @@ func runCommand(lang message.Lang) *cobra.Command {
 		Long:  message.Text(lang, "command.run-long"),
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if session && c.runs(cmd.Context()) {
+				return nil
+			}
 			s, err := c.open()
 			if err != nil {
 				return err
 			}
 			defer func() { _ = s.Close() }()
+			if session && !asked {
+				// The session's own entry can be switched off by the person (their desktop
+				// knows how); this is the administrator's switch.
+				if p, err := s.store.Policy(); err != nil {
+					return exit(command.InputOutput, err)
+				} else if p.Autostart != nil && !*p.Autostart {
+					return nil
+				}
+			}
 			program := windowProgram()
 			if onTerminal {
 				program = ""
@@ -40,12 +52,16 @@ func runCommand(lang message.Lang) *cobra.Command {
 			if err := c.face(s, program); err != nil {
 				return err
 			}
+			go lookForUpdates(cmd.Context(), s)
 			return c.serve(cmd.Context(), s, ports, developer, !noTray && !onTerminal)
 		},
 	}
 	c.register(cmd, lang)
 	cmd.Flags().BoolVar(&developer, "developer", false, message.Text(lang, "command.developer"))
 	cmd.Flags().BoolVar(&onTerminal, "terminal", false, message.Text(lang, "command.terminal"))
+	cmd.Flags().BoolVar(&session, "session", false, message.Text(lang, "installer.session"))
+	cmd.Flags().BoolVar(&asked, "asked", false, "")
+	_ = cmd.Flags().MarkHidden("asked")
 	cmd.Flags().BoolVar(&noTray, "no-tray", false, message.Text(lang, "hand.run-no-tray"))
 	cmd.Flags().IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
 	return cmd

@@ -233,10 +233,14 @@ func windowProgram() string {
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	if st, err := os.Stat(name); err != nil || !st.Mode().IsRegular() {
-		return ""
+	// Beside the program in a build folder and on Windows; packages of Linux keep it off
+	// the PATH.
+	for _, path := range []string{name, "/usr/libexec/citel/citel-window"} {
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			return path
+		}
 	}
-	return name
+	return ""
 }
 
 // face finds somebody to ask: in windows where program is given, else on the

@@ -27,6 +27,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/server/apikey"
+	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/login"
@@ -47,6 +48,7 @@ type serveFlags struct {
 	data, listen, origin, code, name string
 	trust, crl, private              []string
 	tlsCert, tlsKey, acme, metrics   string
+	releases                         string
 	demo, proxy, verbose             bool
 	ports                            []int
 	token                            keys.Token
@@ -76,6 +78,7 @@ func serveCommand() *cobra.Command {
 	x.StringVar(&f.tlsKey, "tls-key", "", "private key in PEM")
 	x.StringVar(&f.acme, "acme", "", "get certificates by ACME; the folder to keep them in")
 	x.BoolVar(&f.proxy, "behind-proxy", false, "plain http from a proxy on this machine that does TLS and sets X-Forwarded-For")
+	x.StringVar(&f.releases, "releases", "", "folder with the agent's packages (make dist), offered at /scarica")
 	x.StringVar(&f.metrics, "metrics", "", "address for /healthz, /readyz and /metrics")
 	x.BoolVar(&f.demo, "demo", false, "accept test certificates and http on loopback; every page says so")
 	x.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
@@ -217,6 +220,12 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	}
 	if f.proxy {
 		p.ClientAddress = forwarded
+	}
+	if f.releases != "" {
+		p.Downloads = &download.Folder{Dir: f.releases}
+		if _, err := p.Downloads.Release(); err != nil {
+			return nil, exit(command.InputOutput, err)
+		}
 	}
 	pages, err := p.Handler()
 	if err != nil {
