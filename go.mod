@@ -3,6 +3,7 @@ module github.com/citel-pa/citel
 go 1.26.0
 
 require (
+	github.com/boombuler/barcode v1.1.0
 	fyne.io/systray v1.12.2
 	github.com/creack/pty v1.1.24
 	github.com/ebfe/scard v0.0.0-20241214075232-7af069cabc25
@@ -38,7 +39,6 @@ require (
 require (
 	aead.dev/minisign v0.3.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
-	github.com/boombuler/barcode v1.1.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/chromedp/cdproto v0.159.0 // indirect
 	github.com/chromedp/chromedp v0.23.0 // indirect
