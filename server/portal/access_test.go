@@ -34,7 +34,8 @@ func same(x string) row { return row{x, x, x, x, x, x} }
 var access = map[string]row{
 	"GET /{$}": same(opens), "GET /enti": same(opens), "GET /credenziali": same(opens), "GET /stemma.png": same(gone), "GET /ente.css": same(opens),
 	"GET /aiuto": same(opens), "GET /accessibilita": same(opens),
-	"GET /scarica": same(gone), "GET /scarica/{name}": same(gone), // this server offers no packages
+	// Without a folder of releases there is nothing; with one everybody gets it (server/download).
+	"GET /scarica": same(gone), "GET /scarica/{name}": same(gone),
 	"GET /accedi": same(opens), "POST /accedi": same(opens), "POST /esci": same(opens),
 	"POST /api/login/nonce": same(opens), "POST /api/login/token": same(opens), // a token is refused by its own code
 	"GET /api/sessione": same(opens), "POST /api/sessione": {api401, opens, opens, opens, opens, opens},
