@@ -34,7 +34,7 @@ ubuntu)
 	echo "This system ($id) is not one that CiTel can install packages on." >&2
 	echo "Install by hand: gcc, pkg-config, PC/SC headers (libpcsclite-dev), GTK 3 and WebKitGTK 4.1, node and npm," >&2
 	echo "softhsm2, openssl; for the tests also pcscd, opensc, vsmartcard-vpcd, chromium," >&2
-	echo "firefox-esr, xvfb, poppler-utils, qpdf. Then call make again with CITEL_DEPS=skip." >&2
+	echo "firefox-esr, xvfb, poppler-utils, qpdf, libxml2-utils, xmlsec1. Then call make again with CITEL_DEPS=skip." >&2
 	[ "${CITEL_DEPS:-}" = skip ] && exit 0
 	exit 69
 	;;
@@ -48,7 +48,7 @@ demo="softhsm2=softhsm2-util openssl=openssl"
 # The virtual card of the demo; without it the demo takes SoftHSM.
 demo="$demo ${virtual:-}"
 windows="gcc-mingw-w64-x86-64=x86_64-w64-mingw32-gcc"
-test="postgresql=/usr/lib/postgresql opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+test="postgresql=/usr/lib/postgresql opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
 for b in $browsers; do test="$test $b=$b"; done
 
 need=$build

@@ -259,7 +259,7 @@ func (q *request) sign(m *wire.Sign) {
 	}
 	q.answer = func() error {
 		for i, f := range results {
-			if err := q.sendResult(i, f, m.Detached); err != nil {
+			if err := q.sendResult(i, f, m); err != nil {
 				return err
 			}
 		}
@@ -270,18 +270,21 @@ func (q *request) sign(m *wire.Sign) {
 	}
 }
 
-func (q *request) sendResult(i int, f *spool, detached bool) error {
-	// Names and types as mail programs know them (RFC 8551, S/MIME).
-	suffix, mediaType := ".p7m", "application/pkcs7-mime"
-	if detached {
-		suffix, mediaType = ".p7s", "application/pkcs7-signature"
+func (q *request) sendResult(i int, f *spool, m *wire.Sign) error {
+	// Types as mail programs know them (RFC 8551, S/MIME).
+	mediaType := "application/pkcs7-mime"
+	switch {
+	case m.Format == signing.FormatPAdES:
+		mediaType = "application/pdf"
+	case m.Detached:
+		mediaType = "application/pkcs7-signature"
 	}
 	r, err := f.open()
 	if err != nil {
 		return err
 	}
 	return q.k.send.file(wire.Signed{Head: wire.Head{Type: wire.TypeSigned, ID: q.id}, Index: i,
-		Name: q.docs[i].Name + suffix, MediaType: mediaType, Size: f.size}, r)
+		Name: signing.SignedName(q.docs[i].Name, m.Format, m.Detached), MediaType: mediaType, Size: f.size}, r)
 }
 
 // receive waits until every document is there, or nothing came for too long.

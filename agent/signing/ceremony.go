@@ -28,6 +28,8 @@ type Ceremony struct {
 	// Sources lists where keys are now.
 	Sources func(ctx context.Context) ([]Source, error)
 	Asker   consent.Asker
+	// Prepare makes PDFs ready; nil makes no PAdES.
+	Prepare PrepareFunc
 	// Now judges certificates; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger

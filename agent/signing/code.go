@@ -29,6 +29,7 @@ var codes = []struct {
 	{ErrCertificateUnfit, wire.CodeCertificateUnfit},
 	{ErrHashRefused, wire.CodeHashRefused},
 	{ErrFormatUnsupported, wire.CodeFormatUnsupported},
+	{ErrDocumentUnfit, wire.CodeDocumentUnfit},
 	{ErrNonceInvalid, wire.CodeNonceInvalid},
 	{context.Canceled, wire.CodeCancelled},
 	{context.DeadlineExceeded, wire.CodeTimedOut},

@@ -12,13 +12,18 @@ import (
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/wire"
 	"github.com/citel-pa/citel/pkcs/cades"
+	"github.com/citel-pa/citel/pkcs/pades"
 )
 
-// FormatCAdES is CAdES-B-B (ETSI EN 319 122-1): the one format made today.
-const FormatCAdES = "cades"
+// Formats of signatures: CAdES-B-B (ETSI EN 319 122-1), and PAdES-B-B or B-T (EN 319
+// 142-1) for documents that are PDFs.
+const (
+	FormatCAdES = "cades"
+	FormatPAdES = "pades"
+)
 
 // Formats lists what Sign makes.
-var Formats = []string{FormatCAdES}
+var Formats = []string{FormatCAdES, FormatPAdES}
 
 // SignRequest asks for signatures over documents, all in one consent.
 type SignRequest struct {
@@ -31,6 +36,15 @@ type SignRequest struct {
 	// the next one is asked for. What was written counts only when Sign returns
 	// without an error.
 	Output func(i int) (io.WriteCloser, error)
+
+	// Stamp adds a time-stamp (PAdES-B-T); nil makes B-B. CAdES gets it afterwards.
+	Stamp cades.StampFunc
+	// Value, unless nil, is given the CMS in the PDF of document i.
+	Value func(i int, cms []byte)
+	// Field and Reason of a PDF's signature; an empty Field makes a new one.
+	Field, Reason string
+
+	prepared []*pades.Prepared
 }
 
 // SignResult tells with what was signed.
@@ -46,12 +60,18 @@ func (c *Ceremony) Sign(ctx context.Context, req SignRequest) (*SignResult, erro
 	if !slices.Contains(Formats, req.Format) {
 		return nil, fmt.Errorf("%w: %q", ErrFormatUnsupported, req.Format)
 	}
+	if req.Format == FormatPAdES && (req.Detached || c.Prepare == nil) {
+		return nil, fmt.Errorf("%w: PAdES is in the document", ErrFormatUnsupported)
+	}
 	if n := len(req.Documents); n == 0 || n > wire.MaxDocuments {
 		return nil, fmt.Errorf("signing: %d documents", n)
 	}
 	r := &consent.Request{Purpose: consent.PurposeSign, Caller: req.Caller.Caller, Documents: req.Documents, Extend: c.moreTime}
 	found, err := c.candidates(ctx, &req.Caller, r, req.Choice)
 	if err != nil {
+		return nil, err
+	}
+	if req.prepared, err = c.prepare(ctx, &req); err != nil {
 		return nil, err
 	}
 	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
@@ -98,6 +118,9 @@ func (c *Ceremony) signOne(ctx context.Context, req *SignRequest, i int, use can
 		return fmt.Errorf("where it goes: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
+	if req.Format == FormatPAdES {
+		return c.signPDF(ctx, req, i, use, sign, asShown(content, doc), out)
+	}
 	return cades.Sign(ctx, cades.SignOptions{
 		Certificate: use.id.Certificate,
 		Sign:        cades.SignFunc(sign),

@@ -14,6 +14,7 @@ const (
 	CodeTooMany            Code = "too-many"            // requests faster than the limit
 	CodeNonceInvalid       Code = "nonce-invalid"       // too short, not base64, or expired
 	CodeFormatUnsupported  Code = "format-unsupported"  // a signature format not spoken here
+	CodeDocumentUnfit      Code = "document-unfit"      // a document that cannot be signed in the format asked for
 	CodeHashRefused        Code = "hash-refused"        // a bare hash is never signed with this key
 	CodeCancelled          Code = "cancelled"           // the page cancelled
 )
@@ -60,7 +61,7 @@ const (
 // checked against it.
 var Codes = []Code{
 	CodeMalformed, CodeUnknownType, CodeVersionUnsupported, CodeTooLarge, CodeTooMany,
-	CodeNonceInvalid, CodeFormatUnsupported, CodeHashRefused, CodeCancelled,
+	CodeNonceInvalid, CodeFormatUnsupported, CodeDocumentUnfit, CodeHashRefused, CodeCancelled,
 	CodeOriginRefused, CodeOriginBlocked, CodeOriginSilent, CodeHostRefused, CodeUserRefused,
 	CodeRefused, CodeTimedOut,
 	CodeNoService, CodeNoReader, CodeNoCard, CodeCardUnknown, CodeCardRemoved, CodeCardBusy,

@@ -178,7 +178,7 @@ type Sign struct {
 	Challenge string `json:"challenge"`
 	// Documents is how many will follow.
 	Documents int `json:"documents"`
-	// Format is "cades" (the only one here).
+	// Format is "cades", or "pades" for documents that are PDFs.
 	Format string `json:"format"`
 	// Detached leaves the content out of the signature.
 	Detached bool `json:"detached,omitempty"`

@@ -39,6 +39,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(Main(context.Background(), in, out))
 	}
+	if len(os.Args) == 2 && os.Args[1] == documentArg {
+		os.Exit(DocumentMain(os.Stdin, os.Stdout))
+	}
+	if len(os.Args) == 3 && os.Args[1] == hostileArg {
+		os.Exit(hostile(os.Args[2]))
+	}
 	os.Exit(m.Run())
 }
 

@@ -195,7 +195,7 @@ func (v *Validator) chain(ctx context.Context, cert *x509.Certificate) (*validat
 		revocation = &trust.Revocation{Store: v.Store}
 	}
 	for i := range len(path) - 1 {
-		f.Revocation = append(f.Revocation, revocation.About(ctx, trust.Question{Cert: path[i], Issuer: path[i+1]})...)
+		f.Revocation = append(f.Revocation, revocation.About(ctx, trust.Question{Cert: path[i], Issuer: path[i+1], Path: path[i:]})...)
 	}
 	return f, v.judge(f)
 }

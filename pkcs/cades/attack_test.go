@@ -157,6 +157,11 @@ func TestDuplicatedAttributes(t *testing.T) {
 	if !slices.Contains(f.Attribute.Duplicated, cms.OIDMessageDigest) || f.Attribute.DigestMatch {
 		t.Errorf("%+v", f.Attribute)
 	}
+	// Of these there may be several (EN 319 122-1, 6.3).
+	commitment := cms.Attribute{OID: "1.2.840.113549.1.9.16.2.16", Values: [][]byte{cms.Sequence(cms.OID("1.2.840.113549.1.9.16.6.1"))}}.Marshal()
+	if f = rebuilt(t, id, cms.SetOf(append(slices.Clone(good), commitment, commitment)...), content); f.Attribute.Duplicated != nil {
+		t.Errorf("%+v", f.Attribute)
+	}
 	two := cms.Attribute{OID: cms.OIDMessageDigest, Values: [][]byte{
 		cms.OctetString(sum(crypto.SHA256, content)), cms.OctetString(make([]byte, 32)),
 	}}.Marshal()

@@ -300,3 +300,58 @@ func TestPSSHashOfTheMask(t *testing.T) {
 		t.Fatal("not an RSA key")
 	}
 }
+
+// Digests that CiTel never signs with are verified all the same.
+func TestOtherDigests(t *testing.T) {
+	dir := t.TempDir()
+	plain := write(t, dir, "plain", content)
+	for _, alg := range []pki.KeyAlg{pki.RSA2048, pki.P256} {
+		id := identity(t, alg)
+		key, err := pki.KeyPEM(id.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keyFile, certFile := write(t, dir, "key.pem", key), write(t, dir, "cert.pem", pki.EncodePEM(id.Cert))
+		for md, name := range map[string]string{"sha224": "SHA-224", "sha3-224": "SHA3-224", "sha3-256": "SHA3-256", "sha3-384": "SHA3-384", "sha3-512": "SHA3-512"} {
+			if alg == pki.P256 && name != "SHA-224" {
+				continue // openssl 3.0 has no ECDSA with SHA-3 for CMS
+			}
+			out := filepath.Join(dir, "signed")
+			if msg, err := openssl(t, "cms", "-sign", "-binary", "-nodetach", "-in", plain, "-signer", certFile, "-inkey", keyFile,
+				"-md", md, "-outform", "DER", "-out", out); err != nil {
+				t.Fatalf("%s %s: %v: %s", alg, md, err, msg)
+			}
+			p7m, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			facts := read(t, p7m, ReadOptions{})
+			holds(t, facts[0])
+			if facts[0].Value.DigestName != name {
+				t.Errorf("%s: %+v", md, facts[0].Value)
+			}
+			p7m[bytes.Index(p7m, content)] ^= 1
+			if f := read(t, p7m, ReadOptions{})[0]; f.Attribute.DigestMatch {
+				t.Errorf("%s %s: changed content passes", alg, md)
+			}
+		}
+	}
+}
+
+// A SignerInfo that names nobody leaves the signer unknown; the file can still be read.
+func TestEmptyKeyIdentifier(t *testing.T) {
+	id := identity(t, pki.P256)
+	p7m := sign(t, options(id), content)
+	si := parse(t, p7m).Signers[0]
+	attrs := bytes.Clone(si.SignedAttrs)
+	attrs[0] = 0xA0
+	alg, err := cms.Scheme{Name: "ECDSA", Hash: crypto.SHA256}.Identifier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := cms.Sequence(cms.Integer(3), []byte{0x80, 0}, cms.DigestIdentifier(crypto.SHA256), attrs, alg, cms.OctetString(si.Signature))
+	f := read(t, assemble(content, [][]byte{id.Cert.Raw}, nobody), ReadOptions{})[0]
+	if f.Signer.Certificate != nil || !f.Attribute.DigestMatch || f.Value.Checked {
+		t.Errorf("%+v %+v", f.Signer, f.Value)
+	}
+}

@@ -160,6 +160,10 @@ var singleValued = []string{
 	cms.OIDAlgorithmProtection, cms.OIDSignaturePolicy, OIDDeclaration,
 }
 
+// repeatable are the signed attributes of which there may be several (EN 319 122-1, 6.3,
+// table 1): content-time-stamp, commitment-type-indication.
+var repeatable = []string{cms.OIDContentTimestamp, "1.2.840.113549.1.9.16.2.16"}
+
 func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
 	a := &f.Attribute
 	a.Present = si.SignedAttrs != nil
@@ -167,10 +171,15 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 	for _, at := range si.Signed {
 		a.Signed = append(a.Signed, at.OID)
 		seen[at.OID]++
-		// RFC 5652, 5.3: no two of a type. One value each is a rule of those that are
-		// understood here; a stranger's may have as many as it likes.
-		if seen[at.OID] == 2 || (len(at.Values) != 1 && slices.Contains(singleValued, at.OID)) {
+		// RFC 5652, 11 and EN 319 122-1, 6.3, table 1: those that are understood here stand
+		// once and have one value, but for those that may come again. A stranger's
+		// repetition is only odd.
+		known := slices.Contains(singleValued, at.OID)
+		switch {
+		case known && (seen[at.OID] == 2 || len(at.Values) != 1):
 			a.Duplicated = append(a.Duplicated, at.OID)
+		case !known && seen[at.OID] == 2 && !slices.Contains(repeatable, at.OID):
+			addFault(f, "attribute-repeated", "the signed attribute "+at.OID+", which is not known here, is repeated")
 		}
 	}
 	for _, at := range si.Unsigned {
@@ -257,12 +266,12 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 	v.Checked = true
 	received := cms.AsSet(si.SignedAttrs)
 	v.ReceivedIsDER = cms.IsDER(received)
-	err := scheme.Verify(key, sum(scheme.Hash, received), si.Signature)
+	err := scheme.VerifyData(key, received, si.Signature)
 	v.OverReceived = err == nil
 	if v.ReceivedIsDER {
 		v.OverDER = v.OverReceived
 	} else if der, derErr := cms.AppendDER(nil, received); derErr == nil {
-		derr := scheme.Verify(key, sum(scheme.Hash, der), si.Signature)
+		derr := scheme.VerifyData(key, der, si.Signature)
 		v.OverDER = derr == nil
 		if err != nil && derr == nil {
 			err = nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/timestamp"
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -70,7 +71,7 @@ func authority(t *validation.TimestampFacts, info *timestamp.Info, fault func(id
 	if t.Token.Signer.Certificate == nil {
 		return
 	}
-	c, err := x509.ParseCertificate(t.Token.Signer.Certificate)
+	c, err := certificate.Parse(t.Token.Signer.Certificate)
 	if err != nil {
 		return // the path will say so
 	}

@@ -83,7 +83,7 @@ func subjectKeyIdentifier(extensions []byte) []byte {
 func (m *Message) Find(si *SignerInfo) []Certificate {
 	var out []Certificate
 	for _, c := range m.Certificates {
-		fits := si.SKI != nil && bytes.Equal(c.SKI, si.SKI) ||
+		fits := len(si.SKI) > 0 && bytes.Equal(c.SKI, si.SKI) ||
 			si.SKI == nil && bytes.Equal(c.Serial, si.Serial) && bytes.Equal(c.Issuer, si.Issuer)
 		if fits && !containsRaw(out, c.Raw) {
 			out = append(out, c)

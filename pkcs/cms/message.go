@@ -520,10 +520,8 @@ func (si *SignerInfo) identifier(el Element) error {
 		}
 		si.Issuer, si.Serial = name.Raw, serial.Content
 	case 0x80:
-		if len(el.Content) == 0 {
-			return malformed("empty subject key identifier")
-		}
-		si.SKI = el.Content
+		// An empty one is nobody's: the signer stays unknown.
+		si.SKI = append([]byte{}, el.Content...)
 	default:
 		return malformed("tag %#02x where a signer identifier belongs", el.Tag)
 	}

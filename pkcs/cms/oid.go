@@ -2,6 +2,10 @@ package cms
 
 import (
 	"crypto"
+	_ "crypto/sha1" // the hashes that are known are linked
+	_ "crypto/sha256"
+	_ "crypto/sha3"
+	_ "crypto/sha512"
 	"strconv"
 	"strings"
 )
@@ -34,18 +38,14 @@ const (
 	OIDRevocationArchival   = "1.2.840.113583.1.1.8" // ISO 32000-2, 12.8.3.3.2
 
 	oidRSA          = "1.2.840.113549.1.1.1"
-	oidRSASHA1      = "1.2.840.113549.1.1.5"
 	oidRSASHA256    = "1.2.840.113549.1.1.11"
-	oidRSASHA384    = "1.2.840.113549.1.1.12"
-	oidRSASHA512    = "1.2.840.113549.1.1.13"
 	oidRSAPSS       = "1.2.840.113549.1.1.10"
 	oidMGF1         = "1.2.840.113549.1.1.8"
 	oidECPublicKey  = "1.2.840.10045.2.1"
-	oidECDSASHA1    = "1.2.840.10045.4.1"
 	oidECDSASHA256  = "1.2.840.10045.4.3.2"
 	oidECDSASHA384  = "1.2.840.10045.4.3.3"
 	oidECDSASHA512  = "1.2.840.10045.4.3.4"
-	oidSHA1         = "1.3.14.3.2.26"
+	oidEd25519      = "1.3.101.112" // RFC 8410, 3
 	oidSHA256       = "2.16.840.1.101.3.4.2.1"
 	oidSHA384       = "2.16.840.1.101.3.4.2.2"
 	oidSHA512       = "2.16.840.1.101.3.4.2.3"
@@ -53,36 +53,34 @@ const (
 	oidPKIXOCSPResp = "1.3.6.1.5.5.7.48.1.1"
 )
 
-// HashByOID gives the hash of a digest algorithm, 0 for one that is not known.
-// SHA-1 is known so that a report can name it; no policy lets it pass.
-func HashByOID(oid string) crypto.Hash {
-	switch oid {
-	case oidSHA1:
-		return crypto.SHA1
-	case oidSHA256:
-		return crypto.SHA256
-	case oidSHA384:
-		return crypto.SHA384
-	case oidSHA512:
-		return crypto.SHA512
-	}
-	return 0
+// hashes are the digest algorithms that are computed (RFC 5754, 2, Message Digest
+// Algorithms; RFC 8702 and NIST's arc for SHA-3). SHA-1 is known so that a report can
+// name it; no policy lets it pass.
+var hashes = map[string]crypto.Hash{
+	"1.3.14.3.2.26":           crypto.SHA1,
+	"2.16.840.1.101.3.4.2.4":  crypto.SHA224,
+	oidSHA256:                 crypto.SHA256,
+	oidSHA384:                 crypto.SHA384,
+	oidSHA512:                 crypto.SHA512,
+	"2.16.840.1.101.3.4.2.7":  crypto.SHA3_224,
+	"2.16.840.1.101.3.4.2.8":  crypto.SHA3_256,
+	"2.16.840.1.101.3.4.2.9":  crypto.SHA3_384,
+	"2.16.840.1.101.3.4.2.10": crypto.SHA3_512,
 }
 
-// OIDByHash is the inverse of HashByOID.
-func OIDByHash(h crypto.Hash) string {
-	switch h {
-	case crypto.SHA1:
-		return oidSHA1
-	case crypto.SHA256:
-		return oidSHA256
-	case crypto.SHA384:
-		return oidSHA384
-	case crypto.SHA512:
-		return oidSHA512
+var hashOIDs = func() map[crypto.Hash]string {
+	m := map[crypto.Hash]string{}
+	for oid, h := range hashes {
+		m[h] = oid
 	}
-	return ""
-}
+	return m
+}()
+
+// HashByOID gives the hash of a digest algorithm, 0 for one that is not known.
+func HashByOID(oid string) crypto.Hash { return hashes[oid] }
+
+// OIDByHash is the inverse of HashByOID.
+func OIDByHash(h crypto.Hash) string { return hashOIDs[h] }
 
 // known spares the common OIDs the work of being spelled out.
 var known = func() map[string]string {

@@ -1,20 +1,23 @@
 package cms
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
+
+	"github.com/citel-pa/citel/pkcs/certificate"
 )
 
 // Scheme is a signature algorithm with its hash settled.
 type Scheme struct {
-	Name string // "RSA", "RSA-PSS", "ECDSA"
+	Name string // "RSA", "RSA-PSS", "ECDSA", "Ed25519"
 	Hash crypto.Hash
+	// Plain: an ECDSA value is R || S and not DER.
+	Plain bool
 	// Salt is the PSS salt's length.
 	Salt int
 }
@@ -30,6 +33,43 @@ var (
 	ErrDigestInfoWithoutNull = errors.New("the signature's DigestInfo has no NULL parameter")
 )
 
+// signatures are the algorithms that name their hash: PKCS #1 v1.5 and ECDSA (RFC 5754, 3,
+// Signature Algorithms; NIST's arc for SHA-3), and ECDSA with the value as R || S (BSI
+// TR-03111, 5.2.1.1).
+var signatures = map[string]Scheme{
+	"1.2.840.113549.1.1.5":    {Name: "RSA", Hash: crypto.SHA1},
+	"1.2.840.113549.1.1.14":   {Name: "RSA", Hash: crypto.SHA224},
+	oidRSASHA256:              {Name: "RSA", Hash: crypto.SHA256},
+	"1.2.840.113549.1.1.12":   {Name: "RSA", Hash: crypto.SHA384},
+	"1.2.840.113549.1.1.13":   {Name: "RSA", Hash: crypto.SHA512},
+	"2.16.840.1.101.3.4.3.13": {Name: "RSA", Hash: crypto.SHA3_224},
+	"2.16.840.1.101.3.4.3.14": {Name: "RSA", Hash: crypto.SHA3_256},
+	"2.16.840.1.101.3.4.3.15": {Name: "RSA", Hash: crypto.SHA3_384},
+	"2.16.840.1.101.3.4.3.16": {Name: "RSA", Hash: crypto.SHA3_512},
+	"1.2.840.10045.4.1":       {Name: "ECDSA", Hash: crypto.SHA1},
+	"1.2.840.10045.4.3.1":     {Name: "ECDSA", Hash: crypto.SHA224},
+	oidECDSASHA256:            {Name: "ECDSA", Hash: crypto.SHA256},
+	oidECDSASHA384:            {Name: "ECDSA", Hash: crypto.SHA384},
+	oidECDSASHA512:            {Name: "ECDSA", Hash: crypto.SHA512},
+	"2.16.840.1.101.3.4.3.9":  {Name: "ECDSA", Hash: crypto.SHA3_224},
+	"2.16.840.1.101.3.4.3.10": {Name: "ECDSA", Hash: crypto.SHA3_256},
+	"2.16.840.1.101.3.4.3.11": {Name: "ECDSA", Hash: crypto.SHA3_384},
+	"2.16.840.1.101.3.4.3.12": {Name: "ECDSA", Hash: crypto.SHA3_512},
+	"0.4.0.127.0.7.1.1.4.1.1": {Name: "ECDSA", Hash: crypto.SHA1, Plain: true},
+	"0.4.0.127.0.7.1.1.4.1.2": {Name: "ECDSA", Hash: crypto.SHA224, Plain: true},
+	"0.4.0.127.0.7.1.1.4.1.3": {Name: "ECDSA", Hash: crypto.SHA256, Plain: true},
+	"0.4.0.127.0.7.1.1.4.1.4": {Name: "ECDSA", Hash: crypto.SHA384, Plain: true},
+	"0.4.0.127.0.7.1.1.4.1.5": {Name: "ECDSA", Hash: crypto.SHA512, Plain: true},
+}
+
+var signatureOIDs = func() map[Scheme]string {
+	m := map[Scheme]string{}
+	for oid, s := range signatures {
+		m[s] = oid
+	}
+	return m
+}()
+
 // SchemeOf settles which algorithm a SignerInfo means. Where the signature
 // algorithm names a hash of its own, it must be the digest algorithm.
 func SchemeOf(digest, sig AlgorithmIdentifier) (Scheme, error) {
@@ -37,37 +77,27 @@ func SchemeOf(digest, sig AlgorithmIdentifier) (Scheme, error) {
 	if h == 0 {
 		return Scheme{}, fmt.Errorf("%w: digest %s", ErrAlgorithmUnknown, digest.OID)
 	}
-	var named crypto.Hash
-	s := Scheme{Hash: h}
+	s, named := Scheme{Hash: h}, crypto.Hash(0)
 	switch sig.OID {
 	case oidRSA:
 		s.Name = "RSA"
-	case oidRSASHA1:
-		s.Name, named = "RSA", crypto.SHA1
-	case oidRSASHA256:
-		s.Name, named = "RSA", crypto.SHA256
-	case oidRSASHA384:
-		s.Name, named = "RSA", crypto.SHA384
-	case oidRSASHA512:
-		s.Name, named = "RSA", crypto.SHA512
+	case oidECPublicKey:
+		s.Name = "ECDSA"
 	case oidRSAPSS:
 		p, err := parsePSS(sig.Params)
 		if err != nil {
 			return s, err
 		}
 		s.Name, s.Salt, named = "RSA-PSS", p.salt, p.hash
-	case oidECPublicKey:
-		s.Name = "ECDSA"
-	case oidECDSASHA1:
-		s.Name, named = "ECDSA", crypto.SHA1
-	case oidECDSASHA256:
-		s.Name, named = "ECDSA", crypto.SHA256
-	case oidECDSASHA384:
-		s.Name, named = "ECDSA", crypto.SHA384
-	case oidECDSASHA512:
-		s.Name, named = "ECDSA", crypto.SHA512
+	case oidEd25519:
+		// RFC 8419, 3.1, signedAttrs: the content's digest is SHA-512.
+		s.Name, named = "Ed25519", crypto.SHA512
 	default:
-		return s, fmt.Errorf("%w: %s", ErrAlgorithmUnknown, sig.OID)
+		known, ok := signatures[sig.OID]
+		if !ok {
+			return s, fmt.Errorf("%w: %s", ErrAlgorithmUnknown, sig.OID)
+		}
+		s.Name, s.Plain, named = known.Name, known.Plain, known.Hash
 	}
 	if named != 0 && named != h {
 		return s, fmt.Errorf("%w: %s and %s", ErrAlgorithmMismatch, named, h)
@@ -148,39 +178,37 @@ func parsePSS(raw []byte) (pssParams, error) {
 
 // PublicKey reads a SubjectPublicKeyInfo. A key marked for RSASSA-PSS (RFC 4055,
 // 3.1) comes as *rsa.PublicKey like any other.
-func PublicKey(spki []byte) (crypto.PublicKey, error) {
-	key, err := x509.ParsePKIXPublicKey(spki)
-	if err == nil {
-		return key, nil
-	}
-	outer, _, perr := expect(spki, tagSequence)
-	if perr != nil {
-		return nil, perr
-	}
-	alg, rest, perr := Next(outer.Content)
-	if perr != nil {
-		return nil, perr
-	}
-	a, perr := algorithm(alg)
-	if perr != nil || a.OID != oidRSAPSS {
-		return nil, fmt.Errorf("cms: public key: %w", err)
-	}
-	bits, _, perr := expect(rest, tagBitString)
-	if perr != nil || len(bits.Content) < 2 || bits.Content[0] != 0 {
-		return nil, malformed("RSASSA-PSS public key")
-	}
-	return x509.ParsePKCS1PublicKey(bits.Content[1:])
-}
+func PublicKey(spki []byte) (crypto.PublicKey, error) { return certificate.PublicKey(spki) }
 
-// KeyFacts names a key: "RSA", "ECDSA" or "" and its size in bits.
+// KeyFacts names a key: "RSA", "ECDSA", "Ed25519" or "" and its size in bits.
 func KeyFacts(key crypto.PublicKey) (name string, bits int) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		return "RSA", k.N.BitLen()
 	case *ecdsa.PublicKey:
 		return "ECDSA", k.Curve.Params().BitSize
+	case ed25519.PublicKey:
+		return "Ed25519", 255
 	}
 	return "", 0
+}
+
+// VerifyData checks a signature value over data, which is hashed first where the
+// algorithm wants a digest. Ed25519 does not (RFC 8419, 3, Verification of Signatures).
+func (s Scheme) VerifyData(key crypto.PublicKey, data, value []byte) error {
+	if s.Name != "Ed25519" {
+		h := s.Hash.New()
+		h.Write(data)
+		return s.Verify(key, h.Sum(nil), value)
+	}
+	k, ok := key.(ed25519.PublicKey)
+	if !ok {
+		return ErrKeyMismatch
+	}
+	if !ed25519.Verify(k, data, value) {
+		return ErrSignature
+	}
+	return nil
 }
 
 // Verify checks a signature value over a digest of Scheme.Hash. ECDSA values are
@@ -191,6 +219,9 @@ func (s Scheme) Verify(key crypto.PublicKey, digest, value []byte) error {
 		k, ok := key.(*rsa.PublicKey)
 		if !ok {
 			return ErrKeyMismatch
+		}
+		if k.E > maxStandardExponent {
+			return s.verifyLargeExponent(k, digest, value)
 		}
 		if s.Name == "RSA-PSS" {
 			return verifyPSS(k, s.Hash, digest, value, s.Salt)
@@ -207,6 +238,9 @@ func (s Scheme) Verify(key crypto.PublicKey, digest, value []byte) error {
 		if !ok {
 			return ErrKeyMismatch
 		}
+		if s.Plain {
+			return verifyPlain(k, digest, value)
+		}
 		if !ecdsa.VerifyASN1(k, digest, value) {
 			return ErrSignature
 		}
@@ -215,72 +249,11 @@ func (s Scheme) Verify(key crypto.PublicKey, digest, value []byte) error {
 	return ErrAlgorithmUnknown
 }
 
-// verifyPSS is RSASSA-PSS-VERIFY (RFC 8017, 8.1.2) with the salt's length as the
-// signature's parameters say, and no other.
-func verifyPSS(k *rsa.PublicKey, h crypto.Hash, digest, value []byte, salt int) error {
-	if salt == 0 {
-		return verifyPSSWithoutSalt(k, h, digest, value)
-	}
-	if salt < 0 || rsa.VerifyPSS(k, h, digest, value, &rsa.PSSOptions{SaltLength: salt, Hash: h}) != nil {
+// verifyPlain takes R and S as two numbers of the order's length (BSI TR-03111, 5.2.1.1).
+func verifyPlain(k *ecdsa.PublicKey, digest, value []byte) error {
+	half := (k.Curve.Params().N.BitLen() + 7) / 8
+	if len(value) != 2*half || !ecdsa.Verify(k, digest, new(big.Int).SetBytes(value[:half]), new(big.Int).SetBytes(value[half:])) {
 		return ErrSignature
 	}
 	return nil
-}
-
-// verifyPSSWithoutSalt: crypto/rsa takes a length of 0 for "whichever it is".
-// Without a salt the encoding is a function of the digest (RFC 8017, 9.1.1), so it
-// is made and compared.
-func verifyPSSWithoutSalt(k *rsa.PublicKey, hash crypto.Hash, digest, value []byte) error {
-	bits := k.N.BitLen() - 1
-	size := (bits + 7) / 8
-	s := new(big.Int).SetBytes(value)
-	if len(value) != k.Size() || len(digest) != hash.Size() || s.Cmp(k.N) >= 0 || size < 2*hash.Size()+2 {
-		return ErrSignature
-	}
-	em := s.Exp(s, big.NewInt(int64(k.E)), k.N).FillBytes(make([]byte, k.Size()))
-	h := hash.New()
-	h.Write(make([]byte, 8))
-	h.Write(digest)
-	seed := h.Sum(nil)
-	want := make([]byte, k.Size())
-	block := want[k.Size()-size:]
-	db := block[:size-hash.Size()-1]
-	db[len(db)-1] = 1
-	for i, done := uint32(0), 0; done < len(db); i++ { // MGF1, RFC 8017, B.2.1
-		h.Reset()
-		h.Write(seed)
-		h.Write([]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
-		for _, m := range h.Sum(nil) {
-			if done < len(db) {
-				db[done] ^= m
-				done++
-			}
-		}
-	}
-	db[0] &= 0xFF >> (8*size - bits)
-	copy(block[len(db):], seed)
-	block[size-1] = 0xBC
-	if !bytes.Equal(em, want) {
-		return ErrSignature
-	}
-	return nil
-}
-
-// lacksNull names the one deviation that is seen in the field: the whole padded
-// block is compared with a fixed form, nothing in it is parsed, so that no other
-// padding passes. The key's own size bounds the work.
-func lacksNull(k *rsa.PublicKey, h crypto.Hash, digest, value []byte) bool {
-	size := k.Size()
-	if len(value) != size || k.N.BitLen() > 8192 {
-		return false
-	}
-	alg := appendElement(nil, tagSequence, appendOID(nil, OIDByHash(h)))
-	info := appendElement(nil, tagSequence, append(alg, appendElement(nil, tagOctetString, digest)...))
-	if size < len(info)+11 {
-		return false
-	}
-	want := append([]byte{0, 1}, bytes.Repeat([]byte{0xff}, size-len(info)-3)...)
-	want = append(append(want, 0), info...)
-	got := new(big.Int).Exp(new(big.Int).SetBytes(value), big.NewInt(int64(k.E)), k.N).FillBytes(make([]byte, size))
-	return bytes.Equal(got, want)
 }

@@ -2,6 +2,7 @@ package pades
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -21,26 +22,28 @@ const (
 	storeChange = "dss"
 	metadata    = "metadata"
 	undefined   = "undefined"
+	notCompared = "not-compared"
 )
 
-// Limits of a comparison. What is beyond them is told as an undefined change.
+// Limits of the comparisons. Of each kind of change so many are told, so that a crowd of
+// one kind hides none of another; what was not compared is told as such.
 const (
-	maxChanges  = 200
-	maxCompared = 2 << 20 // objects
+	maxChanges  = 40
+	maxCompared = 4 << 20 // objects, for all signatures of a file
 	maxPages    = 100_000
 )
 
 // changes tells what later revisions did to what was signed: the signed revision and
 // the file as it is now are walked side by side, as a reader sees them.
-func (d *document) changes(s *signature) {
+func (d *document) changes(ctx context.Context, s *signature) {
 	if s.facts.PDF == nil || s.revision == nil || s.revision == d.file {
 		return
 	}
 	if d.file.Encrypted() {
-		s.facts.PDF.Changes = []validation.PDFChange{{ID: undefined, Text: "the file is encrypted: what later revisions did is not known"}}
+		s.facts.PDF.Changes = []validation.PDFChange{{ID: notCompared, Text: "the file is encrypted: what later revisions did is not known"}}
 		return
 	}
-	c := &comparison{was: s.revision, is: d.file, equal: map[pair]bool{}}
+	c := &comparison{ctx: ctx, was: s.revision, is: d.file, equal: map[pair]bool{}, told: map[string]int{}, compared: &d.compared}
 	c.rules = d.rules(s)
 	c.form()
 	c.strict = true
@@ -50,20 +53,22 @@ func (d *document) changes(s *signature) {
 	if !c.same(c.was.Trailer["Info"], c.is.Trailer["Info"], 0) {
 		c.tell(metadata, "the document's information changed")
 	}
-	if c.compared > maxCompared {
-		c.out = append(c.out, validation.PDFChange{ID: undefined, Text: "too many objects to compare"})
+	if c.over() {
+		c.tell(notCompared, "there are too many objects to compare")
 	}
 	s.facts.PDF.Changes = c.out
 }
 
 type comparison struct {
+	ctx     context.Context //nolint:containedctx // it lives as long as one call of changes
 	was, is *pdf.File
 	rules   rules
 	out     []validation.PDFChange
+	told    map[string]int
 	equal   map[pair]bool
 	// strict: nothing is looked at elsewhere (what a page shows).
 	strict   bool
-	compared int
+	compared *int // by all comparisons of the file
 	// filled are the fields (by their dictionaries' numbers) whose value changed, and
 	// those that were signed since.
 	filled, signedNow map[int]bool
@@ -77,11 +82,17 @@ type pair struct {
 }
 
 func (c *comparison) tell(id, format string, args ...any) {
-	if len(c.out) >= maxChanges {
-		return
-	}
-	c.out = append(c.out, validation.PDFChange{ID: id, Text: fmt.Sprintf(format, args...), Forbidden: c.rules.forbid(id)})
+	c.add(id, validation.PDFChange{ID: id, Text: fmt.Sprintf(format, args...), Forbidden: c.rules.forbid(id)})
 }
+
+func (c *comparison) add(kind string, change validation.PDFChange) {
+	if c.told[kind]++; c.told[kind] <= maxChanges {
+		c.out = append(c.out, change)
+	}
+}
+
+// over: no more is compared.
+func (c *comparison) over() bool { return *c.compared > maxCompared }
 
 // catalogKinds are the catalogue's entries that others look after, or that have a kind
 // of their own (7.7.2, table 29).
@@ -131,8 +142,11 @@ func elsewhere(d pdf.Dict) bool {
 
 // same compares two objects of the two revisions in depth.
 func (c *comparison) same(a, b pdf.Object, depth int) bool {
-	if c.compared++; c.compared > maxCompared || depth > 256 {
-		return c.compared > maxCompared
+	if *c.compared++; *c.compared%4096 == 0 && c.ctx.Err() != nil {
+		*c.compared = maxCompared + 1
+	}
+	if c.over() || depth > 256 {
+		return c.over()
 	}
 	ra, oka := a.(pdf.Ref)
 	rb, okb := b.(pdf.Ref)

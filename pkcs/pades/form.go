@@ -100,6 +100,9 @@ func (c *comparison) formKeys() {
 		switch {
 		case a == nil:
 			return // a form that came with the first field
+		case key == "DA" || key == "Q":
+			// How the text of later values is set; what is seen is compared by itself.
+			c.tell(metadata, "the form's %s changed", key)
 		case key == "DR" && (a[key] == nil || c.onlyMoreResources(a[key], b[key])):
 			c.tell(formFill, "the form's resources grew")
 		case key == "DR":
@@ -116,6 +119,18 @@ var appearance = []pdf.Name{"AP", "AS"}
 
 // quiet are entries of annotations that show nothing.
 var quiet = []pdf.Name{"V", "M", "P", "Parent", "StructParent", "Lock", "SV", "Kids", "T", "NM"}
+
+// placed are entries of widgets that say where they are, and whether at all.
+var placed = []pdf.Name{"Rect", "Subtype", "F", "OC"}
+
+// visibility are the flags Invisible, Hidden and NoView (12.5.3, table 167).
+func visibility(o pdf.Object) int64 {
+	f, _ := o.(int64)
+	return f & (1<<0 | 1<<1 | 1<<5)
+}
+
+// handling are entries of widgets that say how a value is given, not how it is seen.
+var handling = []pdf.Name{"Ff", "DA", "Q", "I", "TI", "MaxLen", "DV"}
 
 // annotations compares those of one page: by their numbers, or by their places.
 func (c *comparison) annotations(page int, was, is pdf.Array) {
@@ -137,6 +152,13 @@ func (c *comparison) annotations(page int, was, is pdf.Array) {
 		case !there && c.signatureFields[num]:
 			// told as a signature already; what it covers is told here
 			c.overlap(page, dict, is, i)
+			if r, visible := rectangle(c.is, dict["Rect"]); visible && c.rules.permissions > 0 {
+				// 12.8.2.2: a certification lets fields be signed that are there. Programs add new
+				// ones too; what the picture of such a one shows, or hides, its signer chose.
+				c.tell(undefined, "page %d: a new signature field with a picture of %.0f x %.0f was added", page, r[2]-r[0], r[3]-r[1])
+			}
+		case !c.signatureFields[num] && c.newField(dict) && (!there || c.was.Dict(old)["Subtype"] != dict["Subtype"]):
+			c.tell(pageContent, "page %d: a field was added", page)
 		case !there:
 			c.tell(annotation, "page %d: an annotation was added (%s)", page, c.is.Name(dict["Subtype"]))
 		default:
@@ -144,10 +166,23 @@ func (c *comparison) annotations(page int, was, is pdf.Array) {
 		}
 	}
 	for _, o := range known {
-		if d := c.was.Dict(o); d != nil {
+		d := c.was.Dict(o)
+		if d == nil {
+			continue
+		}
+		if _, seen := rectangle(c.was, d["Rect"]); seen && d["Subtype"] == pdf.Name("Widget") {
+			c.tell(pageContent, "page %d: a field is gone", page)
+		} else {
 			c.tell(annotation, "page %d: an annotation is gone (%s)", page, c.was.Name(d["Subtype"]))
 		}
 	}
+}
+
+// newField: a widget that is seen and belongs to no signature. Unlike a comment, it is
+// taken for a part of the page.
+func (c *comparison) newField(dict pdf.Dict) bool {
+	_, seen := rectangle(c.is, dict["Rect"])
+	return seen && dict["Subtype"] == pdf.Name("Widget") && visibility(dict["F"]) == 0
 }
 
 // annotationKey is the number of an annotation, or a negative place.
@@ -163,10 +198,15 @@ func (c *comparison) annotationChanged(page, num int, a, b pdf.Dict) {
 		if slices.Contains(quiet, key) || c.same(a[key], b[key], 0) {
 			continue
 		}
+		widget := b["Subtype"] == pdf.Name("Widget") && a["Subtype"] == b["Subtype"]
 		switch {
+		case widget && slices.Contains(handling, key):
+		case key == "F" && visibility(a[key]) == visibility(b[key]):
+		case a["Subtype"] == pdf.Name("Widget") && !c.signedNow[num] && slices.Contains(placed, key):
+			c.tell(pageContent, "page %d: %s of a field changed", page, key)
 		case c.signedNow[num] && (slices.Contains(appearance, key) || key == "MK" || key == "F" || key == "DA"):
 		case slices.Contains(appearance, key) && c.isFilled(num, b):
-		case slices.Contains(appearance, key) && b["Subtype"] == pdf.Name("Widget"):
+		case slices.Contains(appearance, key) && widget:
 			// The value is the same and looks other than before.
 			c.tell(pageContent, "page %d: a field looks other than before, and its value is the same", page)
 		default:
@@ -186,7 +226,7 @@ func (c *comparison) isFilled(num int, widget pdf.Dict) bool {
 
 // overlap tells where a new signature's picture lies over an annotation that was there.
 func (c *comparison) overlap(page int, dict pdf.Dict, all pdf.Array, self int) {
-	mine, ok := c.rectangle(dict["Rect"])
+	mine, ok := rectangle(c.is, dict["Rect"])
 	if !ok {
 		return
 	}
@@ -194,7 +234,7 @@ func (c *comparison) overlap(page int, dict pdf.Dict, all pdf.Array, self int) {
 		if i == self {
 			continue
 		}
-		if r, ok := c.rectangle(c.is.Dict(o)["Rect"]); ok && mine[0] < r[2] && r[0] < mine[2] && mine[1] < r[3] && r[1] < mine[3] {
+		if r, ok := rectangle(c.is, c.is.Dict(o)["Rect"]); ok && mine[0] < r[2] && r[0] < mine[2] && mine[1] < r[3] && r[1] < mine[3] {
 			c.tell(annotation, "page %d: a new signature's picture lies over another annotation", page)
 			return
 		}
@@ -202,13 +242,13 @@ func (c *comparison) overlap(page int, dict pdf.Dict, all pdf.Array, self int) {
 }
 
 // rectangle is x0, y0, x1, y1 in order; ok is false for an empty one.
-func (c *comparison) rectangle(o pdf.Object) (r [4]float64, ok bool) {
-	a := c.is.Array(o)
+func rectangle(f *pdf.File, o pdf.Object) (r [4]float64, ok bool) {
+	a := f.Array(o)
 	if len(a) != 4 {
 		return r, false
 	}
 	for i, x := range a {
-		switch x := c.is.Resolve(x).(type) {
+		switch x := f.Resolve(x).(type) {
 		case int64:
 			r[i] = float64(x)
 		case float64:

@@ -45,6 +45,7 @@ type signature struct {
 	faults    []validation.Fault
 	facts     *validation.Facts
 	stamp     *validation.TimestampFacts
+	odd       bool // its form is not that of EN 319 142-1
 }
 
 func (s *signature) fault(id, format string, args ...any) {
@@ -55,6 +56,9 @@ func (s *signature) fault(id, format string, args ...any) {
 // were made. The error says that there is nothing to judge.
 func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, error) {
 	f, err := pdf.Open(r, size)
+	if errors.Is(err, pdf.ErrMalformed) || errors.Is(err, pdf.ErrTooLarge) {
+		return unreadable(r, size, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +89,10 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 		if err := d.read(ctx, s); err != nil {
 			return nil, err
 		}
-		d.changes(s)
+		d.changes(ctx, s)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		out = append(out, s.facts)
 	}
 	if len(out) == 0 {
@@ -104,11 +111,49 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 	return out, nil
 }
 
+// unreadable is a file whose objects cannot be read at all. With the trace of a signature
+// in it the answer is about that one, and not that there is none (EN 319 102-1, 5.2.2).
+func unreadable(r io.ReaderAt, size int64, why error) ([]*validation.Facts, error) {
+	found, err := contains(io.NewSectionReader(r, 0, size), []byte("/ByteRange"))
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("%w: %w", ErrNoSignature, why)
+	}
+	return []*validation.Facts{{
+		Format: "PAdES", Level: "-",
+		Faults: []validation.Fault{{ID: "pdf-malformed", Text: why.Error()}},
+	}}, nil
+}
+
+// contains searches a stream through a small window.
+func contains(r io.Reader, what []byte) (bool, error) {
+	buf := make([]byte, 64<<10)
+	kept := 0
+	for {
+		n, err := io.ReadFull(r, buf[kept:])
+		have := buf[:kept+n]
+		if bytes.Contains(have, what) {
+			return true, nil
+		}
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return false, nil
+		default:
+			return false, fmt.Errorf("pades: %w", err)
+		}
+		kept = copy(buf, have[len(have)-len(what)+1:])
+	}
+}
+
 type document struct {
 	r          io.ReaderAt
 	file       *pdf.File
 	store      *store
 	signatures []*signature
+	compared   int // objects, see maxCompared
 }
 
 func (s *signature) isStamp() bool {
@@ -220,6 +265,9 @@ func (d *document) open(s *signature) {
 	if s.end == 0 {
 		return
 	}
+	if !d.endsRevision(s.end) {
+		s.fault("pdf-byte-range", "what is signed does not end where a revision of the file ends, at byte %d", s.end)
+	}
 	last := d.onlySpaceAfter(s.end)
 	if last {
 		s.revision = d.file
@@ -243,6 +291,17 @@ func (d *document) open(s *signature) {
 		s.fault("pdf-trailing-bytes", "%d bytes follow what was signed, and no cross-reference knows them", d.file.Size()-s.end)
 	}
 	s.revision = f
+}
+
+// endsRevision tells whether the last line before an end is the end-of-file marker (7.5.5).
+// What little follows it in the signed range is the signer's.
+func (d *document) endsRevision(end int64) bool {
+	from := max(0, end-1024)
+	tail := make([]byte, end-from)
+	if _, err := d.r.ReadAt(tail, from); err != nil && err != io.EOF {
+		return false
+	}
+	return bytes.LastIndex(tail, []byte("%%EOF")) > bytes.LastIndex(tail, []byte("startxref"))
 }
 
 // onlySpaceAfter tells whether nothing but white space and padding follows.
@@ -276,6 +335,9 @@ func (d *document) pdfFacts(s *signature) *validation.PDFFacts {
 		Field: s.field.name, SubFilter: s.subFilter, ByteRange: s.ranges, Revisions: d.file.Revisions(),
 		Whole: s.end > 0 && d.onlySpaceAfter(s.end), Permissions: s.permissions(),
 	}
+	if d.file.Encrypted() {
+		p.Field, p.Encrypted = "", true
+	}
 	if s.revision != nil {
 		p.Revision = s.revision.Revisions()
 	}
@@ -288,12 +350,7 @@ func named(format string) *validation.Facts {
 }
 
 func (d *document) read(ctx context.Context, s *signature) error {
-	switch s.subFilter {
-	case subCAdES, subDetached, subSHA1, "":
-	default:
-		s.facts = named("PDF " + s.subFilter)
-		return nil
-	}
+	known := slices.Contains([]string{subCAdES, subDetached, subSHA1, ""}, s.subFilter)
 	content := d.covered(s)
 	var inner bytes.Buffer
 	o := cades.ReadOptions{Content: content, Extract: &limitWriter{&inner, 64}}
@@ -304,10 +361,19 @@ func (d *document) read(ctx context.Context, s *signature) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil && !known:
+		s.facts = named("PDF " + s.subFilter)
+		return nil
+	case !known:
+		// Countries have names of their own for the same thing.
+		s.fault("subfilter-unknown", "the SubFilter %s is not known, and the value is a CMS", s.subFilter)
+	}
+	switch {
 	case err != nil:
 		s.fault("pdf-contents", "the signature's value cannot be read: %v", err)
 	case len(all) != 1:
 		// EN 319 142-1, 5.3 and ISO 32000-2, 12.8.3.3: one SignerInfo.
+		s.odd = true
 		s.fault("pdf-signers", "the signature's value has %d signers, not one", len(all))
 	}
 	if len(all) == 0 {
@@ -321,16 +387,38 @@ func (d *document) read(ctx context.Context, s *signature) error {
 			return err
 		}
 	} else if err == nil && !f.Content.Detached {
-		s.fault("pdf-enveloped", "the signature's value has a content of its own beside the document")
+		if err := d.enveloped(s); err != nil {
+			return err
+		}
 	}
 	f.PDF = d.pdfFacts(s)
-	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && f.Attribute.SigningTime == nil {
+	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Encrypted() && f.Attribute.SigningTime == nil {
 		// EN 319 142-1, 6.3: the claimed time is in M.
 		if t, err := pdf.ParseDate(m); err == nil {
 			f.Attribute.SigningTime = &t
 		}
 	}
 	f.Faults = append(f.Faults, s.faults...)
+	return nil
+}
+
+// enveloped: ISO 32000-2, 12.8.3.3 wants no content in the value. One that is the same as
+// what the ranges cover is only odd; from another one the document is not bound at all.
+func (d *document) enveloped(s *signature) error {
+	content := d.covered(s)
+	if content == nil {
+		return nil
+	}
+	h := crypto.SHA256.New()
+	if _, err := io.Copy(h, content); err != nil {
+		return fmt.Errorf("pades: %w", err)
+	}
+	s.odd = true
+	if bytes.Equal(h.Sum(nil), s.facts.Content.SHA256) {
+		s.fault("enveloped-copy", "the signature's value has a copy of what it signs")
+	} else {
+		s.fault("pdf-enveloped", "the signature's value has a content of its own, which is not the document")
+	}
 	return nil
 }
 
@@ -371,7 +459,7 @@ func (l *limitWriter) Write(p []byte) (int, error) {
 // level is what the signature claims (EN 319 142-1, 6.3).
 func (d *document) level(s *signature) string {
 	f := s.facts
-	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES {
+	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES || s.odd {
 		if f.Level == "" {
 			return "-"
 		}

@@ -88,7 +88,7 @@ func (r *rules) holds(name string) bool {
 
 // locked tells of a change to a field that the signature locked.
 func (c *comparison) locked(name string) {
-	if c.rules.holds(name) && len(c.out) < maxChanges {
-		c.out = append(c.out, validation.PDFChange{ID: formFill, Forbidden: true, Text: fmt.Sprintf("the field %s was locked by the signature and changed", name)})
+	if c.rules.holds(name) {
+		c.add("locked", validation.PDFChange{ID: formFill, Forbidden: true, Text: fmt.Sprintf("the field %s was locked by the signature and changed", name)})
 	}
 }

@@ -18,12 +18,14 @@ var (
 // Limits on what one file may make the reader hold.
 const (
 	maxDepth    = 64
-	maxString   = 32 << 20 // one string's or name's bytes
+	maxString   = 32 << 20 // the strings of one object
 	maxItems    = 1 << 20  // one array's or dictionary's items
 	maxNumber   = 8388607  // an object's number (ISO 32000-1, annex C)
 	maxObjects  = 2 << 20  // cross-reference entries
 	maxSections = 1024     // cross-reference sections
 	maxDecoded  = 64 << 20 // a stream that is decoded in memory
+	// maxDecodedInAll bounds the work that a file makes, not the memory.
+	maxDecodedInAll = 2 << 30
 )
 
 // Object is a direct object (7.3): nil, bool, int64, float64, Name, String, Array,

@@ -26,7 +26,9 @@ type File struct {
 	Problem error
 
 	streams map[int]*packed
-	order   []int
+	order   []int // of those that were read
+	kept    int   // bytes of them
+	decoded int64 // bytes in all, read again or not
 	loading map[int]bool
 }
 

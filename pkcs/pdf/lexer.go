@@ -16,6 +16,7 @@ type lexer struct {
 	start  int64 // of window
 	depth  int
 	items  int
+	held   int // bytes of the strings read so far
 }
 
 func newLexer(r io.ReaderAt, size, pos int64) *lexer { return &lexer{r: r, size: size, pos: pos} }
@@ -213,6 +214,7 @@ func (l *lexer) hex() (Object, error) {
 			if have {
 				out = append(out, half<<4) // 7.3.4.3: a missing digit is 0
 			}
+			l.held += len(out)
 			return String(out), nil
 		}
 		if isSpace(c) {
@@ -226,7 +228,7 @@ func (l *lexer) hex() (Object, error) {
 			out = append(out, half<<4|d)
 		}
 		half, have = d, !have
-		if len(out) > maxString {
+		if len(out)+l.held > maxString {
 			return nil, ErrTooLarge
 		}
 	}
@@ -242,7 +244,7 @@ func (l *lexer) literal() (Object, error) {
 		if !ok {
 			return nil, l.bad("string without end")
 		}
-		if len(out) > maxString {
+		if len(out)+l.held > maxString {
 			return nil, ErrTooLarge
 		}
 		switch c {
@@ -251,6 +253,7 @@ func (l *lexer) literal() (Object, error) {
 		case ')':
 			if level--; level == 0 {
 				l.pos++
+				l.held += len(out)
 				return String(out), nil
 			}
 		case '\r': // 7.3.4.2: any end of line is a line feed
@@ -316,11 +319,16 @@ func (l *lexer) number() (Object, error) {
 	}
 	l.pos = from
 	var text []byte
-	for len(text) < 64 {
+	plain := true
+	for {
 		c, ok := l.peek(0)
 		if !ok || isSpace(c) || isDelimiter(c) {
 			break
 		}
+		if len(text) >= 64 {
+			return nil, l.bad("number")
+		}
+		plain = plain && (isDigit(c) || c == '.' || c == '+' || c == '-')
 		text = append(text, c)
 		l.pos++
 	}
@@ -328,15 +336,16 @@ func (l *lexer) number() (Object, error) {
 		return n, nil
 	}
 	x, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || math.IsInf(x, 0) || math.IsNaN(x) {
-		if len(text) == 0 || len(text) == 64 {
-			return nil, l.bad("number")
-		}
-		// "-1.#INF" and "--3" are seen in the field; readers take them for nothing.
+	// "-1.#INF" and "--3" are seen in the field; readers take them for nothing, as they do
+	// with what annex C, table C.1 has no room for.
+	if size := math.Abs(x); err != nil || !plain || size > maxReal || size < 1/maxReal {
 		return float64(0), nil
 	}
 	return x, nil
 }
+
+// maxReal is about the largest real number (ISO 32000-1, annex C).
+const maxReal = 1e38
 
 func (l *lexer) array() (Object, error) {
 	l.pos++

@@ -31,6 +31,9 @@ func (f *File) Decode(s *Stream) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%w: Filter", ErrMalformed)
 	}
+	if f.decoded > maxDecodedInAll {
+		return nil, fmt.Errorf("%w: more than %d bytes to decode", ErrTooLarge, int64(maxDecodedInAll))
+	}
 	if len(filters) > 8 {
 		return nil, fmt.Errorf("%w: %d filters", ErrMalformed, len(filters))
 	}
@@ -43,6 +46,7 @@ func (f *File) Decode(s *Stream) ([]byte, error) {
 				return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 			}
 			data, err := limited(z)
+			f.decoded += int64(len(data))
 			if err != nil {
 				return nil, err
 			}
@@ -172,15 +176,38 @@ type packed struct {
 	data    []byte
 	numbers []int
 	offsets []int64
+	err     error
 }
 
-// maxPacked is how many decoded object streams are kept.
-const maxPacked = 8
+// maxPacked bounds the decoded object streams that are kept, in bytes; the last one is
+// kept in any case.
+const maxPacked = 8 << 20
 
+// packed gives an object stream; one that cannot be read is not tried again.
 func (f *File) packed(num int) (*packed, error) {
 	if p := f.streams[num]; p != nil {
-		return p, nil
+		return p, p.err
 	}
+	p, err := f.unpack(num)
+	if err != nil {
+		if f.loading[num] {
+			return nil, err // seen from within: the outer one tells
+		}
+		p = &packed{err: err}
+	}
+	f.streams[num] = p
+	if err == nil {
+		f.order, f.kept = append(f.order, num), f.kept+len(p.data)
+		for len(f.order) > 1 && f.kept > maxPacked {
+			f.kept -= len(f.streams[f.order[0]].data)
+			delete(f.streams, f.order[0])
+			f.order = f.order[1:]
+		}
+	}
+	return p, err
+}
+
+func (f *File) unpack(num int) (*packed, error) {
 	if f.Encrypted() {
 		return nil, ErrEncrypted
 	}
@@ -220,11 +247,6 @@ func (f *File) packed(num int) (*packed, error) {
 		}
 		p.numbers, p.offsets = append(p.numbers, int(n)), append(p.offsets, first+at)
 	}
-	if len(f.order) >= maxPacked {
-		delete(f.streams, f.order[0])
-		f.order = f.order[1:]
-	}
-	f.streams[num], f.order = p, append(f.order, num)
 	return p, nil
 }
 

@@ -245,6 +245,8 @@ func field(b []byte) int64 {
 func (f *File) rebuild() error {
 	f.Rebuilt = true
 	clear(f.entries)
+	clear(f.streams)
+	f.order, f.kept = nil, 0
 	f.Sections = nil
 	const overlap = 64
 	buf := make([]byte, 256<<10)

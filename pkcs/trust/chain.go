@@ -2,9 +2,14 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
@@ -12,80 +17,141 @@ import (
 // Bounds of the search for a path. A stranger's file brings the certificates in
 // between, so the work that they can cause is counted.
 const (
-	maxDepth           = 6
+	maxDepth           = 8
+	maxPaths           = 16
 	maxSignatureChecks = 60
 	maxHelpers         = 64
 )
 
-// Path finds the way from a certificate to an anchor (RFC 5280, 6.1), with helper
-// certificates from a file; they are never trusted by themselves. The time does
-// not decide whether a path is found: each link carries its validity, and what
-// is wrong with it otherwise is a fault of the link.
+// Path is PathAt now.
+func (s *Store) Path(leaf *x509.Certificate, helpers []*x509.Certificate) (validation.ChainFacts, []*x509.Certificate) {
+	return s.PathAt(leaf, helpers, time.Now())
+}
+
+// PathAt finds the way from a certificate to an anchor (RFC 5280, 6.1), with helper
+// certificates from a file; they are never trusted by themselves. Of several ways the
+// first counts that keeps the rules and is within its validity at the time, else that
+// keeps the rules, else any: each link carries its validity, and what is wrong with it
+// otherwise is a fault of the link.
 //
 // The second result is the path as certificates, signer first and anchor last;
 // nil when none was found.
-func (s *Store) Path(leaf *x509.Certificate, helpers []*x509.Certificate) (validation.ChainFacts, []*x509.Certificate) {
-	if len(helpers) > maxHelpers {
-		helpers = helpers[:maxHelpers]
-	}
-	search := &search{store: s, helpers: helpers, checks: maxSignatureChecks}
-	path, anchor := search.from([]*x509.Certificate{leaf})
-	if anchor == nil {
-		note := "no anchor issued " + leaf.Issuer.String()
-		if search.checks <= 0 {
-			note = "too many certificates in the file to try them all"
+func (s *Store) PathAt(leaf *x509.Certificate, helpers []*x509.Certificate, at time.Time) (validation.ChainFacts, []*x509.Certificate) {
+	search := s.search(helpers)
+	var best candidate
+	n := 0
+	search.each([]*x509.Certificate{leaf}, func(path []*x509.Certificate, anchor *Anchor) bool {
+		c := candidate{path: path, anchor: anchor, faults: rulesOf(path)}
+		ended := slices.ContainsFunc(path[1:max(1, len(path)-1)], func(c *x509.Certificate) bool { return at.Before(c.NotBefore) || at.After(c.NotAfter) })
+		switch {
+		case len(c.faults) > 0:
+			c.rank = 2
+		case ended:
+			c.rank = 1
 		}
-		return validation.ChainFacts{Note: note}, nil
+		if best.anchor == nil || c.rank < best.rank {
+			best = c
+		}
+		n++
+		return best.rank > 0 && n < maxPaths
+	})
+	if best.anchor == nil {
+		return validation.ChainFacts{Note: search.whyNot(leaf)}, nil
 	}
-	facts := validation.ChainFacts{Found: true, Anchor: &validation.AnchorFacts{
-		Certificate: anchor.Certificate.Raw, Test: anchor.Test, Source: anchor.Source,
-	}}
-	for _, p := range anchor.Profiles {
-		facts.Anchor.Profiles = append(facts.Anchor.Profiles, string(p))
-	}
-	faults := rulesOf(path)
+	return chainFacts(best.path, best.anchor, best.faults), best.path
+}
+
+type candidate struct {
+	path   []*x509.Certificate
+	anchor *Anchor
+	faults []validation.Fault
+	rank   int
+}
+
+func chainFacts(path []*x509.Certificate, anchor *Anchor, faults []validation.Fault) validation.ChainFacts {
+	facts := validation.ChainFacts{Found: true, Anchor: anchor.facts(path[0])}
 	for i, c := range path {
 		link := linkFacts(c)
-		if i == 0 || i == len(path)-1 {
+		if i == 0 {
 			// The path rules speak of the path as a whole; the signer carries them.
-			if i == 0 {
-				link.Faults = faults
-			}
+			link.Faults = faults
 		}
 		facts.Links = append(facts.Links, link)
 	}
-	return facts, path
+	return facts
 }
 
 type search struct {
 	store   *Store
 	helpers []*x509.Certificate
 	checks  int
+	// unusable is an issuer whose key is of a kind that is not known here.
+	unusable *x509.Certificate
 }
 
-// from extends a path towards an anchor, depth first, anchors before helpers.
-func (s *search) from(path []*x509.Certificate) ([]*x509.Certificate, *Anchor) {
+func (s *Store) search(helpers []*x509.Certificate) *search {
+	if len(helpers) > maxHelpers {
+		helpers = helpers[:maxHelpers]
+	}
+	return &search{store: s, helpers: helpers, checks: maxSignatureChecks}
+}
+
+// whyNot says why no path was found.
+func (s *search) whyNot(leaf *x509.Certificate) string {
+	switch {
+	case s.checks <= 0:
+		return "too many certificates in the file to try them all"
+	case s.unusable != nil:
+		why := fmt.Sprintf("keys of kind %s are not used", s.unusable.PublicKeyAlgorithm)
+		if _, err := certificate.PublicKey(s.unusable.RawSubjectPublicKeyInfo); err != nil {
+			why = err.Error()
+		}
+		return fmt.Sprintf("%s: %s", s.unusable.Subject, why)
+	}
+	return "no anchor issued " + leaf.Issuer.String()
+}
+
+// each extends a path towards anchors, depth first, anchors before helpers, until
+// yield is false.
+func (s *search) each(path []*x509.Certificate, yield func([]*x509.Certificate, *Anchor) bool) bool {
 	last := path[len(path)-1]
 	if a := s.store.anchorOf(last); a != nil {
-		return path, a
+		return yield(path, a)
 	}
 	if len(path) >= maxDepth {
-		return nil, nil
+		return true
 	}
-	for _, a := range s.store.anchorsNamed(last.RawIssuer) {
-		if s.issued(a.Certificate, last) {
-			return append(path, a.Certificate), a
+	for _, a := range preferred(s.store.anchorsNamed(last.RawIssuer), path[0]) {
+		if s.issued(a.Certificate, last) && !yield(append(path[:len(path):len(path)], a.Certificate), a) {
+			return false
 		}
 	}
 	for _, h := range s.helpers {
-		if !rfc5280.SameName(h.RawSubject, last.RawIssuer) || onPath(path, h) || !s.issued(h, last) {
+		if !rfc5280.SameName(h.RawSubject, last.RawIssuer) || onPath(path, h) || s.store.anchorOf(h) != nil || !s.issued(h, last) {
 			continue
 		}
-		if found, a := s.from(append(path[:len(path):len(path)], h)); a != nil {
-			return found, a
+		if !s.each(append(path[:len(path):len(path)], h), yield) {
+			return false
 		}
 	}
-	return nil, nil
+	return true
+}
+
+// preferred puts anchors in front whose service is of the signer's kind: one key can be
+// listed with two certificates.
+func preferred(anchors []*Anchor, leaf *x509.Certificate) []*Anchor {
+	if len(anchors) < 2 {
+		return anchors
+	}
+	points := func(a *Anchor) int {
+		if v := a.service(leaf); v != nil {
+			return v.fits(leaf)
+		}
+		return 0
+	}
+	out := slices.Clone(anchors)
+	slices.SortStableFunc(out, func(a, b *Anchor) int { return cmp.Compare(points(b), points(a)) })
+	return out
 }
 
 func onPath(path []*x509.Certificate, c *x509.Certificate) bool {
@@ -114,6 +180,10 @@ func (s *search) issued(issuer, c *x509.Certificate) bool {
 		return true
 	}
 	if s.checks--; s.checks < 0 {
+		return false
+	}
+	if issuer.PublicKey == nil || issuer.PublicKeyAlgorithm == x509.DSA {
+		s.unusable = issuer
 		return false
 	}
 	if issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil {

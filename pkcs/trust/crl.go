@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -28,7 +28,9 @@ type CRL struct {
 	// base is the number of the list that a delta list adds to (RFC 5280, 5.2.4); nil
 	// for a complete list.
 	base *big.Int
-	// signedBy remembers the issuer whose signature held, so that a list's own
+	// remembers: from when on ended certificates stay on it; nil: not said.
+	remembers *time.Time
+	// signedBy remembers the certificate whose signature held, so that a list's own
 	// signature is checked once and not at each question.
 	signedBy atomic.Pointer[x509.Certificate]
 }
@@ -45,6 +47,8 @@ var (
 	oidAKI        = asn1.ObjectIdentifier{2, 5, 29, 35}
 	oidCRLNumber  = asn1.ObjectIdentifier{2, 5, 29, 20}
 	oidCertIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+	// expiredCertsOnCRL (X.509, 9.5.2.8): from when on ended certificates stay listed.
+	oidExpiredCerts = asn1.ObjectIdentifier{2, 5, 29, 60}
 )
 
 // ParseCRL reads a list in DER. What it says is believed only after its
@@ -73,63 +77,64 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 				c.unfit = why
 			}
 		case x.Id.Equal(oidAKI), x.Id.Equal(oidCRLNumber):
+		case x.Id.Equal(oidExpiredCerts):
+			var from time.Time
+			if rest, err := asn1.UnmarshalWithParams(x.Value, &from, "generalized"); err == nil && len(rest) == 0 {
+				c.remembers = &from
+			}
 		case x.Critical:
 			c.unfit = "it has the critical extension " + x.Id.String()
 		}
 	}
+	if c.entries.others != nil && (c.scope == nil || !c.scope.indirect) {
+		c.unfit = "its entries name other issuers, and it does not say that it is an indirect list"
+	}
 	return c, nil
 }
 
-// reasons of RFC 5280, 5.3.1, Reason Code.
-var reasons = map[int]string{
+// reasonNames are those of RFC 5280, 5.3.1, Reason Code.
+var reasonNames = map[int]string{
 	0: "unspecified", 1: "keyCompromise", 2: "cACompromise", 3: "affiliationChanged", 4: "superseded",
 	5: "cessationOfOperation", 6: "certificateHold", 8: "removeFromCRL", 9: "privilegeWithdrawn", 10: "aACompromise",
 }
 
-// about asks a list about a certificate of the issuer.
-func (c *CRL) about(serial *big.Int, cert, issuer *x509.Certificate) validation.RevocationFacts {
+// about says what the list says of a certificate, as long as nobody asks who signed it.
+// reasons are those that it speaks for, 0 when it does not speak of the certificate.
+func (c *CRL) about(cert *x509.Certificate, points []point) (f validation.RevocationFacts, reasons uint16) {
 	sum := sha256.Sum256(cert.Raw)
-	f := validation.RevocationFacts{
-		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, ThisUpdate: c.list.ThisUpdate, Status: "unknown",
+	f = validation.RevocationFacts{
+		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, ThisUpdate: c.list.ThisUpdate, Status: "unknown", Remembers: c.remembers,
 	}
 	if !c.list.NextUpdate.IsZero() {
 		next := c.list.NextUpdate
 		f.NextUpdate = &next
 	}
-	if c.unfit != "" {
-		f.Note = c.unfit
-		return f
+	if f.Note = c.unfit; f.Note == "" {
+		reasons, f.Note = c.covers(cert, points)
 	}
-	if c.scope != nil {
-		if why := c.scope.leavesOut(cert); why != "" {
-			f.Note = why
-			return f
-		}
-	}
-	if known := c.signedBy.Load(); known == nil || !known.Equal(issuer) {
-		if err := c.signedFrom(issuer); err != nil {
-			f.Note = "the list's signature does not hold: " + err.Error()
-			return f
-		}
-		c.signedBy.Store(issuer)
-	}
-	f.Trusted, f.ByIssuer = true, true
-	f.DigestName, _ = digestName(c.list.SignatureAlgorithm)
-	f.KeyName, f.KeyBits = KeyOf(issuer)
-	f.Status = "good"
-	if c.base != nil || c.scope != nil && c.scope.reasons != 0 {
-		// It says nothing of certificates that are not on it; About joins it with others.
-		f.Status, f.Note = "unknown", "the list is one part of several"
-	}
-	if e, ok := c.entries.find(serial); ok && e.ReasonCode != 8 {
-		at := e.RevocationTime
-		f.Status, f.RevokedAt, f.Reason = "revoked", &at, reasons[e.ReasonCode]
-	}
-	return f
+	return f, reasons
 }
 
-func (c *CRL) speaksOf(cert *x509.Certificate) bool {
-	return rfc5280.SameName(c.list.RawIssuer, cert.RawIssuer)
+// tell adds the list's word to facts about a certificate: it is known who signed it.
+func (c *CRL) tell(f *validation.RevocationFacts, cert *x509.Certificate, reasons uint16) {
+	f.Status = "good"
+	if c.base != nil || reasons&allReasons != allReasons {
+		// It says nothing of certificates that are not on it; joined puts it together with others.
+		f.Status, f.Note = "unknown", "the list is one part of several"
+	}
+	if e, ok := c.find(cert); ok && e.ReasonCode != 8 {
+		at := e.RevocationTime
+		f.Status, f.RevokedAt, f.Reason, f.Note = "revoked", &at, reasonNames[e.ReasonCode], ""
+	}
+}
+
+func (c *CRL) find(cert *x509.Certificate) (entry, bool) {
+	return c.entries.find(cert.SerialNumber, cert.RawIssuer, c.list.RawIssuer)
+}
+
+// speaksOf: the list is of one who may publish the certificate's revocation.
+func (c *CRL) speaksOf(cert *x509.Certificate, points []point) bool {
+	return slices.ContainsFunc(points, func(p point) bool { return p.issuedBy(c, cert) })
 }
 
 // NextUpdate is when the list's issuer promised a newer one; zero when it did not.

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 )
 
 // entries are the revokedCertificates of a list (RFC 5280, 5.1.2.6) as they came, with
@@ -22,6 +24,14 @@ import (
 type entries struct {
 	der []byte
 	at  []uint32 // places in der, in the order of the serial numbers
+	// others say from which place on the entries are of another issuer: an indirect
+	// list's certificateIssuer holds until the next one (RFC 5280, 5.3.3).
+	others []otherIssuer
+}
+
+type otherIssuer struct {
+	from  uint32
+	names [][]byte // GeneralNames
 }
 
 // entry is one of them.
@@ -48,15 +58,20 @@ func indexEntries(der []byte) (e *entries, unfit string, err error) {
 		if one.Empty() {
 			continue
 		}
-		why, err := judgeExtensions(one)
+		why, issuer, err := judgeExtensions(one)
 		if err != nil {
 			return nil, "", err
 		}
 		if why != "" {
 			unfit = why
 		}
+		if issuer != nil {
+			e.others = append(e.others, otherIssuer{e.at[len(e.at)-1], issuer})
+		}
 	}
-	slices.SortFunc(e.at, func(a, b uint32) int { return compareSerials(e.serial(a), e.serial(b)) })
+	slices.SortFunc(e.at, func(a, b uint32) int {
+		return cmp.Or(compareSerials(e.serial(a), e.serial(b)), cmp.Compare(a, b))
+	})
 	return e, unfit, nil
 }
 
@@ -66,26 +81,32 @@ func skipTime(s *cryptobyte.String) bool {
 
 // judgeExtensions: RFC 5280, 5.3: a critical extension that is not understood makes the
 // list unusable; certificateIssuer is that of indirect lists.
-func judgeExtensions(s cryptobyte.String) (unfit string, err error) {
+func judgeExtensions(s cryptobyte.String) (unfit string, issuer [][]byte, err error) {
 	var all cryptobyte.String
 	if !s.ReadASN1(&all, cbasn1.SEQUENCE) || !s.Empty() {
-		return "", errEntries
+		return "", nil, errEntries
 	}
 	for !all.Empty() {
 		var one cryptobyte.String
 		var id asn1.ObjectIdentifier
 		var critical bool
 		if !all.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&id) || !readCritical(&one, &critical) {
-			return "", errEntries
+			return "", nil, errEntries
 		}
 		switch {
 		case id.Equal(oidCertIssuer):
-			unfit = "it is an indirect list"
+			var value, names cryptobyte.String
+			if !one.ReadASN1(&value, cbasn1.OCTET_STRING) || !value.ReadASN1(&names, cbasn1.SEQUENCE) || !value.Empty() {
+				return "", nil, errEntries
+			}
+			if issuer = generalNames(names); issuer == nil {
+				return "", nil, errEntries
+			}
 		case critical:
 			unfit = "an entry has the critical extension " + id.String()
 		}
 	}
-	return unfit, nil
+	return unfit, issuer, nil
 }
 
 // readCritical reads the BOOLEAN that may stand in an Extension (RFC 5280, 4.1).
@@ -115,8 +136,9 @@ func compareSerials(a, b []byte) int {
 	return bytes.Compare(a, b)
 }
 
-// find gives the last entry of a serial number.
-func (e *entries) find(serial *big.Int) (entry, bool) {
+// find gives the last entry of a certificate: its serial number, and its issuer where
+// the list's own issuer is another or the list has entries of several.
+func (e *entries) find(serial *big.Int, issuer, own []byte) (entry, bool) {
 	number, err := asn1.Marshal(serial)
 	s := cryptobyte.String(number)
 	var want cryptobyte.String
@@ -124,10 +146,34 @@ func (e *entries) find(serial *big.Int) (entry, bool) {
 		return entry{}, false
 	}
 	i, ok := slices.BinarySearchFunc(e.at, []byte(want), func(at uint32, want []byte) int { return compareSerials(e.serial(at), want) })
-	if !ok {
+	found := -1
+	for ; ok && i < len(e.at) && bytes.Equal(e.serial(e.at[i]), want); i++ {
+		if e.isOf(e.at[i], issuer, own) {
+			found = i
+		}
+	}
+	if found < 0 {
 		return entry{}, false
 	}
-	s = cryptobyte.String(e.der[e.at[i]:])
+	return e.read(e.at[found])
+}
+
+// isOf tells whether the entry at a place is of a certificate's issuer.
+func (e *entries) isOf(at uint32, issuer, own []byte) bool {
+	i, exact := slices.BinarySearchFunc(e.others, at, func(o otherIssuer, at uint32) int { return cmp.Compare(o.from, at) })
+	if !exact {
+		i--
+	}
+	if i < 0 {
+		return rfc5280.SameName(issuer, own)
+	}
+	return anyNamed(e.others[i].names, issuer)
+}
+
+// read gives the entry at a place. One whose date or reason cannot be read is revoked
+// all the same.
+func (e *entries) read(at uint32) (entry, bool) {
+	s := cryptobyte.String(e.der[at:])
 	var one cryptobyte.String
 	var out entry
 	if !s.ReadASN1(&one, cbasn1.SEQUENCE) || !one.SkipASN1(cbasn1.INTEGER) {
@@ -137,7 +183,6 @@ func (e *entries) find(serial *big.Int) (entry, bool) {
 	if one.PeekASN1Tag(cbasn1.GeneralizedTime) {
 		read = one.ReadASN1GeneralizedTime
 	}
-	// One whose date or reason cannot be read is revoked all the same.
 	if !read(&out.RevocationTime) {
 		return out, true
 	}
@@ -203,13 +248,22 @@ func splitList(der []byte) (head *x509.RevocationList, tbs, revoked []byte, err 
 	return head, tbs, revoked, nil
 }
 
-// signedFrom is x509's CheckSignatureFrom over the whole list.
-func (c *CRL) signedFrom(issuer *x509.Certificate) error {
-	if issuer.Version == 3 && (!issuer.BasicConstraintsValid || !issuer.IsCA) {
+// signedFrom is x509's CheckSignatureFrom over the whole list. A signer that is not the
+// certificate's own issuer need be no authority (RFC 5280, 5.2.5), but its key must be
+// for lists, in so many words.
+func (c *CRL) signedFrom(signer *x509.Certificate, own bool) error {
+	if own && signer.Version == 3 && (!signer.BasicConstraintsValid || !signer.IsCA) {
 		return errors.New("its signer is no authority")
 	}
-	if issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
+	if (signer.KeyUsage != 0 || !own) && signer.KeyUsage&x509.KeyUsageCRLSign == 0 {
 		return errors.New("its signer's key is not for lists")
 	}
-	return issuer.CheckSignature(c.list.SignatureAlgorithm, c.tbs, c.list.Signature)
+	if known := c.signedBy.Load(); known != nil && known.Equal(signer) {
+		return nil
+	}
+	if err := signer.CheckSignature(c.list.SignatureAlgorithm, c.tbs, c.list.Signature); err != nil {
+		return err
+	}
+	c.signedBy.Store(signer)
+	return nil
 }

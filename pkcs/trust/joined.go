@@ -22,15 +22,13 @@ type delta struct {
 	facts validation.RevocationFacts
 }
 
-func (j *joined) add(l *CRL, f validation.RevocationFacts) {
-	if !f.Trusted {
-		return
-	}
+// add takes a list whose signature holds, with the reasons that it speaks for.
+func (j *joined) add(l *CRL, f validation.RevocationFacts, reasons uint16) {
 	switch {
 	case l.base != nil:
 		j.deltas = append(j.deltas, delta{l, f})
-	case l.scope != nil && l.scope.reasons != 0:
-		j.reasons |= l.scope.reasons
+	case reasons&allReasons != allReasons:
+		j.reasons |= reasons
 		if f.Status != "revoked" {
 			j.part = &f
 		}
@@ -45,6 +43,7 @@ func (j *joined) add(l *CRL, f validation.RevocationFacts) {
 func (j *joined) judge(out []validation.RevocationFacts) []validation.RevocationFacts {
 	if j.part != nil && j.reasons&allReasons == allReasons {
 		f := *j.part
+		f.Trusted = true
 		f.Status, f.Note = "good", "lists for some reasons cover all of them together"
 		out = append(out, f)
 	}
@@ -54,12 +53,12 @@ func (j *joined) judge(out []validation.RevocationFacts) []validation.Revocation
 		if j.base == nil || d.list.base.Cmp(j.base) > 0 {
 			continue
 		}
-		e, listed := d.list.entries.find(j.cert.SerialNumber)
+		e, listed := d.list.find(j.cert)
 		if !listed || e.ReasonCode != 8 { // removeFromCRL
 			continue // one that revokes says so by itself
 		}
 		for i := range out {
-			if out[i].Status == "revoked" && out[i].Reason == reasons[6] {
+			if out[i].Status == "revoked" && out[i].Reason == reasonNames[6] {
 				out[i].Status, out[i].Note = "good", "the hold was taken back by a delta list"
 			}
 		}

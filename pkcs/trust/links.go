@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"strings"
 
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -15,8 +17,13 @@ func linkFacts(c *x509.Certificate) validation.LinkFacts {
 	l := validation.LinkFacts{Certificate: c.Raw, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
 	l.DigestName, _ = digestName(c.SignatureAlgorithm)
 	l.KeyName, l.KeyBits = KeyOf(c)
+	l.NoCheck = noCheck(c)
 	return l
 }
+
+func isNoCheck(e pkix.Extension) bool { return e.Id.Equal(oidNoCheck) }
+
+var oidNoCheck = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 
 // KeyOf names a certificate's public key: "RSA", "ECDSA" or "Ed25519" and the
 // size of its modulus or field in bits.

@@ -214,7 +214,7 @@ func TestBadResponses(t *testing.T) {
 		{"responder of another authority", func(t *testing.T, c *counter) {
 			c.r.signer, c.r.key = delegate(t, other.CNS, x509.ExtKeyUsageOCSPSigning)
 		}, "not from the certificate's issuer"},
-		{"authority of another PKI with the same name", func(_ *testing.T, c *counter) { c.r.signer, c.r.key = other.CNS.Cert, other.CNS.Key }, "not for OCSP"},
+		{"authority of another PKI with the same name", func(_ *testing.T, c *counter) { c.r.signer, c.r.key = other.CNS.Cert, other.CNS.Key }, "does not hold"},
 		{"answer to another request", func(t *testing.T, c *counter) {
 			request, err := ocsp.NewRequest(c.id.Cert, c.pki.CNS.Cert, bytes.Repeat([]byte{1}, 32))
 			if err != nil {

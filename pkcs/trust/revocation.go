@@ -30,8 +30,15 @@ type Revocation struct {
 // the next in it.
 type Question struct {
 	Cert, Issuer *x509.Certificate
-	// CRLs and OCSPs came with a file, as DER.
+	// Path is the way from Cert to its anchor, both included; nil: Issuer is the anchor.
+	Path []*x509.Certificate
+	// Helpers, CRLs and OCSPs came with a file (the last two as DER).
+	Helpers     []*x509.Certificate
 	CRLs, OCSPs [][]byte
+
+	// asking are the certificates that this question is asked for: none of them can
+	// vouch for it.
+	asking []*x509.Certificate
 }
 
 type fetched struct {
@@ -51,62 +58,98 @@ const (
 
 // About asks everything that knows about one certificate. It must be called only for a
 // certificate whose path reached an anchor: no certificate makes us ask an address
-// before that.
+// before that. Where somebody else than the issuer signed an answer, what is known of
+// that signer's certificate follows.
 func (r *Revocation) About(ctx context.Context, q Question) []validation.RevocationFacts {
-	cert, issuer := q.Cert, q.Issuer
-	var out []validation.RevocationFacts
-	fresh := false
-	parts := joined{cert: cert}
-	ask := func(l *CRL) {
-		if l.speaksOf(cert) {
-			f := l.about(cert.SerialNumber, cert, issuer)
-			parts.add(l, f)
-			f.Trusted = f.Trusted && f.Status != "unknown"
-			fresh = fresh || f.Trusted && (f.NextUpdate == nil || f.NextUpdate.After(time.Now()))
-			out = append(out, f)
-		}
+	if q.Path == nil {
+		q.Path = []*x509.Certificate{q.Cert, q.Issuer}
 	}
+	a := asked{r: r, ctx: ctx, q: q, points: pointsOf(q.Cert), parts: joined{cert: q.Cert}}
 	r.Store.mu.RLock()
 	lists := r.Store.crls
 	r.Store.mu.RUnlock()
 	for _, l := range lists {
-		ask(l)
+		a.list(l)
 	}
 	for _, der := range q.CRLs {
 		if l, err := ParseCRL(der, "embedded"); err == nil {
-			ask(l)
+			a.list(l)
 		}
 	}
-	out = parts.judge(out)
 	for _, der := range q.OCSPs {
-		if f := r.response(der, "embedded", q, nil); f != nil {
-			fresh = fresh || isFresh(f)
-			out = append(out, *f)
+		a.response(r.response(der, "embedded", q, nil))
+	}
+	if !a.fresh && r.Fetch != nil {
+		a.response(r.askResponder(ctx, q))
+		if !a.fresh {
+			a.fetch()
 		}
 	}
-	if fresh || r.Fetch == nil {
-		return out
+	return append(a.parts.judge(a.out), a.signers...)
+}
+
+// asked is a question on its way round.
+type asked struct {
+	r      *Revocation
+	ctx    context.Context //nolint:containedctx // lives as long as one call
+	q      Question
+	points []point
+	parts  joined
+	out    []validation.RevocationFacts
+	fresh  bool // an answer that counts came
+	// signers is what is known of those who signed the answers.
+	signers []validation.RevocationFacts
+}
+
+func (a *asked) list(l *CRL) {
+	if !l.speaksOf(a.q.Cert, a.points) {
+		return
 	}
-	if f := r.askResponder(ctx, q); f != nil {
-		out = append(out, *f)
-		if isFresh(f) {
-			return out
-		}
+	f, reasons := l.about(a.q.Cert, a.points)
+	if reasons == 0 {
+		a.out = append(a.out, f)
+		return
 	}
-	for i, address := range cert.CRLDistributionPoints {
+	by, why := a.r.listSigner(l, a.q, &f)
+	if why != "" {
+		f.Note = why
+		a.out = append(a.out, f)
+		return
+	}
+	l.tell(&f, a.q.Cert, reasons)
+	a.parts.add(l, f, reasons)
+	f.Trusted = f.Status != "unknown"
+	a.fresh = a.fresh || f.Trusted && f.NextUpdate == nil
+	a.take(f, by)
+}
+
+func (a *asked) response(f *validation.RevocationFacts, by []*x509.Certificate) {
+	if f != nil {
+		a.take(*f, by)
+	}
+}
+
+// take keeps an answer, and asks about who signed it.
+func (a *asked) take(f validation.RevocationFacts, by []*x509.Certificate) {
+	a.out = append(a.out, f)
+	a.fresh = a.fresh || isFresh(&f)
+	a.signers = append(a.signers, a.r.aboutSigner(a.ctx, by, a.q)...)
+}
+
+func (a *asked) fetch() {
+	for i, address := range a.q.Cert.CRLDistributionPoints {
 		if i == maxPoints {
 			break
 		}
-		l, err := r.get(ctx, address)
+		l, err := a.r.get(a.ctx, address)
 		if err != nil {
-			sum := sha256.Sum256(cert.Raw)
-			out = append(out, validation.RevocationFacts{Subject: sum[:], Kind: "crl", Source: address, Status: "unknown", Note: err.Error()})
+			sum := sha256.Sum256(a.q.Cert.Raw)
+			a.out = append(a.out, validation.RevocationFacts{Subject: sum[:], Kind: "crl", Source: address, Status: "unknown", Note: err.Error()})
 			continue
 		}
-		ask(l)
+		a.list(l)
 		break
 	}
-	return out
 }
 
 // get gives the cached list while it is current, else fetches; callers that want

@@ -18,6 +18,7 @@ const allReasons = 0x7F80
 type scope struct {
 	points           [][]byte // GeneralNames of the point, nil without one
 	onlyUser, onlyCA bool
+	indirect         bool   // it has entries of other issuers too
 	reasons          uint16 // 0: all
 }
 
@@ -37,15 +38,8 @@ func parseScope(der, issuer []byte) (*scope, string) {
 		return nil, "its issuingDistributionPoint cannot be read"
 	case idp.OnlyAttribut:
 		return nil, "it is for attribute certificates only"
-	case idp.Indirect:
-		return nil, "it is an indirect list"
 	}
-	s := &scope{onlyUser: idp.OnlyUser, onlyCA: idp.OnlyCA}
-	for i := range 16 {
-		if idp.SomeReasons.At(i) == 1 {
-			s.reasons |= 1 << (15 - i)
-		}
-	}
+	s := &scope{onlyUser: idp.OnlyUser, onlyCA: idp.OnlyCA, indirect: idp.Indirect, reasons: reasonBits(idp.SomeReasons)}
 	if idp.SomeReasons.BitLength > 0 && s.reasons == 0 {
 		return nil, "it covers no reason"
 	}
@@ -70,16 +64,21 @@ func pointNames(der, issuer []byte) ([][]byte, bool) {
 		n, ok := relativeName(issuer, v.Bytes)
 		return [][]byte{n}, ok
 	}
-	var names [][]byte
-	for rest := v.Bytes; len(rest) > 0; {
+	names := generalNames(v.Bytes)
+	return names, len(names) > 0
+}
+
+// generalNames splits the content of GeneralNames; nil when it cannot be read.
+func generalNames(content []byte) (names [][]byte) {
+	for rest := content; len(rest) > 0; {
 		var n asn1.RawValue
 		var err error
 		if rest, err = asn1.Unmarshal(rest, &n); err != nil {
-			return nil, false
+			return nil
 		}
 		names = append(names, n.FullBytes)
 	}
-	return names, len(names) > 0
+	return names
 }
 
 // relativeName adds one relative distinguished name to a Name: a directoryName.
@@ -94,20 +93,75 @@ func relativeName(issuer, rdn []byte) ([]byte, bool) {
 	return out, err1 == nil && err2 == nil && err3 == nil
 }
 
-// leavesOut says why the list does not speak of a certificate; empty when it does
-// (RFC 5280, 6.3.3, (b)(2)).
-func (s *scope) leavesOut(cert *x509.Certificate) string {
-	switch {
-	case s.onlyUser && cert.IsCA:
-		return "it is for users' certificates only"
-	case s.onlyCA && !cert.IsCA:
-		return "it is for authorities' certificates only"
-	case s.points != nil && !slices.ContainsFunc(wanted(cert), func(n []byte) bool {
-		return slices.ContainsFunc(s.points, func(p []byte) bool { return sameGeneralName(n, p) })
-	}):
-		return "it is of another distribution point"
+func reasonBits(b asn1.BitString) (reasons uint16) {
+	for i := range 16 {
+		if b.At(i) == 1 {
+			reasons |= 1 << (15 - i)
+		}
 	}
-	return ""
+	return reasons
+}
+
+// point is a DistributionPoint of a certificate (RFC 5280, 4.2.1.13).
+type point struct {
+	names   [][]byte // GeneralNames; nil without a distributionPoint
+	issuers [][]byte // GeneralNames of cRLIssuer; nil: the certificate's own issuer
+	reasons uint16
+}
+
+// issuedBy is RFC 5280, 6.3.3, (b)(1): whether the list may be the point's.
+func (p *point) issuedBy(l *CRL, cert *x509.Certificate) bool {
+	if p.issuers == nil {
+		return rfc5280.SameName(l.list.RawIssuer, cert.RawIssuer)
+	}
+	return l.scope != nil && l.scope.indirect && anyNamed(p.issuers, l.list.RawIssuer)
+}
+
+// anyNamed tells whether one of some GeneralNames is the directory name.
+func anyNamed(names [][]byte, name []byte) bool {
+	return slices.ContainsFunc(names, func(n []byte) bool {
+		var v asn1.RawValue
+		_, err := asn1.Unmarshal(n, &v)
+		return err == nil && v.Class == asn1.ClassContextSpecific && v.Tag == 4 && rfc5280.SameName(v.Bytes, name)
+	})
+}
+
+// covers tells for which reasons the list speaks of a certificate that has these
+// points (RFC 5280, 6.3.3, (b), (d)), or why it does not speak of it at all.
+func (c *CRL) covers(cert *x509.Certificate, points []point) (reasons uint16, why string) {
+	s := c.scope
+	switch {
+	case s != nil && s.onlyUser && cert.IsCA:
+		return 0, "it is for users' certificates only"
+	case s != nil && s.onlyCA && !cert.IsCA:
+		return 0, "it is for authorities' certificates only"
+	}
+	for i := range points {
+		p := &points[i]
+		if !p.issuedBy(c, cert) {
+			continue
+		}
+		covered := p.reasons
+		if s != nil {
+			names := p.names
+			if names == nil {
+				names = p.issuers
+			}
+			if s.points != nil && !slices.ContainsFunc(names, func(n []byte) bool {
+				return slices.ContainsFunc(s.points, func(m []byte) bool { return sameGeneralName(n, m) })
+			}) {
+				continue
+			}
+			if s.reasons != 0 {
+				covered &= s.reasons
+			}
+		}
+		reasons |= covered
+	}
+	if reasons == 0 {
+		return 0, "it is of another distribution point"
+	}
+	return reasons, ""
 }
 
 // sameGeneralName compares two names; directory names by RFC 5280, 7.1.
@@ -121,11 +175,16 @@ func sameGeneralName(a, b []byte) bool {
 	return err1 == nil && err2 == nil && x.Tag == 4 && y.Tag == 4 && rfc5280.SameName(x.Bytes, y.Bytes)
 }
 
-// wanted are the points that a certificate names; without any, its issuer's name
-// (RFC 5280, 6.3.3, at the end).
-func wanted(cert *x509.Certificate) (names [][]byte) {
+// pointsOf are the points that a certificate names, and the one that every certificate
+// has: its issuer's name, for all reasons (RFC 5280, 6.3.3, at the end).
+func pointsOf(cert *x509.Certificate) []point {
+	own, err := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: cert.RawIssuer})
+	if err != nil {
+		return nil
+	}
+	out := []point{{names: [][]byte{own}, reasons: allReasons}}
 	for _, e := range cert.Extensions {
-		if e.Id.String() != "2.5.29.31" {
+		if !e.Id.Equal(oidPoints) {
 			continue
 		}
 		var points []struct {
@@ -134,20 +193,38 @@ func wanted(cert *x509.Certificate) (names [][]byte) {
 			Issuer  asn1.RawValue  `asn1:"optional,tag:2"`
 		}
 		if _, err := asn1.Unmarshal(e.Value, &points); err != nil {
-			return nil
+			return out
 		}
-		for _, p := range points {
-			if n, ok := pointNames(p.Name.Bytes, cert.RawIssuer); ok {
-				names = append(names, n...)
-			} else if len(p.Name.Bytes) == 0 && len(p.Issuer.Bytes) > 0 {
-				names = append(names, p.Issuer.Bytes)
+		for i, x := range points {
+			if i == maxNamedPoints {
+				break
 			}
+			p := point{reasons: allReasons}
+			if x.Reasons.BitLength > 0 {
+				p.reasons &= reasonBits(x.Reasons)
+			}
+			relativeTo := cert.RawIssuer
+			if len(x.Issuer.Bytes) > 0 {
+				p.issuers = generalNames(x.Issuer.Bytes)
+				var v asn1.RawValue
+				if _, err := asn1.Unmarshal(x.Issuer.Bytes, &v); err == nil && v.Tag == 4 {
+					relativeTo = v.Bytes
+				}
+			}
+			if len(x.Name.Bytes) > 0 {
+				names, ok := pointNames(x.Name.Bytes, relativeTo)
+				if !ok {
+					continue
+				}
+				p.names = names
+			}
+			out = append(out, p)
 		}
-		return names
 	}
-	issuer, err := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: cert.RawIssuer})
-	if err != nil {
-		return nil
-	}
-	return [][]byte{issuer}
+	return out
 }
+
+// maxNamedPoints bounds the points of one certificate.
+const maxNamedPoints = 16
+
+var oidPoints = asn1.ObjectIdentifier{2, 5, 29, 31}

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 )
 
 // Errors of AddPEM.
@@ -22,7 +24,7 @@ var (
 	ErrNoAnchor = errors.New("trust: no certificate in the PEM text")
 )
 
-// maxAnchors bounds a store; Italy's list has some 400 services.
+// maxAnchors bounds a store; Italy's list has some 450 services.
 const maxAnchors = 10_000
 
 // Anchor is a certificate that a path may end at, with what it is listed for.
@@ -32,6 +34,10 @@ type Anchor struct {
 	// Source is a file's name or a list's address.
 	Source string
 	Test   bool
+	// Services of trusted lists that have this certificate.
+	Services []*Service
+
+	always bool // named by a file: no list's history bounds it
 }
 
 // Store holds anchors and helps paths to them. It is safe for concurrent use.
@@ -39,9 +45,11 @@ type Store struct {
 	allowTest bool
 
 	mu       sync.RWMutex
-	anchors  []*Anchor
+	files    []*Anchor             // named by files
+	listed   map[string][]*Service // trusted lists' services by their source
+	anchors  []*Anchor             // of both, see rebuild
 	byCert   map[[32]byte]*Anchor
-	bySubj   map[string][]*Anchor
+	bySubj   map[string][]*Anchor // by rfc5280.NameKey
 	crls     []*CRL
 	checked  map[[32]byte]bool // signatures of certificates by their issuers, see links.go
 	nChecked int
@@ -74,7 +82,7 @@ func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) 
 		}
 		switch block.Type {
 		case "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE":
-			c, err := x509.ParseCertificate(block.Bytes)
+			c, err := certificate.Parse(block.Bytes)
 			if err != nil {
 				return 0, fmt.Errorf("trust: %s, certificate %d: %w", source, len(certs)+1, err)
 			}
@@ -103,24 +111,23 @@ func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) 
 	for _, c := range certs {
 		s.add(c, source, profiles)
 	}
+	s.rebuild()
 	s.crls = append(s.crls, lists...)
 	return len(certs), nil
 }
 
 func (s *Store) add(c *x509.Certificate, source string, profiles []profile.Profile) {
-	key := sha256.Sum256(c.Raw)
-	if a := s.byCert[key]; a != nil {
-		for _, p := range profiles {
-			if !slices.Contains(a.Profiles, p) {
-				a.Profiles = append(slices.Clone(a.Profiles), p)
+	for _, a := range s.files {
+		if a.Certificate.Equal(c) {
+			for _, p := range profiles {
+				if !slices.Contains(a.Profiles, p) {
+					a.Profiles = append(slices.Clone(a.Profiles), p)
+				}
 			}
+			return
 		}
-		return
 	}
-	a := &Anchor{Certificate: c, Profiles: slices.Clone(profiles), Source: source, Test: IsTest(c)}
-	s.anchors = append(s.anchors, a)
-	s.byCert[key] = a
-	s.bySubj[string(c.RawSubject)] = append(s.bySubj[string(c.RawSubject)], a)
+	s.files = append(s.files, &Anchor{Certificate: c, Profiles: slices.Clone(profiles), Source: source})
 }
 
 // AddCRL adds a list that is known without asking: PEM or DER. A newer list of
@@ -166,7 +173,8 @@ func (s *Store) anchorOf(c *x509.Certificate) *Anchor {
 }
 
 func (s *Store) anchorsNamed(subject []byte) []*Anchor {
+	name := rfc5280.NameKey(subject)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.bySubj[string(subject)]
+	return s.bySubj[name]
 }

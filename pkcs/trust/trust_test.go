@@ -235,7 +235,7 @@ func TestRevocationLists(t *testing.T) {
 		"another authority's":       {crl(t, other, same, id.Cert), "", false},
 		"delta":                     {crl(t, ca, extension([]int{2, 5, 29, 27}, true, []byte{2, 1, 1})), "unknown", false},
 		"authorities only":          {crl(t, ca, extension(idp, true, []byte{0x30, 3, 0x82, 1, 0xFF})), "unknown", false},
-		"indirect":                  {crl(t, ca, extension(idp, true, []byte{0x30, 3, 0x84, 1, 0xFF})), "unknown", false},
+		"indirect":                  {crl(t, ca, extension(idp, true, []byte{0x30, 3, 0x84, 1, 0xFF})), "good", true},
 		"users only":                {crl(t, ca, extension(idp, true, []byte{0x30, 3, 0x81, 1, 0xFF})), "good", true},
 		"some reasons":              {crl(t, ca, extension(idp, true, []byte{0x30, 4, 0x83, 2, 1, 0x06})), "unknown", false},
 		"damaged scope":             {crl(t, ca, extension(idp, true, []byte{0x31, 0})), "unknown", false},

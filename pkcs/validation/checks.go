@@ -38,6 +38,7 @@ const (
 	CheckRevoked            = "revoked"
 	CheckRevocationKnown    = "revocation-known"
 	CheckRevocationIssuer   = "revocation-issuer-validity"
+	CheckRevocationVouched  = "revocation-issuer-status"
 	CheckAlgorithms         = "algorithms"
 	CheckDigest             = "message-digest"
 	CheckFormatKnown        = "format-known"
@@ -68,6 +69,7 @@ var table = []Check{
 		run: fails(func(f *view) bool { p := f.Attribute.AlgorithmProtection; return p != nil && !*p })},
 	{ID: "pdf-structure", Clause: "5.2.2; ISO 32000-2, 12.8.1", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfStructure},
 	{ID: "pdf-content-changed", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfChanges(true)},
+	{ID: "pdf-compared", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Fail, Sub: SigConstraintsFailure, run: pdfCompared},
 	{ID: "pdf-changed", Clause: "5.2.2; ISO 32000-2, 12.8.2", Level: Warn, Sub: FormatFailure, run: pdfChanges(false)},
 	{ID: "pdf-not-permitted", Clause: "5.2.2; ISO 32000-2, 12.8.2.2", Level: Fail, Failed: true, Sub: FormatFailure, run: pdfForbidden},
 	{ID: "encoding", Clause: "5.2.2", Level: Warn, Sub: FormatFailure, run: encoding},
@@ -89,6 +91,7 @@ var table = []Check{
 	{ID: "chain-found", Clause: "5.2.6", Level: Fail, Sub: NoCertificateChainFound, run: chainFound},
 	{ID: "anchor-period", Clause: "5.2.6; ETSI TS 119 612, 5.5.4", Level: Fail, Sub: NoChainFoundNoPOE, run: anchorPeriod},
 	{ID: "anchor-list", Clause: "ETSI TS 119 612, 5.3.15", Level: Warn, Sub: ChainConstraintsFailure, run: anchorList},
+	{ID: "anchor-list-age", Clause: "ETSI TS 119 612, 5.3.15", Level: Fail, Sub: NoCertificateChainFound, run: anchorListAge},
 	{ID: "chain-rules", Clause: "5.2.6; RFC 5280, 6.1", Level: Fail, Sub: CertificateChainGeneral, run: chainRules},
 	{ID: "validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: validity},
 	{ID: "issuer-validity", Clause: "5.2.6", Level: Fail, Sub: OutOfBoundsNoPOE, run: issuerValidity},
@@ -96,6 +99,7 @@ var table = []Check{
 	{ID: CheckRevoked, Clause: "5.2.6", Level: Fail, Sub: RevokedNoPOE, run: revoked},
 	{ID: CheckRevocationIssuer, Clause: "5.2.5", Level: Fail, Sub: RevocationOutOfBounds, run: revocationIssuer},
 	{ID: CheckRevocationKnown, Clause: "5.2.5", Level: Fail, Sub: CertificateChainGeneral, run: revocationKnown},
+	{ID: CheckRevocationVouched, Clause: "5.2.5; RFC 6960, 4.2.2.2.1", Level: Warn, Sub: CertificateChainGeneral, run: revocationVouched},
 	{ID: CheckRevocationNoSource, Clause: "5.2.5", Level: Warn, Sub: CertificateChainGeneral, run: revocationNoSource},
 	{ID: CheckKnownProfile, Clause: "ETSI EN 319 412-1", Level: Inform, Sub: ChainConstraintsFailure, run: knownProfile},
 	{ID: CheckTestMaterial, Clause: "", Level: Inform, Sub: ChainConstraintsFailure,
@@ -115,6 +119,9 @@ var table = []Check{
 
 	{ID: "signing-time-present", Clause: "5.2.8; ETSI EN 319 122-1, 6.3", Level: Fail, Sub: SigConstraintsFailure,
 		run: fails(func(f *view) bool {
+			if f.PDF != nil && f.PDF.Encrypted {
+				return false // M is a string of the file, which is encrypted
+			}
 			return (f.Format == "CAdES" || f.Format == "PAdES") && f.Level != "CMS" && f.Attribute.Present && f.Attribute.SigningTime == nil
 		})},
 	{ID: "signing-time-in-validity", Clause: "5.2.8", Level: Fail, Sub: SigConstraintsFailure, run: signingTimeInValidity},
@@ -172,7 +179,7 @@ func chainRules(f *view, _ *Policy) []outcome {
 	var out []outcome
 	for _, l := range f.Chain.Links {
 		for _, x := range l.Faults {
-			out = append(out, outcome{args: []any{"what", x.ID + ": " + x.Text}})
+			out = append(out, outcome{args: []any{"who", subjectOf(l.Certificate), "what", x.ID + ": " + x.Text}})
 		}
 	}
 	return out
@@ -187,9 +194,9 @@ func validity(f *view, p *Policy) []outcome {
 	l := f.Chain.Links[0]
 	switch {
 	case f.Time.Before(l.NotBefore):
-		return []outcome{{args: []any{"from", day(l.NotBefore), "to", day(l.NotAfter)}, sub: NotYetValid, failed: true}}
+		return []outcome{{args: []any{"who", f.name(0), "from", day(l.NotBefore), "to", day(l.NotAfter)}, sub: NotYetValid, failed: true}}
 	case f.Time.After(l.NotAfter):
-		o := outcome{args: []any{"from", day(l.NotBefore), "to", day(l.NotAfter)}}
+		o := outcome{args: []any{"who", f.name(0), "from", day(l.NotBefore), "to", day(l.NotAfter)}}
 		if status(f, 0, p).known == "good" {
 			o.sub = OutOfBoundsNotRevoked
 		}
@@ -204,7 +211,7 @@ func issuerValidity(f *view, _ *Policy) []outcome {
 		// The anchor is trusted as such (RFC 5280, 6.1.1 (d)): its own end is told
 		// and no more.
 		if i > 0 && (f.Time.Before(l.NotBefore) || f.Time.After(l.NotAfter)) {
-			o := outcome{args: []any{"from", day(l.NotBefore), "to", day(l.NotAfter)}}
+			o := outcome{args: []any{"who", f.name(i), "from", day(l.NotBefore), "to", day(l.NotAfter)}}
 			if i == len(f.Chain.Links)-1 {
 				o.level = Warn
 			}
@@ -219,7 +226,7 @@ func keyUsage(f *view, _ *Policy) []outcome {
 	if f.Signer.Certificate == nil || len(ku) == 0 || slices.Contains(ku, "nonRepudiation") || slices.Contains(ku, "digitalSignature") {
 		return nil
 	}
-	return one("usage", strings.Join(ku, ", "))
+	return one("who", f.Identity.Subject, "usage", strings.Join(ku, ", "))
 }
 
 func knownProfile(f *view, _ *Policy) []outcome {

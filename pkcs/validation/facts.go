@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"time"
+
+	"github.com/citel-pa/citel/pkcs/certificate"
 )
 
 // Facts is everything that was collected about one signature. Nothing in it is
@@ -215,9 +217,17 @@ type ServiceFacts struct {
 	Territory string `json:"territory,omitempty"`
 	// History has every status with its start, newest first, the present one included.
 	History []ServiceStatus `json:"history,omitempty"`
-	// ListProblem says why the list itself is not beyond doubt (expired, an older
-	// copy kept); empty for a good one.
+	// ListProblem says why the list itself is not beyond doubt (an older copy kept, a
+	// signature of an old form); empty for a good one.
 	ListProblem string `json:"listProblem,omitempty"`
+	// ListNextUpdate is when the list has to be replaced by a newer one; nil for a list
+	// that is closed.
+	ListNextUpdate *time.Time `json:"listNextUpdate,omitempty"`
+	// ExpiredCerts: since when the service tells of certificates after their end
+	// (expiredCertsRevocationInfo, TS 119 612, 5.5.9.1); nil: it does not say.
+	ExpiredCerts *time.Time `json:"expiredCerts,omitempty"`
+	// TakenOverBy names who took the service over (5.5.9.3).
+	TakenOverBy string `json:"takenOverBy,omitempty"`
 }
 
 // ServiceStatus is one entry of a service's history.
@@ -240,11 +250,15 @@ type LinkFacts struct {
 	DigestName  string    `json:"digestName"` // of the signature on it
 	KeyName     string    `json:"keyName"`
 	KeyBits     int       `json:"keyBits"`
+	// NoCheck: a responder whose issuer asks not to look for its revocation (RFC 6960,
+	// 4.2.2.2.1).
+	NoCheck bool `json:"noCheck,omitempty"`
 	// Faults of RFC 5280, 6.1 found on this certificate, time excepted.
 	Faults []Fault `json:"faults,omitempty"`
 }
 
-// RevocationFacts is one answer about one certificate of the path.
+// RevocationFacts is one answer about one certificate: of the path, or of the path of who
+// signed another answer.
 type RevocationFacts struct {
 	// Subject is the SHA-256 of the certificate asked about.
 	Subject []byte `json:"subject"`
@@ -330,6 +344,8 @@ type PDFFacts struct {
 	Revision  int     `json:"revision"`
 	Revisions int     `json:"revisions"`
 	ByteRange []int64 `json:"byteRange,omitempty"`
+	// Encrypted: the file's strings cannot be read, the claimed time among them.
+	Encrypted bool `json:"encrypted,omitempty"`
 	// Whole: the signature covers the file to its end.
 	Whole bool `json:"whole"`
 	// Permissions is P of the certification (DocMDP): 1, 2, 3; 0 without one.
@@ -341,7 +357,7 @@ type PDFFacts struct {
 // PDFChange is one change after the signature.
 type PDFChange struct {
 	// ID: page-count, page-content, annotation, form-fill, signature, time-stamp, dss,
-	// metadata, undefined.
+	// metadata, undefined; not-compared where nobody knows.
 	ID   string `json:"id"`
 	Text string `json:"text"`
 	// Forbidden: the certification or a field lock does not permit it.
@@ -359,7 +375,7 @@ func (f *Facts) SignerX509() *x509.Certificate {
 	if f.Signer.Certificate == nil {
 		return nil
 	}
-	c, err := x509.ParseCertificate(f.Signer.Certificate)
+	c, err := certificate.Parse(f.Signer.Certificate)
 	if err != nil {
 		return nil
 	}

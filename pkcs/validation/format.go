@@ -20,7 +20,7 @@ func pdfStructure(f *view, _ *Policy) (out []outcome) {
 }
 
 // harmless are the changes after a signature that show nothing else than before.
-var harmless = []string{"signature", "time-stamp", "dss", "metadata", "form-fill"}
+var harmless = []string{"signature", "time-stamp", "dss", "metadata", "form-fill", pdfNotCompared}
 
 // content are those that do.
 var contentChanges = []string{"page-count", "page-content"}
@@ -38,6 +38,21 @@ func pdfChanges(content bool) func(*view, *Policy) []outcome {
 		return out
 	}
 }
+
+// pdfCompared: what later revisions did is not known.
+func pdfCompared(f *view, _ *Policy) (out []outcome) {
+	if f.PDF == nil {
+		return nil
+	}
+	for _, c := range f.PDF.Changes {
+		if c.ID == pdfNotCompared {
+			out = append(out, outcome{args: []any{"what", c.Text}})
+		}
+	}
+	return out
+}
+
+const pdfNotCompared = "not-compared"
 
 func pdfForbidden(f *view, _ *Policy) (out []outcome) {
 	if f.PDF == nil {
@@ -85,9 +100,32 @@ func anchorPeriod(f *view, _ *Policy) []outcome {
 	return one("source", a.Source)
 }
 
+// anchorList: what is odd about the list, and its being due (TLNotExpired of the EU's
+// DSS). The list is looked at today, whenever the signature was made.
 func anchorList(f *view, _ *Policy) []outcome {
-	if a := f.Chain.Anchor; a != nil && a.Service != nil && a.Service.ListProblem != "" {
-		return one("what", a.Service.ListProblem)
+	a := f.Chain.Anchor
+	if a == nil || a.Service == nil {
+		return nil
+	}
+	var out []outcome
+	if a.Service.ListProblem != "" {
+		out = one("what", a.Service.ListProblem)
+	}
+	if next := a.Service.ListNextUpdate; next != nil && f.Facts.Time.After(*next) {
+		out = append(out, outcome{args: []any{"what", "NextUpdate " + day(*next)}})
+	}
+	return out
+}
+
+// anchorListAge: a list that was due for longer than the policy keeps one counts no
+// longer.
+func anchorListAge(f *view, p *Policy) []outcome {
+	a := f.Chain.Anchor
+	if a == nil || a.Service == nil || a.Service.ListNextUpdate == nil || p.ListKeepDays == 0 {
+		return nil
+	}
+	if next := *a.Service.ListNextUpdate; f.Facts.Time.After(next.AddDate(0, 0, p.ListKeepDays)) {
+		return one("next", day(next), "days", itoa(p.ListKeepDays))
 	}
 	return nil
 }

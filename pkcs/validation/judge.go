@@ -194,4 +194,4 @@ func JudgeCertificate(f *Facts, p *Policy) []Finding {
 	return out
 }
 
-var certificateChecks = []string{"chain-found", "anchor-period", "chain-rules", "validity", "issuer-validity", CheckRevoked, "revocation-issuer-validity", CheckRevocationKnown, CheckRevocationNoSource, CheckAlgorithms}
+var certificateChecks = []string{"chain-found", "anchor-period", "anchor-list-age", "chain-rules", "validity", "issuer-validity", CheckRevoked, "revocation-issuer-validity", CheckRevocationKnown, CheckRevocationVouched, CheckRevocationNoSource, CheckAlgorithms}

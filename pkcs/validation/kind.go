@@ -28,27 +28,47 @@ func (r *Result) Kind() string {
 }
 
 // qualified: the trusted list's word stands over the certificate's (ETSI TS 119 615,
-// 4.4); anchors from files leave the certificate's.
+// 4.4); anchors from files leave the certificate's. The list must have said so when the
+// certificate was issued and when the signature was made.
 func (r *Result) qualified() bool {
-	qscd := r.Facts.Identity.QSCD
-	s := r.Facts.Chain.Anchor.Service
-	if s == nil {
-		return qscd
-	}
-	status := s.at(r.BestSignatureTime)
-	if status == nil || !Granted(status.Status) {
+	chain := r.Facts.Chain
+	if chain.Anchor == nil || len(chain.Links) == 0 {
 		return false
 	}
-	has := func(q string) bool {
-		return slices.ContainsFunc(status.Qualifiers, func(u string) bool { return strings.HasSuffix(u, "/"+q) })
+	s := chain.Anchor.Service
+	if s == nil {
+		return r.Facts.Identity.QSCD
+	}
+	return s.qualifies(chain.Links[0].NotBefore, r.Facts.Identity.QSCD) && s.qualifies(r.BestSignatureTime, r.Facts.Identity.QSCD)
+}
+
+// eIDAS is when Regulation (EU) 910/2014 began to apply: from then on a service says
+// whether its certificates are for signatures, seals or web sites.
+var eIDAS = time.Date(2016, 7, 1, 0, 0, 0, 0, time.UTC)
+
+// qualifies: a certificate of the service counted as one for qualified signatures on a
+// qualified device at a time; qscd is what the certificate itself says of the device.
+func (s *ServiceFacts) qualifies(t time.Time, qscd bool) bool {
+	status := s.at(t)
+	if status == nil || !strings.HasSuffix(status.Type, "/CA/QC") || !Granted(status.Status) || strings.HasSuffix(status.Status, "/recognisedatnationallevel") {
+		return false
+	}
+	ends := func(list []string, q string) bool {
+		return slices.ContainsFunc(list, func(u string) bool { return strings.HasSuffix(u, "/"+q) })
+	}
+	has := func(q string) bool { return ends(status.Qualifiers, q) }
+	if !t.Before(eIDAS) && !ends(status.Uses, "ForeSignatures") && (ends(status.Uses, "ForeSeals") || ends(status.Uses, "ForWebSiteAuthentication")) {
+		return false
 	}
 	switch {
-	case has("NotQualified"), has("QCForESeal"), has("QCForWSA"):
+	case has("NotQualified"):
 		return false
-	case has("QCWithSSCD"), has("QCWithQSCD"), has("QCQSCDManagedOnBehalf"):
-		return true
+	case (has("QCForESeal") || has("QCForWSA")) && !has("QCForESig"):
+		return false
 	case has("QCNoSSCD"), has("QCNoQSCD"):
 		return false
+	case has("QCWithSSCD"), has("QCWithQSCD"), has("QCQSCDManagedOnBehalf"), has("QCSSCDStatusAsInCert") && qscd:
+		return true
 	}
 	return qscd
 }

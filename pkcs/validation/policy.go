@@ -33,6 +33,9 @@ type Policy struct {
 	// RevocationKeepHours: a good answer of at most this age counts although its next
 	// update is due, for when a responder is out of reach. 0: none does.
 	RevocationKeepHours int `json:"revocationKeepHours,omitempty"`
+	// ListKeepDays: a trusted list counts this long after its next update is due, for
+	// when a newer one cannot be had. 0: however old it is, with a warning.
+	ListKeepDays int `json:"listKeepDays,omitempty"`
 	// Proofs are the kinds of ProofFacts that count as proofs of existence beside
 	// time-stamps ("register": DPCM 22/2/2013, art. 41).
 	Proofs []string `json:"proofs,omitempty"`
@@ -81,6 +84,7 @@ func Default() *Policy {
 func Strict() *Policy {
 	p := Default()
 	p.Name += "-strict"
+	p.ListKeepDays = 14
 	p.Checks = map[string]Level{CheckESSPresent: Fail, CheckRevocationNoSource: Fail, CheckKnownProfile: Fail}
 	return p
 }

@@ -34,6 +34,21 @@ type Signature struct {
 	Timestamps []Timestamp `json:"timestamps,omitempty"`
 	// Counter are the counter-signatures.
 	Counter []Signature `json:"counterSignatures,omitempty"`
+	// PDF is there for a signature in a PDF.
+	PDF *ReportedPDF `json:"pdf,omitempty"`
+}
+
+// ReportedPDF is where in a PDF a signature stands, and what came after it.
+type ReportedPDF struct {
+	Field     string `json:"field"`
+	SubFilter string `json:"subFilter"`
+	// Revision is the one that was signed, from 1; Revisions is how many the file has.
+	Revision  int  `json:"revision"`
+	Revisions int  `json:"revisions"`
+	Whole     bool `json:"coversWholeDocument"`
+	// Certification is P of DocMDP, 1 to 3; 0 without one.
+	Certification int         `json:"certification,omitempty"`
+	Changes       []PDFChange `json:"changes,omitempty"`
 }
 
 // Timestamp in a report.
@@ -73,6 +88,10 @@ func (r *Result) Signature(lang message.Lang) Signature {
 		Format: f.Format, Level: f.Level, Indication: r.Indication, SubIndication: r.SubIndication,
 		BestSignatureTime: r.BestSignatureTime.UTC(), Nested: f.Nested, Kind: r.Kind(), Messages: []Message{}, Policy: r.Policy,
 		Signer: Signer{Subject: f.Identity.Subject, CodiceFiscale: f.Identity.CodiceFiscale, Serial: f.Identity.Serial},
+	}
+	if p := f.PDF; p != nil {
+		s.PDF = &ReportedPDF{Field: p.Field, SubFilter: p.SubFilter, Revision: p.Revision, Revisions: p.Revisions,
+			Whole: p.Whole, Certification: p.Permissions, Changes: p.Changes}
 	}
 	if t := f.Attribute.SigningTime; t != nil {
 		u := t.UTC()

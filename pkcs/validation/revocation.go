@@ -3,8 +3,11 @@ package validation
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/citel-pa/citel/pkcs/certificate"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -15,14 +18,24 @@ type known struct {
 	at     time.Time
 	reason string
 	note   string
+	doubt  string // who vouches for "good" without being known as good
 }
 
 // status weighs the answers about one link of the path at Facts.Time: revoked by
 // anybody trusted is revoked, and good counts only while it is fresh.
 func status(f *view, link int, p *Policy) known {
-	sum := sha256.Sum256(f.Chain.Links[link].Certificate)
+	return f.statusOf(f.Chain.Links[link].Certificate, link, p, 0)
+}
+
+// maxVouching is how far those who sign answers are looked at in turn.
+const maxVouching = 4
+
+// statusOf is status for any certificate; link is -1 for one that is not on the path.
+func (f *view) statusOf(cert []byte, link int, p *Policy, depth int) known {
+	sum := sha256.Sum256(cert)
 	best := known{}
-	for _, r := range f.Revocation {
+	for i := range f.Revocation {
+		r := &f.Revocation[i]
 		if !bytes.Equal(r.Subject, sum[:]) {
 			continue
 		}
@@ -32,7 +45,14 @@ func status(f *view, link int, p *Policy) known {
 			}
 			continue
 		}
-		if !f.timely(&r, link) {
+		by, from := f.vouching(r, p, depth)
+		if by.known == "revoked" || by.known == "hold" {
+			if best.known == "" {
+				best.note = from + " signed the answer, and was revoked on " + day(by.at)
+			}
+			continue
+		}
+		if !f.timely(r, link) {
 			if best.known == "" {
 				best = known{known: "late", at: r.ThisUpdate}
 			}
@@ -45,15 +65,63 @@ func status(f *view, link int, p *Policy) known {
 			}
 			return known{known: "revoked", at: *r.RevokedAt, reason: r.Reason}
 		case r.Status != "good" && r.Status != "revoked":
-		case !fresh(&r, f.Time, p):
+		case !fresh(r, f.Time, p):
 			if best.known == "" || best.known == "late" {
 				best = known{known: "stale", at: r.ThisUpdate}
 			}
 		default:
-			best = known{known: "good", at: r.ThisUpdate}
+			doubt := ""
+			if by.known == "" && from != "" {
+				doubt = from
+			}
+			if best.known != "good" || best.doubt != "" {
+				best = known{known: "good", at: r.ThisUpdate, doubt: doubt}
+			}
 		}
 	}
 	return best
+}
+
+// vouching is what is known of the certificates that vouch for an answer and are not on
+// the path themselves: whose signature it is, up to the anchor (RFC 5280, 6.3.3, (f);
+// RFC 6960, 4.2.2.2.1). from names the certificate that is not known to be good; empty
+// when there is none.
+func (f *view) vouching(r *RevocationFacts, p *Policy, depth int) (worst known, from string) {
+	if r.By == nil || depth >= maxVouching {
+		return known{known: "good"}, ""
+	}
+	for i, l := range r.By.Links {
+		if i == len(r.By.Links)-1 || f.onPath(l.Certificate) {
+			break
+		}
+		if l.NoCheck {
+			continue
+		}
+		switch s := f.statusOf(l.Certificate, -1, p, depth+1); s.known {
+		case "good":
+		case "revoked", "hold":
+			return s, subjectOf(l.Certificate)
+		default:
+			worst, from = known{}, subjectOf(l.Certificate)
+		}
+	}
+	if from == "" {
+		worst.known = "good"
+	}
+	return worst, from
+}
+
+func (f *view) onPath(cert []byte) bool {
+	return slices.ContainsFunc(f.Chain.Links, func(l LinkFacts) bool { return bytes.Equal(l.Certificate, cert) })
+}
+
+// subjectOf names a certificate in a sentence.
+func subjectOf(der []byte) string {
+	c, err := certificate.Parse(der)
+	if err != nil {
+		return "?"
+	}
+	return c.Subject.String()
 }
 
 // below gives the links whose revocation counts: all but the anchor.
@@ -65,11 +133,11 @@ func revoked(f *view, p *Policy) []outcome {
 		s := status(f, i, p)
 		switch {
 		case s.known == "hold":
-			out = append(out, outcome{args: []any{"time", day(s.at), "reason", s.reason}, sub: TryLater})
+			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", s.reason}, sub: TryLater})
 		case s.known == "revoked" && i > 0:
-			out = append(out, outcome{args: []any{"time", day(s.at), "reason", s.reason}, sub: RevokedCANoPOE})
+			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", s.reason}, sub: RevokedCANoPOE})
 		case s.known == "revoked":
-			out = append(out, outcome{args: []any{"time", day(s.at), "reason", s.reason}})
+			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", s.reason}})
 		}
 	}
 	return out
@@ -84,7 +152,7 @@ func revocationKnown(f *view, p *Policy) []outcome {
 		if i == 0 && (f.Identity.NoRevocation || s.known == "" && !f.Identity.RevocationSources) {
 			continue // revocationNoSource speaks of it
 		}
-		o := outcome{args: []any{"note", s.note}}
+		o := outcome{args: []any{"who", f.name(i), "note", noteOr(s.note)}}
 		if i > 0 {
 			o.level = Warn
 		}
@@ -96,7 +164,7 @@ func revocationKnown(f *view, p *Policy) []outcome {
 			out = append(out, o)
 		case "stale":
 			o.sub = TryLater
-			o.args = []any{"note", day(s.at)}
+			o.args = []any{"who", f.name(i), "note", day(s.at)}
 			out = append(out, o)
 		}
 	}
@@ -106,9 +174,19 @@ func revocationKnown(f *view, p *Policy) []outcome {
 // revocationNoSource: nobody publishes whether this certificate was revoked.
 func revocationNoSource(f *view, p *Policy) []outcome {
 	if below(f) > 0 && !f.Identity.NoRevocation && !f.Identity.RevocationSources && status(f, 0, p).known == "" {
-		return []outcome{{}}
+		return one("who", f.name(0))
 	}
 	return nil
+}
+
+// name says whose certificate a link of the path is.
+func (f *view) name(link int) string { return subjectOf(f.Chain.Links[link].Certificate) }
+
+func noteOr(note string) string {
+	if note == "" {
+		return "-"
+	}
+	return note
 }
 
 // fresh: the answer's next update has not come, or the policy takes an answer of this age.
@@ -128,7 +206,7 @@ func (f *view) timely(r *RevocationFacts, link int) bool {
 	switch {
 	case r.By != nil && len(r.By.Links) > 0:
 		by = &r.By.Links[0]
-	case link+1 < len(f.Chain.Links)-1:
+	case link >= 0 && link+1 < len(f.Chain.Links)-1:
 		by = &f.Chain.Links[link+1]
 	default:
 		return true // the anchor itself: it is trusted as such
@@ -137,11 +215,22 @@ func (f *view) timely(r *RevocationFacts, link int) bool {
 	return !at.Before(by.NotBefore) && !at.After(by.NotAfter)
 }
 
+// revocationVouched: whether who signed the answer was itself revoked is not known.
+func revocationVouched(f *view, p *Policy) []outcome {
+	var out []outcome
+	for i := range below(f) {
+		if s := status(f, i, p); s.known == "good" && s.doubt != "" {
+			out = append(out, outcome{args: []any{"who", s.doubt}})
+		}
+	}
+	return out
+}
+
 // revocationIssuer: the only answers about the signer came from somebody whose
 // certificate had ended.
 func revocationIssuer(f *view, p *Policy) []outcome {
 	if below(f) > 0 && status(f, 0, p).known == "late" {
-		return one("time", day(status(f, 0, p).at))
+		return one("who", f.name(0), "time", day(status(f, 0, p).at))
 	}
 	return nil
 }

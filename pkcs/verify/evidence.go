@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
@@ -29,7 +30,7 @@ func gather(f *validation.Facts) *evidence {
 func (e *evidence) take(f *validation.Facts) {
 	for _, der := range f.Certificates {
 		if e.fresh(der) {
-			if c, err := x509.ParseCertificate(der); err == nil {
+			if c, err := certificate.Parse(der); err == nil {
 				e.certificates = append(e.certificates, c)
 			}
 		}
@@ -72,11 +73,31 @@ func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *
 	}
 	f.Identity = identityFacts(signer)
 	var path []*x509.Certificate
-	f.Chain, path = o.Store.Path(signer, e.helpers(signer))
+	helpers := e.helpers(signer)
+	f.Chain, path = o.Store.PathAt(signer, helpers, o.Time)
 	for i := range max(0, len(path)-1) {
-		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{Cert: path[i], Issuer: path[i+1], CRLs: e.crls, OCSPs: e.ocsps})...)
+		from := len(f.Revocation)
+		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{
+			Cert: path[i], Issuer: path[i+1], Path: path[i:], Helpers: helpers, CRLs: e.crls, OCSPs: e.ocsps,
+		})...)
+		if i == len(path)-2 {
+			remembers(f.Chain.Anchor, f.Revocation[from:])
+		}
 	}
 	return signer
+}
+
+// remembers lets answers of a listed service's issuer count for certificates after their
+// end, where the list says so (TS 119 612, 5.5.9.1).
+func remembers(anchor *validation.AnchorFacts, answers []validation.RevocationFacts) {
+	if anchor == nil || anchor.Service == nil || anchor.Service.ExpiredCerts == nil {
+		return
+	}
+	for i := range answers {
+		if answers[i].Remembers == nil {
+			answers[i].Remembers = anchor.Service.ExpiredCerts
+		}
+	}
 }
 
 func (e *evidence) helpers(signer *x509.Certificate) (out []*x509.Certificate) {

@@ -24,7 +24,7 @@ func TestOtherFormats(t *testing.T) {
 		{"JSON", `{"a":1}`, ""},
 		{".tsd", "\x30\x80\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x1f", "TimeStampedData"},
 		{".m7m", "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n", "M7M"},
-		{"PAdES", "%PDF-1.7\n" + strings.Repeat(" ", 256<<10-15) + "/ByteRange [0 1 2 3]", "PAdES"},
+		{"a PDF's remains, not signed", "%PDF-1.7\n" + strings.Repeat(" ", 256<<10), ""},
 		{"PDF", "%PDF-1.7\n", ""},
 		{"text", "ciao", ""},
 		{"nothing", "", ""},
@@ -48,6 +48,17 @@ func TestEnvelopeFirst(t *testing.T) {
 		_, err := verify.Reader(t.Context(), strings.NewReader(signedData+content), verify.Options{})
 		if errors.Is(err, verify.ErrNoSignature) || err == nil {
 			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+// What is left of a signed PDF is not taken for a file without a signature.
+func TestRemainsOfASignedPDF(t *testing.T) {
+	data := "%PDF-1.7\n" + strings.Repeat(" ", 256<<10-15) + "/ByteRange [0 1 2 3]"
+	for kind, r := range map[string]io.Reader{"file": strings.NewReader(data), "stream": io.MultiReader(strings.NewReader(data))} {
+		results, err := verify.Reader(t.Context(), r, verify.Options{})
+		if err != nil || len(results) != 1 || results[0].Facts.Format != "PAdES" || results[0].Indication != validation.TotalFailed || results[0].SubIndication != validation.FormatFailure {
+			t.Errorf("%s: %+v, %v", kind, results, err)
 		}
 	}
 }

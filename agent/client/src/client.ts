@@ -139,11 +139,11 @@ export class Citel {
 
   // sign has documents signed. With a fingerprint, no byte of them goes to an
   // agent that does not prove that key.
-  async sign(o: { documents: SignedFile[]; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }): Promise<{ results: SignedFile[]; certificate: Certificate }> {
+  async sign(o: { documents: SignedFile[]; format?: "cades" | "pades"; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }): Promise<{ results: SignedFile[]; certificate: Certificate }> {
     const random = challenge();
     const results: SignedFile[] = [];
     let due = 0;
-    const first = { type: "sign", challenge: toBase64(random), documents: o.documents.length, format: "cades", detached: o.detached ?? false, codiceFiscale: o.codiceFiscale, language: this.language };
+    const first = { type: "sign", challenge: toBase64(random), documents: o.documents.length, format: o.format ?? "cades", detached: o.detached ?? false, codiceFiscale: o.codiceFiscale, language: this.language };
     return this.#request(first, o.signal, (m, id, done, fail) => {
       switch (m.type) {
         case "event":

@@ -8,6 +8,7 @@ export const sentences: Record<Code, { it: string; en: string }> = {
   "too-large": { it: "I documenti sono troppo grandi per essere firmati insieme. Firmane meno alla volta.", en: "The documents are too large to be signed together. Sign fewer at a time." },
   "too-many": { it: "Il sito invia troppe richieste. Attendi un momento e riprova.", en: "The site sends too many requests. Wait a moment and try again." },
   "nonce-invalid": { it: "La richiesta di accesso è scaduta. Ricarica la pagina e riprova.", en: "The login request has expired. Reload the page and try again." },
+  "document-unfit": { it: "Il documento non si può firmare in questo formato: non è un PDF integro, è protetto, o chi lo ha certificato non permette altre firme.", en: "The document cannot be signed in this format: it is no sound PDF, it is protected, or who certified it permits no further signature." },
   "format-unsupported": { it: "Il sito ha chiesto un formato di firma che CiTel non produce.", en: "The site asked for a signature format that CiTel does not make." },
   "hash-refused": { it: "CiTel non firma impronte con questa carta: chi le riceve potrebbe accedere al tuo posto. Il sito deve inviare il documento.", en: "CiTel does not sign bare hashes with this card: whoever gets one could log in as you. The site has to send the document." },
   "cancelled": { it: "L'operazione è stata annullata.", en: "The operation was cancelled." },

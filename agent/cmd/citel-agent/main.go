@@ -25,6 +25,9 @@ func run(args []string) int {
 	if len(args) == 1 && args[0] == workerCommand {
 		return helper()
 	}
+	if len(args) == 1 && args[0] == documentCommand {
+		return worker.DocumentMain(os.Stdin, os.Stdout)
+	}
 	noCoreDumps()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -45,8 +48,11 @@ func run(args []string) int {
 	return command.Usage // cobra's own errors are about flags and arguments
 }
 
-// workerCommand is hidden: the agent starts itself with it.
-const workerCommand = "__worker"
+// workerCommand and documentCommand are hidden: the agent starts itself with them.
+const (
+	workerCommand   = "__worker"
+	documentCommand = "__document"
+)
 
 func helper() int {
 	in, out, err := worker.Pipes()

@@ -58,6 +58,8 @@ type setup struct {
 	ceremony *signing.Ceremony
 	log      *slog.Logger
 	close    []func() error
+	// documents makes PDFs ready, in a process of its own.
+	documents *worker.Preparer
 }
 
 func (s *setup) Close() error {
@@ -136,8 +138,10 @@ func (c *common) open() (_ *setup, err error) {
 			return nil, exit(command.InputOutput, err)
 		}
 	}
+	s.documents = &worker.Preparer{Exe: []string{exe, documentCommand}, Log: s.log}
 	s.ceremony = &signing.Ceremony{
 		Sources: s.sources,
+		Prepare: s.documents.Prepare,
 		Log:     s.log,
 	}
 	return s, nil
@@ -279,6 +283,9 @@ func exit(code int, err error) error { return &command.ExitError{Code: code, Err
 
 // explain is the sentence for an error of the ceremony.
 func explain(lang message.Lang, err error) string {
+	if unfit, ok := errors.AsType[*signing.DocumentError](err); ok {
+		return message.Text(lang, "sign."+string(unfit.Reason), "name", unfit.Name)
+	}
 	code, tries := signing.Code(err)
 	if code == wire.CodeInternal {
 		return err.Error()
@@ -302,7 +309,7 @@ func (c *common) ended(err error) error {
 	code, _ := signing.Code(err)
 	status := command.InputOutput
 	switch code {
-	case wire.CodeRefused, wire.CodeTimedOut, wire.CodePINWrong, wire.CodePINLocked, wire.CodePINUncertain, wire.CodeCertificateUnfit, wire.CodeCancelled:
+	case wire.CodeRefused, wire.CodeTimedOut, wire.CodePINWrong, wire.CodePINLocked, wire.CodePINUncertain, wire.CodeCertificateUnfit, wire.CodeCancelled, wire.CodeDocumentUnfit:
 		status = command.Invalid
 	case wire.CodeNoService, wire.CodeNoReader, wire.CodeNoCard, wire.CodeCardUnknown, wire.CodeNoCertificate, wire.CodeCardRemoved, wire.CodeCardBusy, wire.CodeCardFailed:
 		status = command.Unavailable

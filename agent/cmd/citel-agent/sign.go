@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,8 @@ import (
 type signFlags struct {
 	common
 	cert, format, level, out string
-	tsa                      string
+	tsa, field, reason       string
+	trust, crl               []string
 	detached, force          bool
 }
 
@@ -46,6 +49,10 @@ func signCommand(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.format, "format", signing.FormatCAdES, message.Text(lang, "command.format"))
 	x.StringVar(&f.level, "level", "B", message.Text(lang, "command.level"))
 	x.StringVar(&f.tsa, "tsa", "", message.Text(lang, "command.tsa"))
+	x.StringVar(&f.field, "field", "", message.Text(lang, "sign.field-flag"))
+	x.StringVar(&f.reason, "reason", "", message.Text(lang, "sign.reason-flag"))
+	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "sign.trust-flag"))
+	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "sign.crl-flag"))
 	x.StringVar(&f.out, "out", "", message.Text(lang, "command.out"))
 	x.BoolVar(&f.detached, "detached", false, message.Text(lang, "command.detached"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
@@ -56,12 +63,22 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	switch {
 	case len(files) == 0:
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.no-file")))
-	case f.format != signing.FormatCAdES:
+	case !slices.Contains(signing.Formats, f.format):
 		return exit(command.Usage, fmt.Errorf("--format %q: %s", f.format, message.Text(f.lang, "command.possible", "list", strings.Join(signing.Formats, ", "))))
-	case f.level != "B" && f.level != "T":
-		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", "B, T")))
-	case (f.level == "T") != (f.tsa != ""):
+	case f.level != "B" && f.level != "T" && f.level != levelLT:
+		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", "B, T, LT")))
+	case f.level == levelLT && len(f.trust) == 0:
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.lt-trust")))
+	case f.format == signing.FormatPAdES && f.detached:
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.not-detached")))
+	case f.format != signing.FormatPAdES && (f.field+f.reason != "" || f.level == levelLT):
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.only-pades")))
+	case (f.level != "B") != (f.tsa != ""):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.tsa-level")))
+	}
+	later, err := f.evidence()
+	if err != nil {
+		return err
 	}
 	outs, err := f.outputs(files)
 	if err != nil {
@@ -85,16 +102,29 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 	}
 	made := &results{names: outs, force: f.force}
 	defer made.discard()
-	_, err = s.ceremony.Sign(ctx, signing.SignRequest{
+	req := signing.SignRequest{
 		Caller:    signing.Caller{Caller: consent.Caller{CommandLine: true}, Allowed: true},
-		Documents: docs, Format: f.format, Detached: f.detached,
+		Documents: docs, Format: f.format, Detached: f.detached, Field: f.field, Reason: f.reason,
 		Choice: signing.Choice{Filter: signing.Filter(f.cert)}, Output: made.open,
-	})
-	if err != nil {
+	}
+	if f.tsa != "" && f.format == signing.FormatPAdES {
+		req.Stamp = authority(f.tsa) // it goes into the room that was kept in the PDF
+	}
+	values := make([][]byte, len(files))
+	req.Value = func(i int, cms []byte) { values[i] = cms }
+	if _, err = s.ceremony.Sign(ctx, req); err != nil {
+		if errors.Is(err, errAuthority) {
+			return exit(command.Unavailable, err)
+		}
 		return f.ended(err)
 	}
-	if f.level == "T" {
+	if f.level == "T" && f.format == signing.FormatCAdES {
 		if err := made.stamp(ctx, f.tsa); err != nil {
+			return exit(command.Unavailable, err)
+		}
+	}
+	if f.level == levelLT {
+		if err := made.extend(ctx, s.documents, values, later); err != nil {
 			return exit(command.Unavailable, err)
 		}
 	}
@@ -109,10 +139,6 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 
 // outputs names the results and refuses before the card is touched.
 func (f *signFlags) outputs(files []string) ([]string, error) {
-	suffix := ".p7m"
-	if f.detached {
-		suffix = ".p7s"
-	}
 	folder := len(files) > 1 || strings.HasSuffix(f.out, string(os.PathSeparator))
 	if st, err := os.Stat(f.out); f.out != "" && err == nil && st.IsDir() {
 		folder = true
@@ -120,10 +146,10 @@ func (f *signFlags) outputs(files []string) ([]string, error) {
 	seen := map[string]bool{}
 	outs := make([]string, 0, len(files))
 	for _, name := range files {
-		out := name + suffix
+		out := signing.SignedName(name, f.format, f.detached)
 		switch {
 		case f.out != "" && folder:
-			out = filepath.Join(f.out, filepath.Base(name)+suffix)
+			out = filepath.Join(f.out, filepath.Base(out))
 		case f.out != "":
 			out = f.out
 		}
@@ -190,11 +216,24 @@ func (r *results) open(i int) (io.WriteCloser, error) {
 	return f, nil
 }
 
-// stamp puts a time-stamp on every result (CAdES-B-T). The person names the
-// authority, so it may be on a private network.
-func (r *results) stamp(ctx context.Context, address string) error {
+// authority asks for time-stamps. The person names it, so it may be on a private network.
+func authority(address string) cades.StampFunc {
 	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	client := &timestamp.Client{URL: address, Post: &trust.Fetcher{Private: everywhere}}
+	return func(ctx context.Context, digest []byte, h crypto.Hash) ([]byte, error) {
+		token, err := client.Stamp(ctx, digest, h)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errAuthority, err)
+		}
+		return token, nil
+	}
+}
+
+// errAuthority: no time-stamp came.
+var errAuthority = errors.New("time-stamping authority")
+
+// stamp puts a time-stamp on every result (CAdES-B-T).
+func (r *results) stamp(ctx context.Context, address string) error {
 	for i, f := range r.temps {
 		stamped, err := os.CreateTemp(filepath.Dir(r.names[i]), ".citel-*")
 		if err != nil {
@@ -202,7 +241,7 @@ func (r *results) stamp(ctx context.Context, address string) error {
 		}
 		in, err := os.Open(f.Name())
 		if err == nil {
-			err = errors.Join(cades.Augment(ctx, cades.AugmentOptions{Stamp: client.Stamp}, in, stamped), in.Close(), stamped.Close())
+			err = errors.Join(cades.Augment(ctx, cades.AugmentOptions{Stamp: authority(address)}, in, stamped), in.Close(), stamped.Close())
 		}
 		if err != nil {
 			return errors.Join(err, os.Remove(stamped.Name()))

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/cms"
 )
 
@@ -158,7 +159,7 @@ func Parse(der []byte) (*Response, error) {
 		r.Answers = append(r.Answers, a)
 	}
 	for _, raw := range b.Certificates {
-		if c, err := x509.ParseCertificate(raw.FullBytes); err == nil && len(r.Certificates) < 16 {
+		if c, err := certificate.Parse(raw.FullBytes); err == nil && len(r.Certificates) < 16 {
 			r.Certificates = append(r.Certificates, c)
 		}
 	}

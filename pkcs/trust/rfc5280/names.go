@@ -3,11 +3,14 @@ package rfc5280
 import (
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Name forms of GeneralName (RFC 5280, 4.2.1.6) that constraints are read for.
@@ -52,12 +55,30 @@ func parseName(der []byte) ([]string, error) {
 	return out, nil
 }
 
+// NameKey is the same for Names that are the same (SameName), and only for them.
+func NameKey(der []byte) string {
+	rdns, err := parseName(der)
+	if err != nil {
+		return "der:" + string(der)
+	}
+	return strings.Join(rdns, "\x00")
+}
+
+// fold writes a value so that no two different ones, nor two of them in a row, look the
+// same: text is quoted.
 func fold(v asn1.RawValue) string {
 	switch v.Tag {
 	case asn1.TagPrintableString, asn1.TagUTF8String, asn1.TagIA5String, asn1.TagT61String:
-		return "text:" + strings.ToLower(strings.Join(strings.Fields(string(v.Bytes)), " "))
+		text := v.Bytes
+		if !utf8.Valid(text) { // Latin-1, as crypto/x509 reads T61String
+			text = nil
+			for _, b := range v.Bytes {
+				text = utf8.AppendRune(text, rune(b))
+			}
+		}
+		return strconv.Quote(strings.ToLower(strings.Join(strings.Fields(string(text)), " ")))
 	}
-	return string(v.FullBytes)
+	return hex.EncodeToString(v.FullBytes)
 }
 
 // subtrees are the names of one side of NameConstraints, by form.
@@ -179,9 +200,41 @@ func (s *state) names(i int, c *x509.Certificate) {
 	for _, v := range c.IPAddresses {
 		check(formIP, v, v.String())
 	}
+	if unreadNames(c) {
+		s.fault(i, "name-constraints", "%s has alternative names that cannot be read", c.Subject)
+	}
 	for _, rdns := range directoryNames(c) {
 		check(formDirectory, rdns, strings.Join(rdns, ", "))
 	}
+}
+
+// unreadNames: there are alternative names of a kind that constraints are for, and
+// pkcs/certificate could not read them.
+func unreadNames(c *x509.Certificate) bool {
+	if len(c.DNSNames)+len(c.EmailAddresses)+len(c.IPAddresses)+len(c.URIs) > 0 {
+		return false // crypto/x509 reads all of them or none
+	}
+	for _, e := range c.Extensions {
+		if e.Id.String() != "2.5.29.17" {
+			continue
+		}
+		var seq asn1.RawValue
+		if rest, err := asn1.Unmarshal(e.Value, &seq); err != nil || len(rest) > 0 {
+			return true
+		}
+		for rest := seq.Bytes; len(rest) > 0; {
+			var v asn1.RawValue
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &v); err != nil {
+				return true
+			}
+			switch v.Tag {
+			case formEmail, formDNS, formURI, formIP:
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // directoryNames are those among the alternative names.

@@ -69,6 +69,7 @@ type flags struct {
 	force   bool
 	save    string
 	facts   bool
+	lotl    lotlFlags
 }
 
 // New makes the command. Sentences are in lang.
@@ -85,6 +86,7 @@ func New(lang message.Lang) *cobra.Command {
 	x := c.Flags()
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.verify-trust"))
 	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "command.verify-crl"))
+	f.lotl.add(x, lang)
 	x.StringVar(&f.content, "content", "", message.Text(lang, "command.verify-content"))
 	x.StringVar(&f.extract, "extract", "", message.Text(lang, "command.verify-extract"))
 	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
@@ -104,7 +106,7 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 	if len(files) > 1 && (f.content != "" || f.extract != "" || f.save != "") {
 		return exit(Usage, "%s", message.Text(lang, "command.one-file"))
 	}
-	o, err := f.options()
+	o, err := f.options(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -139,7 +141,7 @@ func worse(a, b int) int {
 }
 
 // options reads what the flags name.
-func (f *flags) options() (verify.Options, error) {
+func (f *flags) options(ctx context.Context, stderr io.Writer) (verify.Options, error) {
 	o := verify.Options{Store: trust.NewStore(trust.AllowTest())}
 	for _, t := range f.trust {
 		// A plain file is trusted for every profile: the person named it. PROFILE=FILE
@@ -176,6 +178,9 @@ func (f *flags) options() (verify.Options, error) {
 			return o, exit(Usage, "--time: %q is not like 2026-11-24T10:00:00Z", f.at)
 		}
 		o.Time = t
+	}
+	if err := f.lotl.load(ctx, o, f.offline, stderr); err != nil {
+		return o, err
 	}
 	if f.policy != "" {
 		text, err := os.ReadFile(f.policy)

@@ -23,6 +23,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/pkcs/trust/lists"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/server/ente"
@@ -47,6 +48,7 @@ type serveFlags struct {
 	demo, proxy, verbose             bool
 	ports                            []int
 	token                            keys.Token
+	lotl                             lotlFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -65,6 +67,7 @@ func serveCommand() *cobra.Command {
 	x.StringVar(&f.code, "ente", "comune", "short code of the municipality")
 	x.StringVar(&f.name, "name", "Comune", "name of the municipality, for people")
 	x.StringArrayVar(&f.trust, "trust", nil, "PROFILE=FILE: issuers in PEM, listed for cns, cie or qualified (repeatable)")
+	f.lotl.add(x)
 	x.StringArrayVar(&f.crl, "crl", nil, "revocation list: FILE or http(s) address (repeatable)")
 	x.StringArrayVar(&f.private, "allow-network", nil, "private network whose revocation lists may be asked, e.g. 10.1.2.0/24 (repeatable)")
 	x.StringVar(&f.tlsCert, "tls-cert", "", "certificate chain in PEM")
@@ -87,6 +90,7 @@ type server struct {
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
+	lists    *lists.Loader // nil without --lotl
 	registry *prometheus.Registry
 	ready    atomic.Bool
 }
@@ -123,6 +127,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	}
 	go s.housekeeping(ctx)
 	go s.rooms.Postman.Run(ctx)
+	go s.refreshLists(ctx)
 	s.ready.Store(true)
 	s.log.Info("serving", "origin", f.origin, "address", l.Addr().String(), "demo", f.demo)
 	select {
@@ -161,6 +166,9 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	}
 	s := &server{flags: f, log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), registry: prometheus.NewRegistry()}
 	if err := s.openTrust(); err != nil {
+		return nil, err
+	}
+	if err := s.openLists(ctx); err != nil {
 		return nil, err
 	}
 	if s.store, err = openStore(ctx, f.data); err != nil {
