@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
+	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/role"
@@ -49,7 +52,10 @@ func (c *Console) now() time.Time {
 }
 
 // maxForm bounds forms, but for the upload of arms.
-const maxForm = 64 << 10
+const (
+	maxForm   = 64 << 10
+	maxUpload = ente.MaxArms + maxForm
+)
 
 // Handler is all pages behind the common protections.
 func (c *Console) Handler() (http.Handler, error) {
@@ -65,7 +71,8 @@ func (c *Console) Handler() (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(c.Origin); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	return c.recovered(c.headers(cross.Handler(mux))), nil
+	limited := limit.New(c.now).Wrap(c.address, cross.Handler(mux))
+	return c.recovered(c.headers(limited)), nil
 }
 
 // headers are the same on every answer: nothing from outside, no inline script or style.
@@ -240,6 +247,10 @@ func (r *request) turnAway() error {
 	if strings.HasPrefix(r.r.URL.Path, Prefix+"/api/") {
 		return r.json(http.StatusUnauthorized, map[string]string{"error": "session", "text": r.T("console.session-over")})
 	}
-	r.redirect(Prefix + "/accedi")
+	to := Prefix + "/accedi"
+	if id := r.r.URL.Query().Get("idEnte"); id != "" {
+		to += "?idEnte=" + url.QueryEscape(id)
+	}
+	r.redirect(to)
 	return nil
 }

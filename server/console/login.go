@@ -1,13 +1,15 @@
 package console
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"image/png"
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
+
+	barcode "github.com/boombuler/barcode/qr"
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/server/delay"
@@ -104,13 +106,13 @@ func (r *request) next(n operator.Next) error {
 }
 
 // waiting lets a page in whose session has proved a password and no more.
-func waiting(h func(*request) error) func(*request) error {
-	return func(r *request) error {
+func waiting(h func(*Console, *request) error) func(*Console, *request) error {
+	return func(c *Console, r *request) error {
 		if r.session == nil || r.session.Waiting == "" {
 			r.redirect(Prefix + "/accedi")
 			return nil
 		}
-		return h(r)
+		return h(c, r)
 	}
 }
 
@@ -210,21 +212,32 @@ func (c *Console) askFactor(r *request, status int, wrong error) error {
 	return r.page(status, "factor", r.T("console.factor-title"), d)
 }
 
-// qr is the secret as a picture for the phone: it stands in the page, which nobody
-// keeps, and has no address of its own.
-func qr(e *operator.Enrolment) (string, error) {
+// qrCode is the secret as a picture for the phone. It stands in the page as SVG, so that
+// it has no address of its own, nobody keeps it, and the policy needs no data: pictures.
+type qrCode struct {
+	Side int
+	Path string
+}
+
+func qr(e *operator.Enrolment) (*qrCode, error) {
 	if e.Key == nil {
-		return "", nil
+		return nil, nil
 	}
-	img, err := e.Key.Image(264, 264)
+	code, err := barcode.Encode(e.Key.URL(), barcode.M, barcode.Auto)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		return "", err
+	const quiet = 4 // modules around it (ISO/IEC 18004, 6.3.8)
+	b := code.Bounds()
+	var path strings.Builder
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			if l, _, _, _ := code.At(x, y).RGBA(); l == 0 {
+				fmt.Fprintf(&path, "M%d %dh1v1h-1z", x+quiet, y+quiet)
+			}
+		}
 	}
-	return dataURL(b.Bytes()), nil
+	return &qrCode{Side: b.Dx() + 2*quiet, Path: path.String()}, nil
 }
 
 func (c *Console) factor(r *request) error {
@@ -308,7 +321,7 @@ func (c *Console) sessionExtend(r *request) error {
 
 // arms are the ente's, for the frame.
 func (c *Console) arms(r *request) error {
-	png, err := c.Rooms.Enti.Arms(r.ctx(), r.operator.Ente)
+	picture, err := c.Rooms.Enti.Arms(r.ctx(), r.operator.Ente)
 	if errors.Is(err, ente.ErrNotFound) {
 		return errNotFound
 	}
@@ -316,6 +329,6 @@ func (c *Console) arms(r *request) error {
 		return err
 	}
 	r.w.Header().Set("Content-Type", "image/png")
-	_, _ = r.w.Write(png)
+	_, _ = r.w.Write(picture)
 	return nil
 }
