@@ -169,6 +169,12 @@ func (r *Ring) newest() key {
 	return r.keys[len(r.keys)-1]
 }
 
+// Has tells whether a key is in the ring.
+func (r *Ring) Has(id string) bool {
+	_, err := r.find(id)
+	return err == nil
+}
+
 func (r *Ring) find(id string) (key, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

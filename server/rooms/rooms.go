@@ -77,6 +77,29 @@ func New(o Options) *Rooms {
 	return r
 }
 
+// ErrOtherKeys means that the folder's keys are not those that the database was written
+// with.
+var ErrOtherKeys = errors.New("rooms: keys.json of this folder is not the database's: copy it from the server's other processes, or from the backup")
+
+// CheckKeys refuses keys of another database: a second server process that was started
+// with an empty folder would write a log that the first cannot verify.
+func (r *Rooms) CheckKeys(ctx context.Context) error {
+	rows, err := r.Store.QueryContext(ctx, "SELECT DISTINCT key FROM journal_head WHERE key <> ''")
+	if err != nil {
+		return err
+	}
+	ids, err := store.Strings(rows)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if !r.Keys.Has(id) {
+			return ErrOtherKeys
+		}
+	}
+	return nil
+}
+
 // Housekeeping does what is due now and then: sessions and links that are over, batches
 // that nobody confirmed, the log's signature of the day. Every server process calls it.
 func (r *Rooms) Housekeeping(ctx context.Context) error {

@@ -82,6 +82,11 @@ func New(t testing.TB, s *store.Store) *Town {
 	return town
 }
 
+// Join is a town on rooms that are there already, with the real clock.
+func Join(t testing.TB, r *rooms.Rooms) *Town {
+	return &Town{Rooms: r, t: t, clock: &Clock{at: time.Now().UTC().Truncate(time.Millisecond)}}
+}
+
 // Move moves the town's clock.
 func (town *Town) Move(d time.Duration) { town.clock.Move(d) }
 

@@ -184,6 +184,9 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		return nil, exit(command.InputOutput, err)
 	}
 	s.rooms = rooms.New(rooms.Options{Store: s.store, Keys: ring, Origin: f.origin, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, Log: s.log})
+	if err := s.rooms.CheckKeys(ctx); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
 	if err := s.directory(ctx, &e); err != nil {
 		return nil, err
 	}

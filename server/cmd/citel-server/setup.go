@@ -48,6 +48,9 @@ func setupCommand() *cobra.Command {
 			}
 			defer func() { _ = onToken.Close() }()
 			r := rooms.New(rooms.Options{Store: s, Keys: ring, Origin: origin, Demo: demo, Log: slog.New(slog.DiscardHandler)})
+			if err := r.CheckKeys(ctx); err != nil {
+				return exit(command.InputOutput, err)
+			}
 			of := ""
 			if !system {
 				e := ente.Ente{Code: code, IDEnte: idEnte, Name: name, Origin: origin}

@@ -1,4 +1,4 @@
-package pdf
+package typeset
 
 import (
 	"bytes"
@@ -127,7 +127,7 @@ func (d *Document) WriteTo(w io.Writer) (int64, error) {
 		return 0, d.err
 	}
 	if d.info.Title == "" || d.info.Lang == "" {
-		return 0, errors.New("pdf: a document needs a title and a language")
+		return 0, errors.New("typeset: a document needs a title and a language")
 	}
 	d.footers()
 	f := &file{}
@@ -137,22 +137,24 @@ func (d *Document) WriteTo(w io.Writer) (int64, error) {
 		fonts = append(fonts, fmt.Sprintf("/F%d %d 0 R", i, d.writeFont(f, i)))
 	}
 	var kids []string
+	d.reserveWidgets(f)
 	pageObjects := make([]int, len(d.pages))
 	for i, p := range d.pages {
 		content := f.stream("", []byte(p.String()))
-		pageObjects[i] = f.add("<</Type /Page /Parent %d 0 R /MediaBox [0 0 %.2f %.2f] /Contents %d 0 R /Resources <</Font <<%s>>>> /StructParents %d /Tabs /S>>",
-			pagesNode, pageWidth, pageHeight, content, strings.Join(fonts, " "), i)
+		pageObjects[i] = f.add("<</Type /Page /Parent %d 0 R /MediaBox [0 0 %.2f %.2f] /Contents %d 0 R /Resources <</Font <<%s>>>> /StructParents %d /Tabs /S%s>>",
+			pagesNode, pageWidth, pageHeight, content, strings.Join(fonts, " "), i, d.annotations(i))
 		kids = append(kids, fmt.Sprintf("%d 0 R", pageObjects[i]))
 	}
 	f.set(pagesNode, "<</Type /Pages /Count %d /Kids [%s]>>", len(kids), strings.Join(kids, " "))
+	form := d.writeWidgets(f, pageObjects)
 	tree := d.writeTree(f, pageObjects)
 	meta := f.reserve()
 	xmp := d.xmp()
 	f.set(meta, "<</Type /Metadata /Subtype /XML /Length %d>>\nstream\n%s\nendstream", len(xmp), xmp)
 	info := f.add("<</Title %s /Author %s /Subject %s /Creator %s /Producer %s /CreationDate %s /ModDate %s>>",
 		str(d.info.Title), str(d.info.Author), str(d.info.Subject), str("CiTel"), str("CiTel"), date(d.info.Created), date(d.info.Created))
-	f.set(catalog, "<</Type /Catalog /Pages %d 0 R /MarkInfo <</Marked true>> /StructTreeRoot %d 0 R /Lang %s /ViewerPreferences <</DisplayDocTitle true>> /Metadata %d 0 R>>",
-		pagesNode, tree, str(d.info.Lang), meta)
+	f.set(catalog, "<</Type /Catalog /Pages %d 0 R /MarkInfo <</Marked true>> /StructTreeRoot %d 0 R /Lang %s /ViewerPreferences <</DisplayDocTitle true>> /Metadata %d 0 R%s>>",
+		pagesNode, tree, str(d.info.Lang), meta, form)
 	return f.write(w, catalog, info, d.info.ID)
 }
 
@@ -210,6 +212,9 @@ func (d *Document) writeTree(f *file, pages []int) int {
 		for _, m := range e.mcids {
 			kids = append(kids, fmt.Sprintf("<</Type /MCR /Pg %d 0 R /MCID %d>>", pages[m.page], m.id))
 		}
+		if e.widget != nil {
+			kids = append(kids, fmt.Sprintf("<</Type /OBJR /Pg %d 0 R /Obj %d 0 R>>", pages[e.widget.page], e.widget.object))
+		}
 		for _, c := range e.children {
 			kids = append(kids, fmt.Sprintf("%d 0 R", c.object))
 			write(c, e.object)
@@ -217,6 +222,9 @@ func (d *Document) writeTree(f *file, pages []int) int {
 		scope := ""
 		if e.scope != "" {
 			scope = " /A <</O /Table /Scope /" + e.scope + ">>"
+		}
+		if e.alt != "" {
+			scope += " /Alt " + str(e.alt)
 		}
 		f.set(e.object, "<</Type /StructElem /S /%s /P %d 0 R%s /K [%s]>>", e.kind, parent, scope, strings.Join(kids, " "))
 	}
@@ -229,8 +237,11 @@ func (d *Document) writeTree(f *file, pages []int) int {
 		}
 		fmt.Fprintf(&nums, "%d [%s] ", i, strings.Join(refs, " "))
 	}
+	for _, w := range d.widgets {
+		fmt.Fprintf(&nums, "%d %d 0 R ", w.key, w.element.object)
+	}
 	parents := f.add("<</Nums [%s]>>", nums.String())
-	f.set(root, "<</Type /StructTreeRoot /K [%d 0 R] /ParentTree %d 0 R /ParentTreeNextKey %d>>", d.root.object, parents, len(pages))
+	f.set(root, "<</Type /StructTreeRoot /K [%d 0 R] /ParentTree %d 0 R /ParentTreeNextKey %d>>", d.root.object, parents, len(pages)+len(d.widgets))
 	return root
 }
 

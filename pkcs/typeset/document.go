@@ -1,9 +1,9 @@
-// Package pdf writes the documents that citizens sign and keep: tagged, accessible
+// Package typeset writes documents that people read and keep: tagged, accessible
 // PDF 1.7 (ISO 32000-1, 14.7, Logical Structure; 14.8, Tagged PDF; ISO 14289-1,
 // PDF/UA-1) with embedded fonts, a structure tree, language and title. It is a
-// writer for forms and receipts, not for layout: headings, paragraphs, tables,
-// lists.
-package pdf
+// writer for forms, receipts and reports, not for layout: headings, paragraphs,
+// tables, lists. What reads PDFs is pkcs/pdf.
+package typeset
 
 import (
 	"strings"
@@ -45,6 +45,7 @@ type Document struct {
 	y       float64
 	root    *element
 	parents [][]*element // by page: the element of each marked content
+	widgets []*widget    // fields to be filled in (fields.go)
 }
 
 // element is a node of the structure tree (ISO 32000-1, 14.7.2).
@@ -54,6 +55,8 @@ type element struct {
 	children []*element
 	mcids    []content
 	scope    string // of a TH
+	alt      string // of a Figure
+	widget   *widget
 	object   int
 }
 
@@ -88,11 +91,12 @@ func (d *Document) newPage() {
 // Footer stands on every page, as an artifact (14.8.2.2).
 func (d *Document) Footer(text string) { d.footer = limit(text) }
 
-// Heading of level 1 to 3.
+// Heading of level 1 to 6.
 func (d *Document) Heading(level int, text string) {
+	level = min(max(level, 1), 6)
 	size := map[int]float64{1: 19, 2: 13.5, 3: 11.5}[level]
 	if size == 0 {
-		level, size = 3, 11.5
+		size = bodySize
 	}
 	if d.y < pageHeight-margin {
 		d.y -= size * 0.7

@@ -1,4 +1,4 @@
-package pdf
+package typeset
 
 import (
 	"encoding/binary"
@@ -24,7 +24,7 @@ type font struct {
 	glyphOf                    map[rune]uint16
 }
 
-var errFont = errors.New("pdf: the font cannot be read")
+var errFont = errors.New("typeset: the font cannot be read")
 
 // faces are parsed once.
 var faces = sync.OnceValues(func() ([2]*font, error) {
@@ -112,8 +112,8 @@ func (f *font) glyphRange(g int) (from, to int) {
 }
 
 // subset writes the font with the outlines of the used glyphs alone. Glyph ids
-// stay, so that text needs no other numbering.
-func (f *font) subset(used map[uint16]rune) []byte {
+// stay, so that text needs no other numbering. More names further tables to keep.
+func (f *font) subset(used map[uint16]rune, more ...string) []byte {
 	glyf := f.tables["glyf"]
 	keep := map[int]bool{0: true}
 	var add func(g int)
@@ -166,7 +166,7 @@ func (f *font) subset(used map[uint16]rune) []byte {
 	binary.BigEndian.PutUint16(head[50:], 1)
 	binary.BigEndian.PutUint32(head[8:], 0)
 	out := map[string][]byte{"head": head, "loca": loca, "glyf": outlines}
-	for _, name := range []string{"hhea", "hmtx", "maxp", "cvt ", "fpgm", "prep"} {
+	for _, name := range append([]string{"hhea", "hmtx", "maxp", "cvt ", "fpgm", "prep"}, more...) {
 		if t, ok := f.tables[name]; ok {
 			out[name] = t
 		}
