@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/citel-pa/citel/server/envelope"
+	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/role"
 )
 
@@ -217,14 +218,18 @@ func (c *Console) printBatch(r *request) error {
 		return err
 	}
 	var b bytes.Buffer
-	if err := c.printEnvelopes(&b, r, e, batch, sheets); err != nil {
+	all := make([]pdf.Envelope, len(sheets))
+	for i, x := range sheets {
+		all[i] = pdf.Envelope{Code: x.Code, Shown: envelope.FormatCode(x.Code), Username: x.Username, PIN: x.PIN}
+	}
+	origin := e.Origin
+	if origin == "" {
+		origin = c.Origin
+	}
+	if err := pdf.Envelopes(&b, e.Name, origin, all, c.now()); err != nil {
 		return errors.Join(err, c.Rooms.Envelopes.VoidBatch(r.ctx(), r.actor(), batch.ID, "print failed"))
 	}
-	r.w.Header().Set("Content-Type", "application/pdf")
-	r.w.Header().Set("Content-Disposition", `attachment; filename="lotto-`+batch.ID+`.pdf"`)
-	_, err = r.w.Write(b.Bytes())
-	clear(b.Bytes())
-	return err
+	return r.download("lotto-"+batch.ID+".pdf", &b)
 }
 
 func (c *Console) confirmBatch(r *request) error {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/citel-pa/citel/server/person"
@@ -29,7 +30,12 @@ type field struct {
 	Autocomplete, Inputmode               string
 	Required                              bool
 	Options                               []option
+	// Scope tells fields of the same name apart on a page of several forms.
+	Scope string
 }
+
+// ID is the field's in the page.
+func (f field) ID() string { return "f-" + f.Scope + f.Name }
 
 type option struct{ Value, Text string }
 
@@ -136,6 +142,22 @@ type cell struct {
 	Mono       bool
 	// Post is a button instead of a link, with hidden values.
 	Act *act
+}
+
+// scoped gives the fields of each small form of a page ids of their own.
+func scoped(d data) {
+	if acts, ok := d["Acts"].([]act); ok {
+		for i := range acts {
+			for k := range acts[i].Fields {
+				acts[i].Fields[k].Scope = strconv.Itoa(i+1) + "-"
+			}
+		}
+	}
+	if filter, ok := d["Filter"].([]field); ok {
+		for i := range filter {
+			filter[i].Scope = "q-"
+		}
+	}
 }
 
 // act is a small form with its button.

@@ -162,7 +162,7 @@ func (c *Console) proveCard(r *request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return string(who.CodiceFiscale), nil
+	return string(who.Person.CodiceFiscale), nil
 }
 
 // apiCard is the second step with a card: of a login, or of an account that gets its

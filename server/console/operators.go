@@ -100,18 +100,18 @@ func (c *Console) operatorMake(r *request) error {
 	return c.invited(r, inv)
 }
 
-// invited tells how a new operator gets in: by mail, or with a sheet that is printed now.
+// invited tells how a new operator gets in: by mail, or with a sealed sheet that is
+// streamed now.
 func (c *Console) invited(r *request, inv *operator.Invitation) error {
-	d := data{"Lead": r.T("console.invited-mailed", "email", inv.Operator.Form.Email)}
 	if !inv.Mailed {
-		d = data{"Lead": r.T("console.invited-sheet"), "Steps": r.T("console.invited-steps"), "Facts": append(
-			r.facts("f-person", inv.Operator.Name(), "f-operator-code", inv.Operator.Code, "f-expires-at", moment(inv.Expires)),
-			fact{Label: r.T("console.f-link"), Value: c.Origin + inv.Link, Mono: true})}
+		return r.sealed("accesso-operatore", r.T("console.invited-outside"), inv.Operator.Name(), r.T("console.invited-how"), [][2]string{
+			{r.T("console.f-operator-code"), inv.Operator.Code}, {r.T("console.f-link"), c.Origin + inv.Link}, {r.T("console.f-expires-at"), moment(inv.Expires)}})
 	}
-	if r.operator.Ente != "" && r.actor().Has(role.RolesAssign) {
+	d := data{"Lead": r.T("console.invited-mailed", "email", inv.Operator.Form.Email)}
+	if r.actor().Has(role.RolesAssign) {
 		d["Links"] = []nextStep{{r.T("console.m-role-assign"), Prefix + "/profilazione/" + strconv.FormatInt(inv.Operator.ID, 10)}}
 	}
-	return r.page(http.StatusOK, "sheet", r.T("console.invited-title"), d)
+	return r.page(http.StatusOK, "show", r.T("console.invited-title"), d)
 }
 
 // operator is "Visualizza stato operatore" and "Visualizza stato credenziale".

@@ -126,11 +126,12 @@ func (r *request) kind(err error) (status int, code string) {
 var templateFiles embed.FS
 
 var functions = template.FuncMap{
-	"asset":   assets.URL,
-	"date":    func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
-	"moment":  func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006 15:04:05") },
-	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"dict":    dict,
+	"asset":    assets.URL,
+	"date":     func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
+	"moment":   moment,
+	"missing":  func(n int, head []string) []string { return head[min(n, len(head)):] },
+	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"dict":     dict,
 	"envelope": envelope.FormatCode,
 }
 
@@ -185,6 +186,7 @@ func (r *request) page(status int, name, title string, d data) error {
 	if d == nil {
 		d = data{}
 	}
+	scoped(d)
 	var b bytes.Buffer
 	if err := pages[name].Execute(&b, &view{request: r, Title: title, Lang: r.lang, D: d}); err != nil {
 		return fmt.Errorf("console: page %s: %w", name, err)

@@ -115,5 +115,7 @@ func (c *Console) first(r *request) error {
 	case err != nil:
 		return err
 	}
-	return c.invited(r, inv)
+	return r.page(http.StatusOK, "show", r.T("console.invited-title"), data{"Lead": r.T("console.first-link"), "Facts": append(
+		r.facts("f-person", inv.Operator.Name(), "f-operator-code", inv.Operator.Code, "f-expires-at", moment(inv.Expires)),
+		fact{Label: r.T("console.f-link"), Value: c.Origin + inv.Link, Mono: true})})
 }

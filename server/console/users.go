@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/foureyes"
+	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
@@ -301,7 +303,31 @@ func (c *Console) credentialSheet(r *request) error {
 	return r.sheet(sheet)
 }
 
+// sheet streams the sealed sheet with the new password, once.
 func (r *request) sheet(s *credential.Sheet) error {
-	return r.page(http.StatusOK, "sheet", r.T("console.sheet-title"), data{"Lead": r.T("console.sheet-lead"),
-		"Facts": []fact{{Label: r.T("console.f-user"), Value: s.Username, Mono: true}, {Label: r.T("console.password-field"), Value: s.Password, Mono: true}}, "Steps": r.T("console.sheet-steps")})
+	return r.sealed("foglio", r.T("console.sheet-outside"), s.Username, r.T("console.sheet-how"), [][2]string{{r.T("console.f-user"), s.Username}, {r.T("console.password-field"), s.Password}})
+}
+
+// sealed streams a sealed sheet: nobody at the desk needs to see what is in it, and it is
+// kept nowhere.
+func (r *request) sealed(name, outside, holder, how string, secrets [][2]string) error {
+	e, err := r.c.Rooms.Enti.Get(r.ctx(), r.operator.Ente)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := pdf.Sealed(&b, e.Name, holder, outside, how, secrets, r.c.now()); err != nil {
+		return err
+	}
+	return r.download(name+".pdf", &b)
+}
+
+// download streams a PDF and forgets it.
+func (r *request) download(name string, b *bytes.Buffer) error {
+	r.w.Header().Set("Content-Type", "application/pdf")
+	r.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	r.w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	_, err := r.w.Write(b.Bytes())
+	clear(b.Bytes())
+	return err
 }
