@@ -349,7 +349,7 @@ func (d *Desk) SetStateTx(ctx context.Context, tx *sql.Tx, a role.Actor, c *Cred
 		return err
 	}
 	return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.CredentialState, PersonID: c.Person, Credential: c.ID,
-		Detail: map[string]string{"from": string(c.State), "to": string(to), "reason": reason}}.By(a))
+		Detail: map[string]string{"from": string(c.State), "to": string(to)}, Personal: map[string]string{"reason": reason}}.By(a))
 }
 
 // Sheet is what a reset at the desk prints on a sealed sheet, once.

@@ -277,8 +277,8 @@ func (d *Desk) Change(ctx context.Context, a role.Actor, typed string, to State,
 			return err
 		}
 		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.EnvelopeState, PersonID: e.Person, Credential: e.Credential, Detail: map[string]string{
-			"envelope": e.Code, "from": string(e.State), "to": string(to), "reason": reason,
-		}}.By(a))
+			"envelope": e.Code, "from": string(e.State), "to": string(to),
+		}, Personal: map[string]string{"reason": reason}}.By(a))
 	})
 }
 

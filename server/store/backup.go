@@ -83,7 +83,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, keys []byte, now time.T
 			}
 		}
 		for _, table := range tables {
-			if err := dump(ctx, q, table, add); err != nil {
+			if err := dump(ctx, q, s.dir, table, add); err != nil {
 				return fmt.Errorf("%s: %w", table, err)
 			}
 		}
@@ -131,8 +131,8 @@ type addFunc func(name string, size int64, r io.Reader) error
 
 // dump writes a table: the first line has the columns, each other one a row. Bytes are
 // {"b": base64}. It goes through a file, as a tar's entry begins with its size.
-func dump(ctx context.Context, c *sql.Conn, table string, add addFunc) (err error) {
-	tmp, err := os.CreateTemp("", "citel-backup-")
+func dump(ctx context.Context, c *sql.Conn, dir, table string, add addFunc) (err error) {
+	tmp, err := os.CreateTemp(dir, ".backup-")
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,7 +21,7 @@ import (
 const migrationLock = 0x436954656c // "CiTel"
 
 func openPostgres(ctx context.Context, address, dir string, version int) (*Store, error) {
-	if err := os.MkdirAll(filepath.Join(dir), 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	config, err := pgx.ParseConfig(address)
@@ -169,10 +169,17 @@ func (c conn) CheckNamedValue(v *driver.NamedValue) error {
 	if err != nil {
 		return err
 	}
-	if b, ok := x.(bool); ok {
+	switch y := x.(type) {
+	case bool:
 		x = int64(0)
-		if b {
+		if y {
 			x = int64(1)
+		}
+	case string:
+		// PostgreSQL refuses what is no UTF-8, and NUL: what somebody typed must not be an
+		// error of the server's.
+		if !utf8.ValidString(y) || strings.ContainsRune(y, 0) {
+			x = strings.ReplaceAll(strings.ToValidUTF8(y, "\ufffd"), "\x00", "\ufffd")
 		}
 	}
 	v.Value = x

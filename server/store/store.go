@@ -118,7 +118,7 @@ const maxTries = 50
 // Tx runs f in a transaction that is committed when f returns nil. Transactions are
 // serializable on both engines: what f reads is what holds when it is committed. So f
 // may run several times (another process was faster); it leaves nothing behind but
-// what it writes in the transaction, and does no slow work.
+// what it writes in the transaction, does no slow work, and begins no other one.
 func (s *Store) Tx(ctx context.Context, f func(*sql.Tx) error) error {
 	select {
 	case s.turn <- struct{}{}:
