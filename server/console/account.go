@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
 )
@@ -53,16 +54,15 @@ func (c *Console) password(r *request) error {
 		return again(http.StatusUnprocessableEntity, person.Errors{"again": "password-again"}, "")
 	}
 	err := c.Rooms.Operators.ChangePassword(r.ctx(), r.actor(), []byte(r.r.PostFormValue("old")), []byte(fresh))
-	var wrong *operator.FormError
-	if errors.As(err, &wrong) {
-		return again(http.StatusUnprocessableEntity, wrong.Errs, "")
+	if errors.Is(err, keys.ErrWeak) {
+		return again(http.StatusUnprocessableEntity, person.Errors{"password": "weak"}, "")
 	}
 	if status, ok := refused(err); ok {
 		text := r.T("console.old-wrong")
 		if status == http.StatusTooManyRequests {
-			text = r.refusal(err)
+			return again(status, nil, r.refusal(err))
 		}
-		return again(status, nil, text)
+		return again(http.StatusUnprocessableEntity, nil, text)
 	}
 	if err != nil {
 		return err

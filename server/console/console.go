@@ -26,6 +26,9 @@ import (
 // Prefix is where the console is.
 const Prefix = "/consolleente"
 
+// Paths are what a router gives to the console's handler.
+var Paths = []string{Prefix, Prefix + "/", "/consolle/"}
+
 // Console is the pages of all enti's desks.
 type Console struct {
 	Rooms *rooms.Rooms

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	barcode "github.com/boombuler/barcode/qr"
+	"github.com/pquerna/otp"
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
 )
@@ -198,10 +202,14 @@ func (r *request) cardError(err error) error {
 func (c *Console) factorPage(r *request) error { return c.askFactor(r, http.StatusOK, nil) }
 
 func (c *Console) askFactor(r *request, status int, wrong error) error {
-	e, err := c.Rooms.Operators.EnrolWaiting(r.ctx(), r.session)
-	if err != nil {
-		return err
+	e := shownAgain(r, r.operator)
+	if e == nil {
+		var err error
+		if e, err = c.Rooms.Operators.EnrolWaiting(r.ctx(), r.session); err != nil {
+			return err
+		}
 	}
+	var err error
 	d := data{"Enrolment": e, "Script": "app/operatore.js", "Target": "fattore", "HasCard": c.Card != nil}
 	if d["QR"], err = qr(e); err != nil {
 		return err
@@ -264,9 +272,16 @@ func (c *Console) activatePage(r *request) error {
 }
 
 func (c *Console) askActivation(r *request, status int, link string, errs person.Errors, wrong string) error {
-	e, err := c.Rooms.Operators.Enrol(r.ctx(), link)
-	if err != nil {
+	o, err := c.Rooms.Operators.Look(r.ctx(), link)
+	e := shownAgain(r, o)
+	if err == nil && e == nil {
+		e, err = c.Rooms.Operators.Enrol(r.ctx(), link)
+	}
+	if errors.Is(err, onetime.ErrLink) || errors.Is(err, operator.ErrNotFound) {
 		return r.page(http.StatusGone, "error", r.T("console.link-title"), data{"Body": r.T("console.link-body")})
+	}
+	if err != nil {
+		return err
 	}
 	d := data{"Enrolment": e, "Link": link, "Errs": errs, "Wrong": wrong}
 	if d["QR"], err = qr(e); err != nil {
@@ -275,18 +290,43 @@ func (c *Console) askActivation(r *request, status int, link string, errs person
 	return r.page(status, "activate", r.T("console.activate-title"), d)
 }
 
+// shownAgain is the enrolment that the page showed before, so that a mistyped code does
+// not make the person scan another picture. It is only shown: what counts is the secret
+// that the server keeps.
+func shownAgain(r *request, o *operator.Operator) *operator.Enrolment {
+	shown := r.r.PostFormValue("shown")
+	if shown == "" || len(shown) > 500 {
+		return nil
+	}
+	key, err := otp.NewKeyFromURL(shown)
+	if err != nil || key.Type() != "totp" {
+		return nil
+	}
+	var groups []string
+	for s := range slices.Chunk([]byte(key.Secret()), 4) {
+		groups = append(groups, string(s))
+	}
+	return &operator.Enrolment{Operator: o, Needed: true, Secret: strings.Join(groups, " "), Key: key}
+}
+
 func (c *Console) activate(r *request) error {
 	link, password := r.value("link"), r.r.PostFormValue("password")
 	if password != r.r.PostFormValue("again") {
 		return c.askActivation(r, http.StatusUnprocessableEntity, link, person.Errors{"again": "password-again"}, "")
 	}
 	_, err := c.Rooms.Operators.Activate(r.ctx(), operator.Activation{Link: link, Password: []byte(password), Code: r.value("code"), Address: c.address(r.r)})
-	var form *operator.FormError
-	if errors.As(err, &form) {
-		return c.askActivation(r, http.StatusUnprocessableEntity, link, form.Errs, "")
+	if errors.Is(err, keys.ErrWeak) {
+		return c.askActivation(r, http.StatusUnprocessableEntity, link, person.Errors{"password": "weak"}, "")
+	}
+	if errors.Is(err, onetime.ErrLink) {
+		return c.askActivation(r, http.StatusGone, link, nil, "")
 	}
 	if status, ok := refused(err); ok {
-		return c.askActivation(r, status, link, nil, r.T("console.code-wrong"))
+		wrong := r.T("console.code-wrong")
+		if status == http.StatusTooManyRequests {
+			wrong = r.refusal(err)
+		}
+		return c.askActivation(r, status, link, nil, wrong)
 	}
 	if err != nil {
 		return err
