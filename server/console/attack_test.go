@@ -96,13 +96,13 @@ func TestEnumeration(t *testing.T) {
 			t.Errorf("told: %s", secret)
 		}
 	}
-	if n := storetest.Count(t, w.Store, "SELECT count(*) FROM audit WHERE kind = 'person-read' AND ente = 'altro'"); n != 1 {
+	if n := storetest.Count(t, w.Store, "SELECT count(*) FROM journal WHERE kind = 'person-read' AND ente = 'altro'"); n != 1 {
 		t.Errorf("%d questions in the log", n)
 	}
 	// Ids of people: what is another ente's and what is nowhere look the same.
 	known, nowhere := b.get(path+"/utenti/"+r.person).body, b.get(path+"/utenti/987654").body
 	if strings.ReplaceAll(known, "/utenti/"+r.person, "") != strings.ReplaceAll(nowhere, "/utenti/987654", "") {
-		t.Error("another ente's person looks different from nobody")
+		t.Errorf("another ente's person looks different from nobody:\n%s\n%s", known, nowhere)
 	}
 	there, nobody := open(t, h, "192.0.2.40:1"), open(t, h, "192.0.2.41:1")
 	there.get(path+"/accedi").send(path+"/accedi", "ente", "prova", "user", town.FormOf(50).Code, "password", "sbagliata davvero")

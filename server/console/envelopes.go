@@ -134,7 +134,7 @@ func (c *Console) envelopeState(r *request) error {
 	case errors.Is(err, envelope.ErrReason), errors.Is(err, envelope.ErrState):
 		e, open := c.Rooms.Envelopes.Open(r.ctx(), r.actor(), code)
 		if open != nil {
-			return open
+			return c.envelopeFailed(r, open)
 		}
 		return c.showEnvelope(r, e, http.StatusUnprocessableEntity, r.T("desk.envelope-"+envelope.Code(err)))
 	}

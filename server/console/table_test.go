@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"database/sql"
 	"flag"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/citel-pa/citel/server/console"
+	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
@@ -87,8 +89,15 @@ func TestEveryAddressWithEveryRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Citizens.RiseAt(t.Context(), nil, citizen.Writer(), s, session.Session{Level: session.Forte, Person: 1}, "prova"); err != nil {
-		t.Log("rise:", err)
+	err = w.Store.Tx(t.Context(), func(tx *sql.Tx) error {
+		p, err := person.EnsureAccount(t.Context(), tx, person.Natural, town.FormOf(202).Code, "Prova", "Cittadina", w.Today())
+		if err == nil {
+			_, err = w.Citizens.RiseAt(t.Context(), tx, citizen.Writer(), s, session.Session{Level: session.Forte, Person: p.ID}, "prova")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	b := open(t, h, "192.0.2.203:1")
 	for _, c := range citizen.Request().Cookies() {
