@@ -31,7 +31,8 @@ var demoPeople = []struct {
 // only standard output has. Without --demo those that a demo has left in the database are
 // suspended, and no password opens them.
 func (s *server) demoOperators(ctx context.Context, code string) error {
-	a := role.Actor{Ente: code, Name: "demo", Roles: []string{role.Administrator}}
+	// The server itself acts here, as no request can: no account has this number.
+	a := role.Actor{Operator: -1, Ente: code, Name: "citel-server --demo", Roles: []string{role.Administrator}}
 	if !s.flags.demo {
 		return s.suspendDemo(ctx, a)
 	}
