@@ -75,7 +75,7 @@ var menu = []menuPart{
 		}}}},
 		{Title: "console.m-enti", Groups: []menuGroup{{"", []menuLink{
 			link("enti-list", "/enti", role.SystemEnti),
-			link("ente-new", "/enti/nuovo", role.SystemEnti),
+			link("ente-new", "/nuovo-ente", role.SystemEnti),
 		}}}},
 	}},
 }

@@ -129,6 +129,7 @@ var functions = template.FuncMap{
 	"asset":    assets.URL,
 	"date":     func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
 	"moment":   moment,
+	"clock":    func(t time.Time) string { return t.In(register.Rome()).Format("15:04") },
 	"missing":  func(n int, head []string) []string { return head[min(n, len(head)):] },
 	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"dict":     dict,

@@ -108,8 +108,8 @@ func init() {
 	permitted(post, "/infrastruttura/accettati", (*Console).acceptedSet, role.InfrastructureWrite)
 
 	permitted(get, "/enti", (*Console).enti, role.SystemEnti)
-	permitted(get, "/enti/nuovo", (*Console).enteNew, role.SystemEnti)
-	permitted(post, "/enti/nuovo", (*Console).enteMake, role.SystemEnti)
+	permitted(get, "/nuovo-ente", (*Console).enteNew, role.SystemEnti)
+	permitted(post, "/nuovo-ente", (*Console).enteMake, role.SystemEnti)
 	permitted(get, "/enti/{ente}", (*Console).enteOf, role.SystemEnti)
 	permitted(post, "/enti/{ente}", (*Console).entePlace, role.SystemEnti)
 	permitted(get, "/enti/{ente}/operatore", (*Console).firstPage, role.SystemEnti)

@@ -25,14 +25,14 @@ func (c *Console) enti(r *request) error {
 		}
 		t.Rows = append(t.Rows, []cell{{Text: e.Code, Link: Prefix + "/enti/" + e.Code}, {Text: e.Name}, {Text: e.IDEnte}, {Text: e.Origin}, {Text: active}})
 	}
-	return r.page(http.StatusOK, "list", r.T("console.m-enti-list"), data{"Table": t, "Intro": r.T("console.enti-intro"), "Links": []nextStep{{r.T("console.m-ente-new"), Prefix + "/enti/nuovo"}}})
+	return r.page(http.StatusOK, "list", r.T("console.m-enti-list"), data{"Table": t, "Intro": r.T("console.enti-intro"), "Links": []nextStep{{r.T("console.m-ente-new"), Prefix + "/nuovo-ente"}}})
 }
 
 func (c *Console) enteNew(r *request) error { return c.askEnteNew(r, ente.Ente{}, http.StatusOK, "") }
 
 func (c *Console) askEnteNew(r *request, e ente.Ente, status int, wrong string) error {
 	b := builder{request: r}
-	f := &form{Action: Prefix + "/enti/nuovo", Cancel: Prefix + "/enti", Sections: []section{{"", []field{
+	f := &form{Action: Prefix + "/nuovo-ente", Cancel: Prefix + "/enti", Sections: []section{{"", []field{
 		b.add("ente-code*", "text", e.Code), b.add("ente-name*", "text", e.Name), b.add("idEnte", "text", e.IDEnte), b.add("origin", "url", e.Origin),
 	}}}}
 	return r.page(status, "form", r.T("console.m-ente-new"), data{"Form": f, "Wrong": wrong, "Intro": r.T("console.ente-new-intro")})

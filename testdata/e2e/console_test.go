@@ -213,7 +213,7 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 	k.write("[name='document.issued']", "01-02-2024")
 	k.to("[name=act]")
 	k.press(kb.Enter) // the expiry was forgotten
-	k.where("Alcuni campi")
+	k.where("Ci sono campi da correggere")
 	k.to("a[href='#f-document.expires']")
 	k.press(kb.Enter)
 	k.write("[name='document.expires']", time.Now().AddDate(5, 0, 0).Format("02-01-2006"))

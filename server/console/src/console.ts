@@ -12,6 +12,8 @@ function menus(): void {
   const show = (): void => {
     button.textContent = (parts.every((d) => d.open) ? button.dataset["close"] : button.dataset["open"]) ?? "";
   };
+  // On a phone the page comes first.
+  if (window.matchMedia("(max-width: 991px)").matches) for (const d of parts) d.open = false;
   button.hidden = false;
   button.addEventListener("click", () => {
     const open = !parts.every((d) => d.open);
@@ -38,7 +40,7 @@ function session(): void {
   const shown = (left: number): void => {
     const at = new Date(Date.now() + left * 1000);
     end.setAttribute("datetime", at.toISOString());
-    end.textContent = at.toLocaleTimeString("it-IT", { timeZone: "Europe/Rome" });
+    end.textContent = at.toLocaleTimeString("it-IT", { timeZone: "Europe/Rome", hour: "2-digit", minute: "2-digit" });
   };
   const over = (): void => location.assign("/consolleente/accedi");
   const got = async (answer: Response): Promise<number> => {
@@ -66,6 +68,10 @@ function session(): void {
     wait(left);
   });
   byId("session-leave")?.addEventListener("click", () => document.querySelector<HTMLFormElement>("form[action='/consolleente/esci']")?.submit());
+  // A computer that wakes up, or a tab that was behind others: timers slept.
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") void ask();
+  });
   const left = (Date.parse(end.getAttribute("datetime") ?? "") - Date.now()) / 1000;
   wait(Number.isFinite(left) ? left : warning);
 }
