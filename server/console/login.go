@@ -150,46 +150,70 @@ func (c *Console) apiNonce(r *request) error {
 	return r.json(http.StatusOK, map[string]any{"nonce": nonce, "expiresIn": int(time.Until(expires).Seconds())})
 }
 
+// cardAnswer is what the script brings: a token for a nonce, and at a first access the
+// link and the new password.
+type cardAnswer struct {
+	Token    json.RawMessage `json:"token"`
+	Nonce    string          `json:"nonce"`
+	Link     string          `json:"link"`
+	Password string          `json:"password"`
+	Again    string          `json:"again"`
+}
+
 // proveCard reads a token from a request and tells whose card it is.
-func (c *Console) proveCard(r *request) (string, error) {
+func (c *Console) proveCard(r *request) (in cardAnswer, code string, err error) {
 	if c.Card == nil || r.session == nil {
-		return "", errNotFound
-	}
-	var in struct {
-		Token json.RawMessage `json:"token"`
-		Nonce string          `json:"nonce"`
+		return in, "", errNotFound
 	}
 	if err := json.NewDecoder(io.LimitReader(r.r.Body, maxForm)).Decode(&in); err != nil {
-		return "", authtoken.ErrMalformed
+		return in, "", authtoken.ErrMalformed
 	}
 	who, err := c.Card.Prove(r.ctx(), r.session, in.Token, in.Nonce)
 	if err != nil {
-		return "", err
+		return in, "", err
 	}
-	return string(who.Person.CodiceFiscale), nil
+	return in, string(who.Person.CodiceFiscale), nil
 }
 
-// apiCard is the second step with a card: of a login, or of an account that gets its
-// second factor now.
+// apiCard is the second step with a card: of a login ("secondo"), of an account that gets
+// its second factor now ("fattore"), or of a first access ("attiva").
 func (c *Console) apiCard(r *request) error {
-	code, err := c.proveCard(r)
+	in, code, err := c.proveCard(r)
 	if err != nil {
 		return r.cardError(err)
 	}
-	if r.r.PathValue("step") == "fattore" {
-		r.session, err = c.Rooms.Operators.Confirm(r.ctx(), r.w, r.session, "", code, c.address(r.r))
-	} else {
-		r.session, err = c.Rooms.Operators.ByCard(r.ctx(), r.w, r.session, code, c.address(r.r))
+	next := Prefix + "/"
+	switch r.r.PathValue("step") {
+	case "secondo":
+		_, err = c.Rooms.Operators.ByCard(r.ctx(), r.w, r.session, code, c.address(r.r))
+	case "fattore":
+		_, err = c.Rooms.Operators.Confirm(r.ctx(), r.w, r.session, "", code, c.address(r.r))
+	case "attiva":
+		next = Prefix + "/accedi?fatto=activated"
+		if in.Password != in.Again {
+			return r.json(http.StatusUnprocessableEntity, map[string]string{"error": "password-again", "text": r.T("desk.password-again")})
+		}
+		_, err = c.Rooms.Operators.Activate(r.ctx(), operator.Activation{Link: in.Link, Password: []byte(in.Password), CardCode: code, Address: c.address(r.r)})
+	default:
+		return errNotFound
 	}
 	if err != nil {
 		return r.cardError(err)
 	}
-	return r.json(http.StatusOK, map[string]string{"next": Prefix + "/"})
+	return r.json(http.StatusOK, map[string]string{"next": next})
 }
 
 func (r *request) cardError(err error) error {
 	if status, ok := refused(err); ok {
 		return r.json(status, map[string]string{"error": "refused", "text": r.T("console.card-other")})
+	}
+	switch {
+	case errors.Is(err, keys.ErrWeak):
+		return r.json(http.StatusUnprocessableEntity, map[string]string{"error": "weak", "text": r.T("desk.weak")})
+	case errors.Is(err, onetime.ErrLink):
+		return r.json(http.StatusGone, map[string]string{"error": "link", "text": r.T("console.link-body")})
+	case errors.Is(err, errNotFound):
+		return err
 	}
 	code := authtoken.Code(err)
 	if code == "internal" {
@@ -283,7 +307,7 @@ func (c *Console) askActivation(r *request, status int, link string, errs person
 	if err != nil {
 		return err
 	}
-	d := data{"Enrolment": e, "Link": link, "Errs": errs, "Wrong": wrong}
+	d := data{"Enrolment": e, "Link": link, "Errs": errs, "Wrong": wrong, "Script": "app/operatore.js", "Target": "attiva", "HasCard": c.Card != nil}
 	if d["QR"], err = qr(e); err != nil {
 		return err
 	}

@@ -274,6 +274,17 @@ func (v *view) Other() message.Lang {
 	return message.Italian
 }
 
+// OtherPage is this page in the other language; what was posted is not posted again.
+func (v *view) OtherPage() string {
+	if v.r.Method != http.MethodGet {
+		return Prefix + "/?lingua=" + string(v.Other())
+	}
+	q := v.r.URL.Query()
+	q.Del("fatto")
+	q.Set("lingua", string(v.Other()))
+	return v.r.URL.Path + "?" + q.Encode()
+}
+
 // Ports are the agent's, for the script.
 func (v *view) Ports() string {
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(v.c.AgentPorts)), ","), "[]")

@@ -176,3 +176,63 @@ func TestConsoleSessionWarned(t *testing.T) {
 		t.Error("the session was not extended:", seen)
 	}
 }
+
+// The second factor with a card: an operator's first access and the next login, with the
+// agent and the card; another's card is refused.
+func TestConsoleOperatorCard(t *testing.T) {
+	s := town(t)
+	who := pki.Citizens[0]
+	setup := func(data string, who pki.Person) string {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), filepath.Join(programs, "citel-server"), "setup", "--demo", "--ente", "prova", "--name", "Comune di Prova", "--data", filepath.Join(s.Dir, data), "--origin", "http://127.0.0.1:8480", //nolint:gosec // our own program
+			"--code", who.CF, "--family", who.Surname, "--given", who.Given, "--born", who.Born.Format("02-01-2006"), "--birth-place", "Pisa", "--sex", who.Sex)
+		out, err := c.Output()
+		if err != nil {
+			t.Fatal(err, string(out))
+		}
+		link, err := url.Parse(strings.TrimSpace(string(out)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return link.RequestURI()
+	}
+	link, others := setup("data", who), setup("data", pki.Citizens[1])
+	origin := serve(t, s, ports...)
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	// The demo has switched the second factor off; the card is asked for where it is on.
+	db, err := store.Open(t.Context(), filepath.Join(s.Dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), "UPDATE ente SET second_factor = 1 WHERE code = 'prova'"); err != nil {
+		t.Fatal(err)
+	}
+	ctx := browser(t)
+	k := keyboard{t, ctx}
+	const password = "quattro cavalli blu"
+	do(t, ctx, "another's link", chromedp.Navigate(origin+others))
+	k.write("#f-password", password)
+	k.write("#f-again", password)
+	k.to("#start")
+	k.press(kb.Enter)
+	do(t, ctx, "another's card", chromedp.WaitVisible("#problem"))
+	if text := do(t, ctx, "why", chromedp.Text("#problem")); !strings.Contains(text, "non è di questo operatore") {
+		t.Error(text)
+	}
+	do(t, ctx, "activation", chromedp.Navigate(origin+link))
+	accessible(t, ctx, "attiva-carta")
+	k.write("#f-password", password)
+	k.write("#f-again", password)
+	k.to("#start")
+	k.press(kb.Enter)
+	k.where("L'accesso è attivo")
+	k.write("#f-user", who.CF)
+	k.write("#f-password", password)
+	k.press(kb.Enter)
+	k.where("Secondo fattore: la carta")
+	accessible(t, ctx, "carta")
+	k.to("#start")
+	k.press(kb.Enter)
+	k.where("Scegli un servizio")
+}

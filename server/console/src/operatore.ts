@@ -13,7 +13,10 @@ run("operator-card", async (box, signal) => {
     const first = await nonce();
     const done = await citel.login({ ...first, freshNonce: nonce, signal, onEvent: progress });
     progress("checking");
-    const answer = await post(`/consolleente/api/carta/${box.dataset["target"] ?? ""}`, JSON.stringify({ token: done.token, nonce: done.nonce }), headers, signal);
+    // At a first access the link and the new password go with the token.
+    const value = (name: string): string => document.querySelector<HTMLInputElement>(`form [name="${name}"]`)?.value ?? "";
+    const more = box.dataset["target"] === "attiva" ? { link: value("link"), password: value("password"), again: value("again") } : {};
+    const answer = await post(`/consolleente/api/carta/${box.dataset["target"] ?? ""}`, JSON.stringify({ token: done.token, nonce: done.nonce, ...more }), headers, signal);
     progress("done");
     location.assign(String(answer["next"]));
   } finally {
