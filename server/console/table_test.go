@@ -197,7 +197,7 @@ func TestAnotherEntesIDs(t *testing.T) {
 		for _, list := range []string{"/utenti", "/utenti?code=" + r.code, "/buste", "/buste?lotto=" + r.batch, "/lotti", "/operatori", "/profilazione", "/conferme", "/infrastruttura/uffici"} {
 			b.get(console.Prefix + list).wants(http.StatusOK)
 			for _, secret := range r.secrets {
-				if strings.Contains(strings.ReplaceAll(b.body, `value="`+r.code+`"`, ""), secret) {
+				if strings.Contains(strings.ReplaceAll(plain(b.body), `value="`+r.code+`"`, ""), secret) {
 					t.Errorf("%s shows %q", list, secret)
 				}
 			}
