@@ -100,6 +100,7 @@ func run(ctx context.Context) (err error) {
 	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return nil
 	}
+	fmt.Print(sp.Output()) // the console's operators
 	return stay(ctx, s, c, origin, busta)
 }
 
