@@ -109,7 +109,7 @@ var table = []Check{
 		run: fails(func(f *view) bool { return !f.Content.Found })},
 	{ID: CheckDigest, Clause: "5.2.7; RFC 5652, 11.2", Level: Fail, Failed: true, Sub: HashFailure,
 		run: fails(func(f *view) bool { return f.Content.Found && f.Attribute.Present && !f.Attribute.DigestMatch })},
-	{ID: "signature-value", Clause: "5.2.7; RFC 5652, 5.6", Level: Fail, Failed: true, Sub: SigCryptoFailure, run: signatureValue},
+	{ID: "signature-value", Clause: "5.2.7; RFC 5652, 5.6", Level: Fail, Sub: SigCryptoFailure, run: signatureValue},
 	{ID: "algorithm-known", Clause: "5.2.7", Level: Fail, Sub: CryptoConstraintsFailure,
 		run: fails(func(f *view) bool { return f.Signer.Certificate != nil && !f.Value.Checked && canCheck(f) })},
 	{ID: "attributes-order", Clause: "RFC 5652, 5.4", Level: Warn, Sub: FormatFailure,
@@ -239,11 +239,16 @@ func knownProfile(f *view, _ *Policy) []outcome {
 // canCheck: nothing but the algorithm stands in the way of trying the value.
 func canCheck(f *view) bool { return f.Attribute.Present || f.Content.Found }
 
+// signatureValue: where the signer named another certificate than the one that was found
+// (5.2.3), its key proves nothing about the value.
 func signatureValue(f *view, _ *Policy) []outcome {
-	if f.Value.Checked && !f.Value.OverReceived && !f.Value.OverDER {
-		return one("why", f.Value.Note)
+	if !f.Value.Checked || f.Value.OverReceived || f.Value.OverDER {
+		return nil
 	}
-	return nil
+	if ess := f.Attribute.SigningCertificate; ess.Version != 0 && !ess.Match {
+		return []outcome{{args: []any{"why", f.Value.Note}, sub: NoSigningCertificateFound}}
+	}
+	return []outcome{{args: []any{"why", f.Value.Note}, failed: true}}
 }
 
 func signingTimeInValidity(f *view, p *Policy) []outcome {
