@@ -309,6 +309,9 @@ func (f *flags) results(ctx context.Context, in *os.File, report *fileReport, o 
 		if f.at != "" {
 			at = o.Time
 		}
+		// Nothing protects them: that is said before any verdict.
+		_, _ = fmt.Fprintln(stderr, message.Text(lang, "command.verify-facts-believed"))
+		report.Error = message.Text(lang, "command.verify-facts-believed")
 		return saved.Judge(o.Policy, at), nil
 	}
 	if bundle.Is(in, sizeOf(in)) {
