@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/version"
@@ -295,13 +296,21 @@ func (r *Report) revocationLine(x *validation.RevocationFacts) string {
 		if x.RevokedAt != nil {
 			at = *x.RevokedAt
 		}
-		status = r.t("rev-revoked", "time", r.moment(at), "reason", clean(x.Reason, maxName))
+		status = r.t("rev-revoked", "time", r.moment(at), "reason", r.reason(x.Reason))
 	}
 	next := ""
 	if x.NextUpdate != nil {
 		next = r.t("rev-next", "time", r.moment(*x.NextUpdate))
 	}
 	return r.t("rev-line", "kind", kind, "source", source, "time", r.moment(x.ThisUpdate), "next", next, "status", status, "note", note)
+}
+
+// reason puts a revocation's reason (RFC 5280, 5.3.1) into people's words.
+func (r *Report) reason(term string) string {
+	if key := "validation.reason-" + term; term != "" && message.Has(key) {
+		return message.Text(r.Lang, key)
+	}
+	return clean(term, maxName)
 }
 
 func (r *Report) stamps(x *validation.Result, level int) {

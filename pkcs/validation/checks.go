@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 // Check is a row of the policy table.
@@ -169,10 +171,28 @@ func encoding(f *view, _ *Policy) []outcome {
 }
 
 func chainFound(f *view, _ *Policy) []outcome {
-	if f.Signer.Certificate != nil && !f.Chain.Found {
-		return one("why", f.Chain.Note)
+	if f.Signer.Certificate == nil || f.Chain.Found {
+		return nil
 	}
-	return nil
+	issuer := "?"
+	if c := f.SignerX509(); c != nil {
+		issuer = profile.Called(c.Issuer)
+	}
+	why := f.Chain.Note
+	if strings.HasPrefix(why, noAnchor) {
+		why = ""
+	}
+	return one("issuer", issuer, "why", parentheses(why))
+}
+
+// noAnchor begins the path builder's word for the plain case, which the sentence says itself.
+const noAnchor = "no anchor issued"
+
+func parentheses(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
 }
 
 func chainRules(f *view, _ *Policy) []outcome {
