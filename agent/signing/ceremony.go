@@ -33,6 +33,9 @@ type Ceremony struct {
 	// Now judges certificates; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
+	// Used is told of every request that the person was asked about, once it has
+	// ended; nil is fine.
+	Used func(Use)
 	// ConsentTime is how long a question stays; zero is wire.ConsentTime.
 	ConsentTime time.Duration
 }

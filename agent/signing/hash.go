@@ -70,15 +70,18 @@ func (c *Ceremony) Certificate(ctx context.Context, req CertificateRequest) (*x5
 	if err != nil {
 		return nil, err
 	}
+	asked := c.now()
 	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
 	defer answer.Wipe()
 	if err != nil {
+		c.used(asked, r, nil, err)
 		return nil, err
 	}
 	use, err := chosen(found, &answer)
 	if err != nil {
 		return nil, err
 	}
+	c.used(asked, r, &use, nil)
 	return use.id.Certificate, nil
 }
 
@@ -120,21 +123,24 @@ func (c *Ceremony) SignHash(ctx context.Context, req HashRequest) (*HashResult, 
 	if err != nil {
 		return nil, err
 	}
+	asked := c.now()
 	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
 	defer answer.Wipe()
 	if err != nil {
+		c.used(asked, r, nil, err)
 		return nil, err
 	}
-	result, err := c.signHash(ctx, &req, found, &answer, hash)
+	use, err := chosen(found, &answer)
+	if err != nil {
+		return nil, err
+	}
+	result, err := c.signHash(ctx, &req, use, &answer, hash)
+	c.used(asked, r, &use, err)
 	c.Asker.Outcome(ctx, r, err)
 	return result, err
 }
 
-func (c *Ceremony) signHash(ctx context.Context, req *HashRequest, found []candidate, answer *consent.Answer, hash crypto.Hash) (_ *HashResult, err error) {
-	use, err := chosen(found, answer)
-	if err != nil {
-		return nil, err
-	}
+func (c *Ceremony) signHash(ctx context.Context, req *HashRequest, use candidate, answer *consent.Answer, hash crypto.Hash) (_ *HashResult, err error) {
 	req.Caller.notify(StageWorking)
 	key, err := unlock(ctx, &use, answer, c.fit(consent.PurposeHash, Choice{}))
 	if err != nil {

@@ -50,7 +50,7 @@ type cardView struct {
 
 type hint struct{ Class, Text string }
 
-func (w *Window) page(lang message.Lang, text func(string, ...any) string) page {
+func (w *Window) question(lang message.Lang, text func(string, ...any) string) page {
 	v := w.View
 	p := page{V: v, Script: "window", Punycode: strings.Contains(v.Caller.Origin, "xn--")}
 	switch v.Mode {
@@ -139,14 +139,15 @@ func cardOf(c consent.Certificate, first bool, lang message.Lang, text func(stri
 	return v
 }
 
-func stateJSON(version int, deadline time.Time, finished *frame.Message) []byte {
+func stateJSON(version int, deadline time.Time, finished *frame.Message, page string) []byte {
 	s := struct {
 		Version  int    `json:"version"`
 		Deadline int64  `json:"deadline"`
 		Finished bool   `json:"finished"`
 		Good     bool   `json:"good"`
 		Text     string `json:"text"`
-	}{Version: version}
+		Page     string `json:"page"`
+	}{Version: version, Page: page}
 	if !deadline.IsZero() {
 		s.Deadline = deadline.UnixMilli()
 	}

@@ -67,7 +67,7 @@ func TestFirstLineAndAgreement(t *testing.T) {
 		{"stamped", "La firma di Esempio Genitrice è VALIDA." + test, "The signature of Esempio Genitrice is VALID."},
 		{"changed", "La firma di Prova Cittadino NON È VALIDA: il documento è cambiato dopo la firma." + test, "is NOT VALID: the document was changed after it was signed."},
 		{"revoked", "NON SI PUÒ DIRE se la firma di Prova Cittadino vale: il certificato è stato revocato, e nulla prova che la firma sia stata fatta prima." + test, "CANNOT BE DECIDED"},
-		{"expired", "NON SI PUÒ DIRE se la firma di Prova Cittadino vale: il certificato è scaduto (non era stato revocato), e nulla prova che la firma sia stata fatta prima." + test, "has ended"},
+		{"expired", "NON SI PUÒ DIRE se la firma di Prova Cittadino vale: il certificato è scaduto o non ancora valido, e nulla prova che la firma sia stata fatta mentre valeva." + test, "has ended"},
 		{"unknown", "nome che nessuna autorità riconosciuta garantisce) vale: chi ha emesso il certificato non è tra le autorità riconosciute.", "not among the recognised authorities"},
 		{"none", "In questo file NON C'È UNA FIRMA conosciuta.", "NO known SIGNATURE"},
 	} {

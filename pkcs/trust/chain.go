@@ -22,8 +22,8 @@ const (
 	maxPaths           = 16
 	maxSignatureChecks = 60
 	// maxSteps counts also the signatures that were checked for an earlier file.
-	maxSteps = 2000
-	maxHelpers         = 64
+	maxSteps   = 2000
+	maxHelpers = 64
 )
 
 // Path is PathAt now.

@@ -24,15 +24,15 @@ type Evidence struct {
 	DER     []byte `json:"-"`
 }
 
-func (q *Question) sawList(l *CRL, points []point, source string, asked bool, err error) {
-	if q.Seen == nil || l != nil && !l.speaksOf(q.Cert, points) {
+func (q *Question) sawList(l *CRL, points *points, source string, asked bool, err error) {
+	if q.Seen == nil || l != nil && !l.speaksOf(points) {
 		return
 	}
 	e := Evidence{Kind: "crl", Source: source, Asked: asked}
 	if err != nil {
 		e.Problem = err.Error()
-	} else {
-		e.DER = l.der
+	} else if e.DER = l.der; e.DER == nil {
+		e.Problem = "the list is too long to be kept as it came"
 	}
 	q.Seen(e)
 }
@@ -75,7 +75,7 @@ func Replay(s *Store, evidence []Evidence, at time.Time) (*Revocation, error) {
 		}
 		switch {
 		case e.Kind == "crl" && e.Asked:
-			from[e.Source] = answered{der: e.DER, err: problem}
+			from[e.Source] = answered{told: told{der: e.DER, err: problem}}
 		case e.Kind == "crl":
 			l, err := ParseCRL(e.DER, e.Source)
 			if err != nil {
@@ -89,7 +89,7 @@ func Replay(s *Store, evidence []Evidence, at time.Time) (*Revocation, error) {
 			if err != nil {
 				return nil, ErrEvidence
 			}
-			r.responses[string(key)] = &answered{der: e.DER, err: problem, until: at.AddDate(100, 0, 0)}
+			r.responses[string(key)] = &answered{told: told{der: e.DER, err: problem}, until: at.AddDate(100, 0, 0)}
 		default:
 			return nil, ErrEvidence
 		}

@@ -40,6 +40,7 @@ const (
 	CheckRevoked            = "revoked"
 	CheckRevocationKnown    = "revocation-known"
 	CheckRevocationIssuer   = "revocation-issuer-validity"
+	CheckDigestInfoNull     = "digest-info-null"
 	CheckRevocationVouched  = "revocation-issuer-status"
 	CheckAlgorithms         = "algorithms"
 	CheckDigest             = "message-digest"
@@ -112,6 +113,8 @@ var table = []Check{
 	{ID: CheckDigest, Clause: "5.2.7; RFC 5652, 11.2", Level: Fail, Failed: true, Sub: HashFailure,
 		run: fails(func(f *view) bool { return f.Content.Found && f.Attribute.Present && !f.Attribute.DigestMatch })},
 	{ID: "signature-value", Clause: "5.2.7; RFC 5652, 5.6", Level: Fail, Sub: SigCryptoFailure, run: signatureValue},
+	{ID: CheckDigestInfoNull, Clause: "5.2.7; RFC 8017, 9.2, note 1", Level: Warn, Failed: true, Sub: SigCryptoFailure,
+		run: fails(func(f *view) bool { return f.Value.WithoutNull })},
 	{ID: "algorithm-known", Clause: "5.2.7", Level: Fail, Sub: CryptoConstraintsFailure,
 		run: fails(func(f *view) bool { return f.Signer.Certificate != nil && !f.Value.Checked && canCheck(f) })},
 	{ID: "attributes-order", Clause: "RFC 5652, 5.4", Level: Warn, Sub: FormatFailure,

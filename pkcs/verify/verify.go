@@ -31,12 +31,17 @@ type Options struct {
 	Store *trust.Store
 	// Revocation answers about certificates; nil asks the store's lists only.
 	Revocation *trust.Revocation
+	// Helpers are certificates that help to find paths, like those of the file; none of
+	// them is trusted.
+	Helpers []*x509.Certificate
 	// Policy judges; nil is validation.Default.
 	Policy *validation.Policy
 	// Time the validation is made for; zero is now.
 	Time time.Time
 	// Content of a detached signature.
 	Content io.Reader
+	// Contents, when there are several: each signer tells which one it fits.
+	Contents []cades.Content
 	// Extract receives the enveloped content as it is read. It must not be used
 	// before the results were looked at.
 	Extract io.Writer
@@ -85,7 +90,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 		}
 		return facts, err
 	case "CMS":
-		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract}, 0)
+		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Contents: o.Contents, Extract: o.Extract}, 0)
 	case "XML", "JSON", "ZIP":
 		format := ""
 		if kind == "ZIP" {
@@ -107,7 +112,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 		return nil, fmt.Errorf("%w: %w", ErrNoSignature, err)
 	}
 	for i, f := range facts {
-		if f.Content.Type == cms.OIDTSTInfo {
+		if f.Content.Type == cms.OIDTSTInfo && f.Attribute.ContentTypeMatch {
 			// A token that stands alone says when something was there, not who signed it.
 			facts[i] = unread("RFC 3161")[0]
 			facts[i].Nested = f.Nested
@@ -144,7 +149,7 @@ func Complete(ctx context.Context, f *validation.Facts, o Options) {
 	if o.Revocation == nil {
 		o.Revocation = &trust.Revocation{Store: o.Store}
 	}
-	complete(ctx, f, o, gather(f))
+	complete(ctx, f, o, gather(f, o.Helpers))
 }
 
 // maxStamps bounds what one signature's time-stamps and counter-signatures can cost.

@@ -85,7 +85,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), nativeCommand(lang), nativeHost(lang), doctorCommand(lang), versionCommand(lang))
+	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), historyCommand(lang), pinCommand(lang), openCommand(lang), nativeCommand(lang), nativeHost(lang), doctorCommand(lang), versionCommand(lang))
+	root.AddCommand(linkCommand(lang), updateCommand(lang), registerCommand(lang), cleanupCommand(lang), policyCommand(lang))
 	root.AddCommand(testerCommands(lang)...)
 	return root
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/consent"
-	"github.com/citel-pa/citel/agent/consent/desktop"
 	"github.com/citel-pa/citel/agent/nativehost"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
@@ -73,7 +72,8 @@ func (c *common) session(lang string) (*nativehost.Session, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	session := &nativehost.Session{Signer: s.ceremony, Close: s.Close}
-	if d, ok := s.ceremony.Asker.(*desktop.Face); ok {
+	if s.windows != nil {
+		d := s.windows.Face
 		session.Tell = func(ctx context.Context, purpose consent.Purpose, err error) {
 			d.Outcome(ctx, &consent.Request{Purpose: purpose}, err)
 			d.Wait(ctx)

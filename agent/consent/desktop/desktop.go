@@ -48,7 +48,9 @@ type Face struct {
 	Lang    message.Lang
 	// Chosen: Lang is the person's own choice; otherwise a page's wish counts.
 	Chosen bool
-	Log    *slog.Logger
+	// Speak gives both where they may change; nil: they stay.
+	Speak func() (lang message.Lang, chosen bool)
+	Log   *slog.Logger
 	// Explain gives the sentence of an error.
 	Explain func(message.Lang, error) string
 
@@ -88,8 +90,12 @@ func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, err
 
 // lang is the language of a question.
 func (f *Face) lang(r *consent.Request) message.Lang {
-	if f.Chosen || r.Language == "" {
-		return f.Lang
+	own, chosen := f.Lang, f.Chosen
+	if f.Speak != nil {
+		own, chosen = f.Speak()
+	}
+	if chosen || r.Language == "" {
+		return own
 	}
 	return message.ParseLang(r.Language)
 }
@@ -166,6 +172,8 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 					return consent.Answer{}, deadline, fmt.Errorf("%w: an answer from a review", ErrWindow)
 				}
 				return consent.Answer{CertificateID: m.Certificate, PIN: m.pin, RememberOrigin: m.Remember}, deadline, nil
+			default:
+				m.wipe()
 			}
 		}
 	}
@@ -203,11 +211,20 @@ func (f *Face) dismiss() {
 
 // Outcome tells how a request ended.
 func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
+	if err != nil {
+		f.finish(r, frame.Message{Type: frame.Finished, Text: f.Explain(f.lang(r), err)})
+		return
+	}
+	f.finish(r, frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.lang(r), "consent.done-"+string(r.Purpose))})
+}
+
+// finish says the end in the window of the card's work.
+func (f *Face) finish(r *consent.Request, m frame.Message) {
 	f.mu.Lock()
 	p := f.status
 	f.mu.Unlock()
 	if p == nil {
-		if err == nil {
+		if m.Good {
 			return
 		}
 		// Nothing was asked, yet there is something to say, e.g. a locked card.
@@ -219,9 +236,9 @@ func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 			return
 		}
 	}
-	m, stay := frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.lang(r), "consent.done-"+string(r.Purpose))}, goodTime
-	if err != nil {
-		m.Good, m.Text, stay = false, f.Explain(f.lang(r), err), badTime
+	stay := badTime
+	if m.Good {
+		stay = goodTime
 	}
 	_ = p.send(m) // the person may have closed it
 	time.AfterFunc(stay, func() {
@@ -263,7 +280,13 @@ func (f *Face) Close() error {
 // received is a frame with what came after it.
 type received struct {
 	frame.Message
-	pin []byte
+	pin   []byte
+	fresh []byte // the new PIN, of secrets
+}
+
+func (r *received) wipe() {
+	clear(r.pin)
+	clear(r.fresh)
 }
 
 // process is one citel-window.
@@ -272,6 +295,7 @@ type process struct {
 	in       io.WriteCloser
 	messages chan received
 	done     chan struct{}
+	ended    chan struct{} // the process is gone
 	once     sync.Once
 	mu       sync.Mutex
 	stderr   *noise
@@ -279,7 +303,7 @@ type process struct {
 
 func (f *Face) start(view frame.View, documents []consent.Document) (*process, error) {
 	cmd := exec.Command(f.Program) //nolint:gosec,noctx // our own program, ended by end
-	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), stderr: &noise{}}
+	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), ended: make(chan struct{}), stderr: &noise{}}
 	cmd.Env = environment(os.Environ())
 	cmd.Stderr = p.stderr
 	in, err1 := cmd.StdinPipe()
@@ -361,16 +385,22 @@ func (p *process) read(out io.Reader) {
 			return
 		}
 		r := received{Message: m}
-		if m.Type == frame.Answer && m.PIN {
+		if m.Type == frame.Answer && m.PIN || m.Type == frame.Secrets {
 			if k, r.pin, err = frame.Read(out); err != nil || k != frame.PIN {
 				clear(r.pin)
+				return
+			}
+		}
+		if m.Type == frame.Secrets {
+			if k, r.fresh, err = frame.Read(out); err != nil || k != frame.PIN {
+				r.wipe()
 				return
 			}
 		}
 		select {
 		case p.messages <- r:
 		case <-p.done:
-			clear(r.pin)
+			r.wipe()
 			return
 		}
 	}
@@ -383,13 +413,14 @@ func (p *process) end() {
 		_ = p.in.Close()
 		go func() {
 			for m := range p.messages { // a PIN that came too late
-				clear(m.pin)
+				m.wipe()
 			}
 		}()
 		timer := time.AfterFunc(endTime, func() { _ = p.cmd.Process.Kill() })
 		go func() {
 			_ = p.cmd.Wait() // how a window ends says nothing
 			timer.Stop()
+			close(p.ended)
 		}()
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/citel-pa/citel/pkcs/bundle"
+	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/profile"
@@ -61,7 +62,7 @@ var worst = []int{Usage, Unavailable, InputOutput, Invalid, Undecided, Done}
 type flags struct {
 	trust   []string
 	crl     []string
-	content string
+	content []string
 	at      string
 	policy  string
 	extract string
@@ -95,7 +96,7 @@ func New(lang message.Lang) *cobra.Command {
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.verify-trust"))
 	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "command.verify-crl"))
 	f.lotl.add(x, lang)
-	x.StringVar(&f.content, "content", "", message.Text(lang, "command.verify-content"))
+	x.StringArrayVar(&f.content, "content", nil, message.Text(lang, "command.verify-content"))
 	x.StringVar(&f.extract, "extract", "", message.Text(lang, "command.verify-extract"))
 	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
 	x.BoolVar(&f.offline, "offline", false, message.Text(lang, "command.verify-offline"))
@@ -114,7 +115,7 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 	if len(files) == 0 {
 		return exit(Usage, "%s", message.Text(lang, "command.no-file"))
 	}
-	if len(files) > 1 && (f.content != "" || f.extract != "" || f.save != "" || f.bundle != "") {
+	if len(files) > 1 && (len(f.content) > 0 || f.extract != "" || f.save != "" || f.bundle != "") {
 		return exit(Usage, "%s", message.Text(lang, "command.one-file"))
 	}
 	if err := f.checkOutputs(lang); err != nil {
@@ -238,13 +239,17 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 		return fail(InputOutput, err)
 	}
 	defer func() { _ = in.Close() }()
-	if f.content != "" {
-		content, err := os.Open(f.content)
+	for _, file := range f.content {
+		content, err := os.Open(file) //nolint:gosec // the person names the file
 		if err != nil {
 			return fail(InputOutput, err)
 		}
 		defer func() { _ = content.Close() }()
 		o.Content = content
+		o.Contents = append(o.Contents, cades.Content{Name: file, Reader: content})
+	}
+	if len(o.Contents) == 1 {
+		o.Contents = nil
 	}
 	if f.report != "" || f.bundle != "" {
 		if report.judged.sha256, report.judged.bytes, err = sumOf(in); err != nil {

@@ -47,6 +47,9 @@ func (f *flags) checkOutputs(lang message.Lang) error {
 	if f.bundle != "" && f.facts {
 		return exit(Usage, "%s", message.Text(lang, "command.verify-bundle-facts"))
 	}
+	if f.bundle != "" && len(f.content) > 1 {
+		return exit(Usage, "%s", message.Text(lang, "command.verify-bundle-content"))
+	}
 	for _, name := range []string{f.save, f.report, f.bundle} {
 		if name == "" {
 			continue
@@ -151,19 +154,20 @@ func (f *flags) writeBundle(r *fileReport, seen []trust.Evidence, o verify.Optio
 	}
 	defer func() { _ = in.Close() }()
 	b.Signed = bundle.Document{Name: filepath.Base(r.File), Reader: in, SHA256: r.judged.sha256, Bytes: r.judged.bytes}
-	if f.content != "" {
-		content, err := os.Open(f.content)
+	if len(f.content) == 1 {
+		file := f.content[0]
+		content, err := os.Open(file) //nolint:gosec // the person names the file
 		if err != nil {
 			return err
 		}
 		defer func() { _ = content.Close() }()
-		b.Content = &bundle.Document{Name: filepath.Base(f.content), Reader: content}
+		b.Content = &bundle.Document{Name: filepath.Base(file), Reader: content}
 		if b.Content.SHA256, b.Content.Bytes, err = sumOf(content); err != nil {
 			return err
 		}
 		for _, x := range b.Results {
 			if c := x.Facts.Content; c.Found && c.Detached && c.SHA256 != nil && !bytes.Equal(c.SHA256, b.Content.SHA256) {
-				return fmt.Errorf("%s changed while it was verified", f.content)
+				return fmt.Errorf("%s changed while it was verified", file)
 			}
 		}
 	}

@@ -35,6 +35,9 @@ func Print(w io.Writer, file string, results []*validation.Result, lang message.
 		if s.SigningTime != nil {
 			fmt.Fprintf(&b, "  %s: %s\n", say("signing-time"), s.SigningTime.Format(time.RFC3339))
 		}
+		if s.Content.File != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", say("content"), printable(s.Content.File))
+		}
 		if p := s.PDF; p != nil {
 			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.place", "field", printable(p.Field), "n", p.Revision, "all", p.Revisions))
 			if p.Certification > 0 {

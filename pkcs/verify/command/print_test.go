@@ -22,7 +22,7 @@ func TestPrintedForPeople(t *testing.T) {
 		"stamped":   {"firma 1: VALIDA\n", "marca temporale sulla firma"},
 		"changed":   {"firma 1: NON VALIDA (HASH_FAILURE)\n", "Perché: il documento è cambiato", "Che cosa fare: "},
 		"revoked":   {"firma 1: NON SI PUÒ DIRE (REVOKED_NO_POE)\n", "Perché: il certificato è stato revocato", "Che cosa fare: "},
-		"expired":   {"firma 1: NON SI PUÒ DIRE (OUT_OF_BOUNDS_NOT_REVOKED)\n", "Perché: il certificato è scaduto", "Che cosa fare: "},
+		"expired":   {"firma 1: NON SI PUÒ DIRE (OUT_OF_BOUNDS_NO_POE)\n", "Perché: il certificato è scaduto", "Che cosa fare: "},
 		"unknown":   {"firma 1: NON SI PUÒ DIRE (NO_CERTIFICATE_CHAIN_FOUND)\n", "l'ha emesso «CiTel TEST CNS CA»", "Che cosa fare: "},
 		"hostile":   {"firma 1: VALIDA\n"},
 		"pdf":       {"firma 1: VALIDA\n", "firma 2: VALIDA\n"},

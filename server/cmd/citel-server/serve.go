@@ -27,6 +27,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/server/apikey"
+	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/login"
@@ -47,6 +48,7 @@ type serveFlags struct {
 	data, listen, origin, code, name string
 	trust, crl, private              []string
 	tlsCert, tlsKey, acme, metrics   string
+	releases                         string
 	demo, proxy, verbose             bool
 	ports                            []int
 	token                            keys.Token
@@ -76,6 +78,7 @@ func serveCommand() *cobra.Command {
 	x.StringVar(&f.tlsKey, "tls-key", "", "private key in PEM")
 	x.StringVar(&f.acme, "acme", "", "get certificates by ACME; the folder to keep them in")
 	x.BoolVar(&f.proxy, "behind-proxy", false, "plain http from a proxy on this machine that does TLS and sets X-Forwarded-For")
+	x.StringVar(&f.releases, "releases", "", "folder with the agent's packages (make dist), offered at /scarica")
 	x.StringVar(&f.metrics, "metrics", "", "address for /healthz, /readyz and /metrics")
 	x.BoolVar(&f.demo, "demo", false, "accept test certificates and http on loopback; every page says so")
 	x.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
@@ -89,6 +92,7 @@ type server struct {
 	log      *slog.Logger
 	store    *store.Store
 	rooms    *rooms.Rooms
+	portal   *portal.Portal
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
@@ -192,7 +196,12 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.directory(ctx, &e); err != nil {
 		return nil, err
 	}
-	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
+	// Answers outlive a restart: a responder that is gone stops nobody whom one covers.
+	kept, err := trust.OpenKept(filepath.Join(f.data, "revocation"))
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
@@ -213,6 +222,13 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if f.proxy {
 		p.ClientAddress = forwarded
 	}
+	if f.releases != "" {
+		p.Downloads = &download.Folder{Dir: f.releases}
+		if _, err := p.Downloads.Release(); err != nil {
+			return nil, exit(command.InputOutput, err)
+		}
+	}
+	s.portal = p
 	pages, err := p.Handler()
 	if err != nil {
 		return nil, exit(command.Unavailable, err)
@@ -330,7 +346,7 @@ func (s *server) housekeeping(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.refresh(ctx)
-		if err := s.rooms.Housekeeping(ctx); err != nil {
+		if err := errors.Join(s.rooms.Housekeeping(ctx), s.portal.Housekeeping(ctx)); err != nil {
 			s.log.Error("housekeeping", "error", err)
 		}
 	}
