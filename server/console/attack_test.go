@@ -134,3 +134,20 @@ func TestNothingInline(t *testing.T) {
 		}
 	}
 }
+
+// One address cannot make the server write without end; others go on.
+func TestRequestsAreLimited(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	h := pages(t, w)
+	b := open(t, h, "192.0.2.3:1")
+	for range 120 {
+		b.post(path+"/codice", "")
+	}
+	if b.post(path+"/codice", ""); b.status != http.StatusTooManyRequests || b.header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q", b.status, b.header.Get("Retry-After"))
+	}
+	other := open(t, h, "192.0.2.4:1")
+	if other.post(path+"/codice", ""); other.status == http.StatusTooManyRequests {
+		t.Error("another address is limited too")
+	}
+}

@@ -43,7 +43,7 @@ func TestUsers(t *testing.T) {
 	b.send(credential+"/reset", "document", "CI CA00000AA").wants(http.StatusSeeOther)
 	b.follow().wants(http.StatusOK, "aspetta la conferma di un secondo operatore")
 	b.send(credential+"/foglio").wants(http.StatusConflict, "Nessun reset confermato")
-	b.get(path+"/conferme").wants(http.StatusOK, "Reset di una password", "Rifiuta")
+	b.get(path+"/conferme").wants(http.StatusOK, "Reset di una credenziale media", "Rifiuta")
 	id := storetestString(t, w, "SELECT id FROM pending WHERE kind = 'media-reset' AND state = 'open'")
 	b.send(path+"/conferme/"+id, "grant", "yes").wants(http.StatusForbidden, "un collega")
 	second := as(t, w, h, w.Operator("prova", 56, "R8"), "192.0.2.4:1")

@@ -63,7 +63,7 @@ type Document struct {
 	Expires string `json:"expires"` // gg-mm-aaaa
 }
 
-// DocumentKinds are identity documents and their equivalents (DPR 445/2000, art. 35). Each
+// DocumentKinds are identity documents and their equivalents (DPR 445/2000, art. 35, comma 2). Each
 // has a name, "desk.document-<kind>".
 var DocumentKinds = []string{"identity-card", "passport", "driving-licence", "boat-licence", "pension-book", "boiler-licence", "firearms-licence", "state-card"}
 

@@ -1,17 +1,21 @@
-// Package limit bounds what one address can make the server write: requests that change
-// something. Reading is not limited here; guessing passwords is server/delay's.
+// Package limit bounds how often one caller may do something: a bucket for each, in
+// memory, of a bounded number.
 package limit
 
 import (
-	"net"
-	"net/http"
+	"math"
 	"sync"
 	"time"
 )
 
-// Limiter counts by address, in memory: each server process has its own.
+// maxCallers bounds the buckets.
+const maxCallers = 50_000
+
+// Limiter lets each caller do Burst things at once, and PerSecond in the long run. It is
+// safe for concurrent use.
 type Limiter struct {
-	now func() time.Time
+	Burst, PerSecond float64
+	Now              func() time.Time // nil is time.Now
 
 	mu   sync.Mutex
 	seen map[string]*bucket
@@ -22,50 +26,31 @@ type bucket struct {
 	at   time.Time
 }
 
-const (
-	burst        = 120.0
-	perSecond    = 4.0
-	maxAddresses = 50_000
-)
-
-// New makes a limiter that has seen nobody.
-func New(now func() time.Time) *Limiter {
-	return &Limiter{now: now, seen: map[string]*bucket{}}
-}
-
-// Allow takes one request of an address, with or without its port.
-func (l *Limiter) Allow(address string) bool {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
+// Allow takes one from a caller's bucket. When there is none, wait is how long it takes
+// until there is.
+func (l *Limiter) Allow(caller string) (ok bool, wait time.Duration) {
+	now := time.Now()
+	if l.Now != nil {
+		now = l.Now()
 	}
-	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.seen[address]
+	if l.seen == nil {
+		l.seen = map[string]*bucket{}
+	}
+	b := l.seen[caller]
 	if b == nil {
-		if len(l.seen) >= maxAddresses {
+		if len(l.seen) >= maxCallers {
 			clear(l.seen) // forgetting is better than growing
 		}
-		b = &bucket{left: burst, at: now}
-		l.seen[address] = b
+		b = &bucket{left: l.Burst, at: now}
+		l.seen[caller] = b
 	}
-	b.left = min(burst, b.left+now.Sub(b.at).Seconds()*perSecond)
+	b.left = min(l.Burst, b.left+now.Sub(b.at).Seconds()*l.PerSecond)
 	b.at = now
 	if b.left < 1 {
-		return false
+		return false, time.Duration(math.Ceil((1-b.left)/l.PerSecond)) * time.Second
 	}
 	b.left--
-	return true
-}
-
-// Wrap limits a handler's requests that change something.
-func (l *Limiter) Wrap(address func(*http.Request) string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && !l.Allow(address(r)) {
-			w.Header().Set("Retry-After", "30")
-			http.Error(w, "too many requests", http.StatusTooManyRequests)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return true, 0
 }

@@ -20,7 +20,7 @@ import (
 // migrationLock is the advisory lock under which one process at a time migrates.
 const migrationLock = 0x436954656c // "CiTel"
 
-func openPostgres(ctx context.Context, address, dir string, version int) (*Store, error) {
+func openPostgres(ctx context.Context, address, dir string, only []string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -36,14 +36,14 @@ func openPostgres(ctx context.Context, address, dir string, version int) (*Store
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(8)
 	s := &Store{DB: db, dir: dir, engine: Postgres, turn: make(chan struct{}, 1)}
-	if err := s.preparePostgres(ctx, version); err != nil {
+	if err := s.preparePostgres(ctx, only); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: postgresql: %w", err), db.Close())
 	}
 	return s, nil
 }
 
 // preparePostgres refuses a database that forgets, and migrates it.
-func (s *Store) preparePostgres(ctx context.Context, version int) error {
+func (s *Store) preparePostgres(ctx context.Context, only []string) error {
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
 		var v string
 		if err := s.QueryRowContext(ctx, "SELECT current_setting(?)", setting).Scan(&v); err != nil {
@@ -65,12 +65,12 @@ func (s *Store) preparePostgres(ctx context.Context, version int) error {
 	defer func() {
 		_, _ = c.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("SELECT pg_advisory_unlock(%d)", migrationLock))
 	}()
-	_, err = c.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration (version BIGINT PRIMARY KEY);
+	_, err = c.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration (name TEXT COLLATE "C" PRIMARY KEY);
 		CREATE OR REPLACE FUNCTION citel_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$`)
 	if err != nil {
 		return err
 	}
-	return s.migrate(ctx, version)
+	return s.migrate(ctx, only)
 }
 
 var (
