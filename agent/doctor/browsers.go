@@ -32,6 +32,7 @@ var (
 		"Chromium": "etc/chromium/policies/managed",
 		"Chrome":   "etc/opt/chrome/policies/managed",
 		"Edge":     "etc/opt/edge/policies/managed",
+		"Brave":    "etc/brave/policies/managed",
 	}
 	firefoxFiles = []string{"etc/firefox/policies/policies.json", "usr/lib/firefox/distribution/policies.json",
 		"usr/lib/firefox-esr/distribution/policies.json", "usr/lib64/firefox/distribution/policies.json"}
@@ -60,7 +61,7 @@ type firefoxPolicy struct {
 // are errors beside what was found.
 func BrowserPolicies(root fs.FS) (list []BrowserPolicy, err error) {
 	var failures []error
-	for _, browser := range []string{"Chromium", "Chrome", "Edge"} {
+	for _, browser := range []string{"Chromium", "Chrome", "Edge", "Brave"} {
 		folder := chromiumFolders[browser]
 		entries, err := fs.ReadDir(root, folder)
 		if err != nil {

@@ -106,7 +106,7 @@ func TestAppliedAndTakenBack(t *testing.T) {
 			t.Errorf("%s: %v", p.Browser, p.Allowed)
 		}
 	}
-	for _, name := range []string{"Chromium", "Chrome", "Edge", "Firefox"} {
+	for _, name := range []string{"Chromium", "Chrome", "Edge", "Brave", "Firefox"} {
 		if !seen[name] {
 			t.Errorf("%s was told nothing", name)
 		}

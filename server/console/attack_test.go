@@ -41,7 +41,7 @@ func TestSessionFixation(t *testing.T) {
 	attacker.get(path + "/codice").wants(http.StatusSeeOther)
 	// The first system's address carried the session's id.
 	for n, v := range victim.cookies {
-		attacker.get("/consolle/Init.do?idEnte=DEMO&idSessione=" + v + "&" + n + "=" + v).wants(http.StatusSeeOther)
+		attacker.get(path + "?idEnte=DEMO&idSessione=" + v + "&" + n + "=" + v).wants(http.StatusSeeOther)
 		if to := attacker.header.Get("Location"); to != path+"/accedi?idEnte=DEMO" {
 			t.Errorf("leads to %s", to)
 		}

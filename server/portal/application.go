@@ -8,27 +8,14 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/kept"
+	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
 )
-
-func (p *Portal) area(r *request) error {
-	drafts, err := p.Office.Drafts(r.ctx(), r.person.ID)
-	if err != nil {
-		return err
-	}
-	sent, err := p.Office.List(r.ctx(), r.person.ID)
-	if err != nil {
-		return err
-	}
-	if len(sent) > 5 {
-		sent = sent[:5]
-	}
-	return r.render("area", "portal.area-title", map[string]any{"Person": r.person, "Session": r.session, "Drafts": drafts, "Sent": sent})
-}
 
 func (p *Portal) service(r *request) (*service.Service, error) {
 	if s := service.All[r.r.PathValue("service")]; s != nil {
@@ -42,7 +29,34 @@ func (p *Portal) form(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.showForm(s, map[string]string{}, nil)
+	// Who has not proved enough yet sees the window first, and may begin to write from there.
+	if r.level < s.Level && !r.r.URL.Query().Has("compila") {
+		return &needError{s.Level}
+	}
+	values := map[string]string{}
+	form, err := p.kept.Get(r.ctx(), r.ente.Code, s.ID, r.owners()...)
+	switch {
+	case err == nil:
+		values = form.Fields
+	case !errors.Is(err, kept.ErrNotFound):
+		return err
+	}
+	return r.showForm(s, values, nil)
+}
+
+// formDropped forgets what was kept of a form.
+func (p *Portal) formDropped(r *request) error {
+	s, err := p.service(r)
+	if err == nil {
+		err = r.read()
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.kept.Drop(r.ctx(), r.ente.Code, s.ID, r.owners()...); err != nil {
+		return err
+	}
+	return r.to(r.base + "/servizi/" + s.ID + "?compila=1")
 }
 
 func (r *request) showForm(s *service.Service, values map[string]string, errs service.Errors) error {
@@ -73,9 +87,13 @@ func (r *request) showForm(s *service.Service, values map[string]string, errs se
 		sections = append(sections, sec)
 	}
 	if len(wrong) > 0 {
-		r.w.WriteHeader(http.StatusUnprocessableEntity)
+		r.status = http.StatusUnprocessableEntity
 	}
-	return r.render("form", "service."+s.ID+"-title", map[string]any{"Service": s, "Sections": sections, "Wrong": wrong, "Person": r.person})
+	d := map[string]any{"Service": s, "Sections": sections, "Wrong": wrong, "Person": r.person, "Kept": len(values) > 0 && errs == nil}
+	if r.level < s.Level {
+		d["Person"], d["Need"] = (*person.Person)(nil), s.Level.String()
+	}
+	return r.render("form", "service."+s.ID+"-title", d)
 }
 
 func (p *Portal) formSent(r *request) error {
@@ -83,36 +101,46 @@ func (p *Portal) formSent(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, maxForm)
-	if err := r.r.ParseForm(); err != nil {
-		return errBadForm
+	// A session that is over, or was never there, loses nothing of what was typed: it is
+	// kept, nothing is done in anybody's name, and the window follows.
+	if err := r.read(); err != nil && (r.session != nil || !errors.Is(err, errCSRF)) {
+		return err
 	}
-	if !r.session.CheckCSRF(r.r.PostFormValue("csrf")) {
-		return errCSRF
+	values, errs := s.Validate(r.r.PostFormValue, p.now())
+	if r.level < s.Level || r.person == nil {
+		if err := r.keep(s.ID, values); err != nil {
+			return err
+		}
+		return &needError{max(s.Level, session.Media)}
 	}
-	values, errs := s.Validate(r.r.PostFormValue, time.Now())
 	if len(errs) > 0 {
 		return r.showForm(s, values, errs)
 	}
-	d, err := p.Office.NewDraft(r.ctx(), s, r.person, values)
+	d, err := r.office.NewDraft(r.ctx(), s, r.person, values)
+	if err == nil {
+		err = p.kept.Drop(r.ctx(), r.ente.Code, s.ID, r.owners()...)
+	}
 	if err != nil {
 		return err
 	}
-	http.Redirect(r.w, r.r, "/bozze/"+d.ID, http.StatusSeeOther)
+	http.Redirect(r.w, r.r, r.base+"/bozze/"+d.ID, http.StatusSeeOther)
 	return nil
 }
 
 func (p *Portal) draft(r *request) error {
-	d, err := p.Office.Draft(r.ctx(), r.r.PathValue("id"), r.person.ID)
+	d, err := r.office.Draft(r.ctx(), r.r.PathValue("id"), r.person.ID)
 	if errors.Is(err, submission.ErrNotFound) {
 		// It was sent already, perhaps in another tab: that is what the person wants
 		// to see.
-		if s, sent := p.Office.Sent(r.ctx(), r.r.PathValue("id"), r.person.ID); sent == nil {
-			http.Redirect(r.w, r.r, "/domande/"+s.ID, http.StatusSeeOther)
+		if s, sent := r.office.Sent(r.ctx(), r.r.PathValue("id"), r.person.ID); sent == nil {
+			http.Redirect(r.w, r.r, r.base+"/domande/"+s.ID, http.StatusSeeOther)
 			return nil
 		}
 	}
 	if err != nil {
+		return err
+	}
+	if err := r.enough(d.Service.Level); err != nil {
 		return err
 	}
 	return r.render("sign", "portal.sign-title", map[string]any{
@@ -121,11 +149,14 @@ func (p *Portal) draft(r *request) error {
 }
 
 func (p *Portal) draftPDF(r *request) error {
-	d, err := p.Office.Draft(r.ctx(), r.r.PathValue("id"), r.person.ID)
+	d, err := r.office.Draft(r.ctx(), r.r.PathValue("id"), r.person.ID)
+	if err == nil {
+		err = r.enough(d.Service.Level)
+	}
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.DraftPDF(r.ctx(), d)
+	f, err := r.office.DraftPDF(r.ctx(), d)
 	if err != nil {
 		return err
 	}
@@ -138,14 +169,17 @@ func (p *Portal) apiSigned(r *request) error {
 		return errCSRF
 	}
 	id := r.r.PathValue("id")
-	if s, err := p.Office.Sent(r.ctx(), id, r.person.ID); err == nil {
-		return r.json(http.StatusOK, map[string]string{"next": "/domande/" + s.ID})
+	if s, err := r.office.Sent(r.ctx(), id, r.person.ID); err == nil {
+		return r.json(http.StatusOK, map[string]string{"next": r.base + "/domande/" + s.ID})
 	}
-	d, err := p.Office.Draft(r.ctx(), id, r.person.ID)
+	d, err := r.office.Draft(r.ctx(), id, r.person.ID)
+	if err == nil {
+		err = r.enough(d.Service.Level)
+	}
 	if err != nil {
 		return err
 	}
-	s, err := p.Office.Submit(r.ctx(), d, r.person, r.r.Body, r.lang)
+	s, err := r.office.Submit(r.ctx(), d, r.person, r.r.Body, r.lang)
 	if err != nil {
 		code, why := submission.Code(err), ""
 		status := http.StatusUnprocessableEntity
@@ -159,7 +193,7 @@ func (p *Portal) apiSigned(r *request) error {
 		}
 		return r.apiError(status, code, r.T("submission."+code, "why", why))
 	}
-	return r.json(http.StatusOK, map[string]string{"next": "/domande/" + s.ID, "protocol": s.Number.String()})
+	return r.json(http.StatusOK, map[string]string{"next": r.base + "/domande/" + s.ID, "protocol": s.Number.String()})
 }
 
 // reason is the sentence of the finding that decided.
@@ -175,15 +209,22 @@ func reason(e *submission.InvalidError) string {
 }
 
 func (p *Portal) list(r *request) error {
-	sent, err := p.Office.List(r.ctx(), r.person.ID)
+	sent, closed, err := r.applications()
 	if err != nil {
 		return err
 	}
-	return r.render("list", "portal.list-title", map[string]any{"Sent": sent})
+	return r.render("list", "portal.list-title", map[string]any{"Sent": sent, "Closed": closed})
 }
 
 func (r *request) submission() (*submission.Submission, error) {
-	return r.p.Office.Get(r.ctx(), r.r.PathValue("id"), r.person.ID)
+	s, err := r.office.Get(r.ctx(), r.r.PathValue("id"), r.person.ID)
+	if err == nil {
+		err = r.enough(s.Service.Level)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (p *Portal) receipt(r *request) error {
@@ -202,7 +243,7 @@ func (p *Portal) receiptPDF(r *request) error {
 		return err
 	}
 	var b bytes.Buffer
-	if err := p.Office.Receipt(s, r.person, &b); err != nil {
+	if err := r.office.Receipt(s, r.person, &b); err != nil {
 		return err
 	}
 	return r.file(io.NopCloser(&b), "application/pdf", "inline", "ricevuta-"+strconv.Itoa(s.Number.Year)+"-"+strconv.Itoa(s.Number.Number)+".pdf")
@@ -213,7 +254,7 @@ func (p *Portal) contentPDF(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.PDF(r.ctx(), s)
+	f, err := r.office.PDF(r.ctx(), s)
 	if err != nil {
 		return err
 	}
@@ -225,11 +266,11 @@ func (p *Portal) signedFile(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Office.Signed(r.ctx(), s)
+	f, err := r.office.Signed(r.ctx(), s)
 	if err != nil {
 		return err
 	}
-	if err := p.Audit.Write(r.ctx(), audit.Event{Ente: p.Ente.Code, Kind: audit.Downloaded, Person: r.person.CodiceFiscale, PersonID: r.person.ID, Credential: r.session.Credential, Address: p.address(r.r),
+	if err := p.Audit.Write(r.ctx(), audit.Event{Ente: r.ente.Code, Kind: audit.Downloaded, Person: r.person.CodiceFiscale, PersonID: r.person.ID, Credential: r.session.Credential, Address: r.from(),
 		Detail: map[string]string{"protocol": s.Number.String()}}); err != nil {
 		return errors.Join(err, f.Close())
 	}

@@ -9,14 +9,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/kept"
 	"github.com/citel-pa/citel/server/login"
+	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/session"
@@ -24,11 +29,12 @@ import (
 	"github.com/citel-pa/citel/server/submission"
 )
 
-// Portal is the pages of one ente.
+// Portal is the pages of all enti of a server: of Ente at the root, of others that share
+// its origin below /enti/SLUG, of those with an origin of their own at its root.
 type Portal struct {
 	Ente     ente.Ente
-	Desk     *login.Desk
-	Office   *submission.Office
+	Desk     *login.Desk        // of Ente; the others' are made after it
+	Office   *submission.Office // likewise
 	Sessions *session.Manager
 	Store    *store.Store
 	Audit    *audit.Log
@@ -42,6 +48,9 @@ type Portal struct {
 	Log           *slog.Logger
 	// Downloads offers the agent's packages; nil without a folder of releases.
 	Downloads *download.Folder
+	Now       func() time.Time // nil is time.Now
+
+	kept *kept.Desk
 }
 
 // maxForm bounds forms and JSON in bytes.
@@ -52,38 +61,23 @@ func (p *Portal) Handler() (http.Handler, error) {
 	if err := assets.Check(); err != nil {
 		return nil, err
 	}
+	p.kept = &kept.Desk{Store: p.Store, Now: p.Now}
 	mux := http.NewServeMux()
-	page := func(pattern string, h func(*request) error) { mux.Handle(pattern, p.handle(h)) }
-	page("GET /{$}", p.home)
-	page("GET /accedi", p.loginPage)
-	page("GET /aiuto", p.help)
-	page("GET /accessibilita", p.accessibility)
-	page("GET /scarica", p.downloads)
-	page("GET /scarica/{name}", p.downloadFile)
-	page("POST /esci", p.logout)
-	page("POST /api/login/nonce", p.apiNonce)
-	page("POST /api/login/token", p.apiToken)
-	page("GET /area", p.forte(p.area))
-	page("GET /servizi/{service}", p.forte(p.form))
-	page("POST /servizi/{service}", p.forte(p.formSent))
-	page("GET /bozze/{id}", p.forte(p.draft))
-	page("GET /bozze/{id}/istanza.pdf", p.forte(p.draftPDF))
-	page("POST /api/bozze/{id}/firma", p.forte(p.apiSigned))
-	page("GET /domande", p.forte(p.list))
-	page("GET /domande/{id}", p.forte(p.receipt))
-	page("GET /domande/{id}/ricevuta.pdf", p.forte(p.receiptPDF))
-	page("GET /domande/{id}/istanza.pdf", p.forte(p.contentPDF))
-	page("GET /domande/{id}/istanza.pdf.p7m", p.forte(p.signedFile))
-	page("GET /domande/{id}/rapporto.json", p.forte(p.report))
-	page("/", func(r *request) error { return errNotFound })
+	for _, x := range routes {
+		mux.Handle(x.pattern, p.handle(x))
+	}
 	mux.Handle("GET "+assets.Prefix, assets.Handler())
-
 	cross := http.NewCrossOriginProtection()
 	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
 	limit := newLimiter()
-	return p.recovered(p.headers(limit.wrap(p.address, cross.Handler(mux)))), nil
+	return p.recovered(p.headers(limit.wrap(p.address, cross.Handler(p.placed(mux))))), nil
+}
+
+// Housekeeping deletes forms that nobody came back for.
+func (p *Portal) Housekeeping(ctx context.Context) error {
+	return (&kept.Desk{Store: p.Store, Now: p.Now}).Sweep(ctx)
 }
 
 func (p *Portal) address(r *http.Request) string {
@@ -139,33 +133,62 @@ func (p *Portal) recovered(next http.Handler) http.Handler {
 
 // Errors that have a page of their own.
 var (
-	errNotFound = errors.New("portal: not found")
-	errCSRF     = errors.New("portal: the form is not of this session")
-	errBadForm  = errors.New("portal: a form that cannot be read")
+	errNotFound  = errors.New("portal: not found")
+	errCSRF      = errors.New("portal: the form is not of this session")
+	errBadForm   = errors.New("portal: a form that cannot be read")
+	errNotActive = errors.New("portal: the ente is not active")
 )
+
+// needError means that more must be proved: the window that says so follows, and then the
+// page that was asked for.
+type needError struct{ level session.Level }
+
+// Error names the level.
+func (e *needError) Error() string { return "portal: needs " + e.level.String() }
 
 // request is one request with what was found out about it.
 type request struct {
-	p       *Portal
-	w       http.ResponseWriter
-	r       *http.Request
-	lang    message.Lang
-	session *session.Session // nil without one
-	person  *person.Person   // nil below media
+	*place
+	p          *Portal
+	w          http.ResponseWriter
+	r          *http.Request
+	lang       message.Lang
+	session    *session.Session       // nil without one
+	person     *person.Person         // nil where nobody is proved
+	credential *credential.Credential // of a session without a card
+	// level is what the session opens in this ente, which may be less than what it proved.
+	level      session.Level
+	status     int    // of the page; 0 is 200
+	visitValue string // a cookie that this answer sets
+}
+
+func (p *Portal) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
 }
 
 func (r *request) ctx() context.Context { return r.r.Context() }
 
+func (r *request) from() string { return r.p.address(r.r) }
+
 // T is a sentence in the page's language.
 func (r *request) T(key string, args ...any) string { return message.Text(r.lang, key, args...) }
 
-func (p *Portal) handle(h func(*request) error) http.Handler {
+func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, lang: pageLanguage(w, hr)}
+		r := &request{p: p, w: w, r: hr, lang: pageLanguage(w, hr), place: placeOf(hr)}
 		err := r.load()
+		if err == nil && !r.ente.Active && !x.always {
+			err = errNotActive
+		}
+		if err == nil && r.level < x.level {
+			err = &needError{x.level}
+		}
 		if err == nil {
-			err = h(r)
+			err = x.do(p, r)
 		}
 		if err != nil {
 			r.fail(err)
@@ -174,36 +197,67 @@ func (p *Portal) handle(h func(*request) error) http.Handler {
 }
 
 func (r *request) load() (err error) {
-	if r.session, err = r.p.Sessions.Get(r.ctx(), r.r); err != nil || r.session == nil || r.session.Person == 0 {
+	if r.session, err = r.p.Sessions.Get(r.ctx(), r.r); err != nil || r.session == nil {
 		return err
 	}
-	r.person, err = person.Get(r.ctx(), r.p.Store, r.session.Person)
+	if r.level, err = r.p.Rooms.Credentials.LevelAt(r.ctx(), r.session, r.ente.Code); err != nil {
+		return err
+	}
+	if r.session.Credential != "" && r.session.Level < session.Forte {
+		if r.credential, err = credential.Get(r.ctx(), r.p.Store, r.session.Credential); err != nil {
+			return err
+		}
+	}
+	if r.session.Person != 0 {
+		r.person, err = person.Get(r.ctx(), r.p.Store, r.session.Person)
+	}
 	return err
 }
 
-// forte lets only sessions of the strong level in. Others get the window that
-// names the credential needed and how to get it, and come back afterwards.
-func (p *Portal) forte(h func(*request) error) func(*request) error {
-	return func(r *request) error {
-		if r.session == nil || r.session.Level < session.Forte || r.person == nil {
-			if strings.HasPrefix(r.r.URL.Path, "/api/") {
-				return r.apiError(http.StatusUnauthorized, "session", r.T("portal.session-over"))
-			}
-			next := r.r.URL.Path
-			if r.r.Method != http.MethodGet {
-				next = "/area"
-			}
-			http.Redirect(r.w, r.r, "/accedi?poi="+next, http.StatusSeeOther)
-			return nil
-		}
-		return h(r)
+// enough asks for the level that what was found needs: a credential that joined later, or a
+// lower one, does not open what came at a higher one.
+func (r *request) enough(need session.Level) error {
+	if r.level < need {
+		return &needError{need}
 	}
+	return nil
 }
 
-// local tells whether a path is one of ours to go back to.
-func local(path string) string {
-	if len(path) > 200 || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
-		return "/area"
+// to answers a form.
+func (r *request) to(path string) error {
+	http.Redirect(r.w, r.r, path, http.StatusSeeOther)
+	return nil
+}
+
+// stepUp leads to the window that names the credential needed and how to get it, and from
+// there back.
+func (r *request) stepUp(need session.Level) error {
+	if strings.HasPrefix(r.r.URL.Path, "/api/") {
+		return r.apiError(http.StatusUnauthorized, "session", r.T("portal.session-over"))
+	}
+	next := r.base + r.r.URL.Path
+	if r.r.Method != http.MethodGet && r.r.Method != http.MethodHead && !strings.HasPrefix(r.r.URL.Path, "/servizi/") {
+		next = r.base + "/area"
+	}
+	return r.to(r.base + "/accedi?" + url.Values{"poi": {next}, "serve": {need.String()}}.Encode())
+}
+
+// read reads a form and checks that a page of this session sent it.
+func (r *request) read() error {
+	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, maxForm)
+	if err := r.r.ParseForm(); err != nil {
+		return errBadForm
+	}
+	if !r.checkCSRF(r.r.PostFormValue("csrf")) {
+		return errCSRF
+	}
+	return nil
+}
+
+// local is a path of ours to go back to; what is none leads to the area.
+func (r *request) local(path string) string {
+	if len(path) > 200 || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+		return r.base + "/area"
 	}
 	return path
 }
@@ -211,13 +265,24 @@ func local(path string) string {
 // fail shows an error. What is ours to know stays in the log.
 func (r *request) fail(err error) {
 	status, title, body := http.StatusInternalServerError, "portal.error-title", "portal.error-body"
+	var need *needError
 	switch {
-	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound):
+	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound):
 		status, title, body = http.StatusNotFound, "portal.not-found-title", "portal.not-found-body"
 	case errors.Is(err, errCSRF):
 		status, title, body = http.StatusForbidden, "portal.csrf-title", "portal.csrf-body"
 	case errors.Is(err, errBadForm):
 		status, title, body = http.StatusBadRequest, "portal.bad-form-title", "portal.bad-form-body"
+	case errors.Is(err, errNotActive):
+		r.notActive()
+		return
+	case errors.As(err, &need):
+		if err := r.stepUp(need.level); err != nil {
+			r.p.Log.Error("answer failed", "error", err)
+		}
+		return
+	case errors.Is(err, onetime.ErrLink):
+		status, title, body = http.StatusGone, "access.link-title", "access.link-body"
 	case errors.Is(err, submission.ErrTooMany):
 		status, title, body = http.StatusConflict, "portal.error-title", "submission.too-many"
 	case errors.Is(err, context.Canceled):
@@ -231,7 +296,7 @@ func (r *request) fail(err error) {
 		}
 		return
 	}
-	r.w.WriteHeader(status)
+	r.status = status
 	if err := r.render("error", title, map[string]any{"Body": r.T(body)}); err != nil {
 		r.p.Log.Error("answer failed", "error", err)
 	}

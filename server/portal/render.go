@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/session"
 )
 
 //go:embed templates/*.html
@@ -54,7 +56,13 @@ type view struct {
 }
 
 // Ente, Demo, Person, CSRF and the like are the request's, for the templates.
-func (v *view) Ente() string { return v.p.Ente.Name }
+func (v *view) Ente() string { return v.ente.Name }
+
+// Arms tells whether the ente has some.
+func (v *view) Arms() bool { return v.ente.HasArms }
+
+// Base is what links begin with.
+func (v *view) Base() string { return v.base }
 
 // Demo tells whether the banner is shown.
 func (v *view) Demo() bool { return v.p.Demo }
@@ -62,20 +70,42 @@ func (v *view) Demo() bool { return v.p.Demo }
 // Downloads tells whether the agent can be downloaded here.
 func (v *view) Downloads() bool { return v.p.Downloads != nil }
 
-// Name is the person's, empty before the login.
+// Name is who is logged in: the person, or the e-mail of a debole that nobody has proved;
+// empty before the login.
 func (v *view) Name() string {
-	if v.person == nil {
+	switch {
+	case v.session == nil || v.session.Level == session.None:
 		return ""
+	case v.person != nil:
+		return v.person.Name()
+	case v.credential != nil:
+		return v.credential.Email
 	}
-	return v.person.Name()
+	return ""
 }
 
-// CSRF is the session's token.
-func (v *view) CSRF() string {
-	if v.session == nil {
-		return ""
+// Left is how many seconds the session holds, Warning how many before its end the page
+// asks, Ends when that is.
+func (v *view) Left() int { return int(v.p.Sessions.Left(v.session).Seconds()) }
+
+// Warning is when the page asks.
+func (v *view) Warning() int { return int(session.Warning.Seconds()) }
+
+// Ends is when the session is over.
+func (v *view) Ends() string { return v.session.Ends.In(register.Rome()).Format("15:04") }
+
+// CSRF is what this page's forms carry.
+func (v *view) CSRF() string { return v.csrf() }
+
+// Language is this page in the other language.
+func (v *view) Language() string {
+	q := v.r.URL.Query()
+	q.Set("lingua", string(v.Other()))
+	path := v.Path
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		path, q = "/", url.Values{"lingua": {string(v.Other())}}
 	}
-	return v.session.CSRF
+	return v.base + path + "?" + q.Encode()
 }
 
 // Ports are the agent's, for the script.
@@ -113,6 +143,9 @@ func (r *request) render(name, title string, data map[string]any) error {
 		return fmt.Errorf("portal: page %s: %w", name, err)
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if r.status != 0 {
+		r.w.WriteHeader(r.status)
+	}
 	_, _ = r.w.Write(b.Bytes())
 	return nil
 }
@@ -146,3 +179,9 @@ func (r *request) json(status int, v any) error {
 func (r *request) apiError(status int, code, text string) error {
 	return r.json(status, map[string]string{"error": code, "text": text})
 }
+
+// Query is a value of the address, which pages show nothing of by itself.
+func (v *view) Query(name string) string { return v.r.URL.Query().Get(name) }
+
+// Level is what the session opens in this ente.
+func (v *view) Level() string { return v.level.String() }

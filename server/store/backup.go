@@ -41,7 +41,7 @@ const backupFormat = 1
 var tables = []string{
 	"person", "draft", "register", "submission", "audit", "ente", "ente_switch", "ente_accepts", "ente_office", "ente_closed",
 	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
-	"journal", "journal_personal", "journal_head", "journal_day",
+	"journal", "journal_personal", "journal_head", "journal_day", "kept",
 }
 
 // left are the tables that a backup leaves out, and why.

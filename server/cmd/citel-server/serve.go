@@ -93,6 +93,7 @@ type server struct {
 	log      *slog.Logger
 	store    *store.Store
 	rooms    *rooms.Rooms
+	portal   *portal.Portal
 	handler  http.Handler
 	trust    *trust.Store
 	fetcher  *trust.Fetcher
@@ -238,6 +239,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 			return nil, exit(command.InputOutput, err)
 		}
 	}
+	s.portal = p
 	pages, err1 := p.Handler()
 	consolePages, err2 := desk.Handler()
 	if err := errors.Join(err1, err2); err != nil {
@@ -359,7 +361,7 @@ func (s *server) housekeeping(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.refresh(ctx)
-		if err := s.rooms.Housekeeping(ctx); err != nil {
+		if err := errors.Join(s.rooms.Housekeeping(ctx), s.portal.Housekeeping(ctx)); err != nil {
 			s.log.Error("housekeeping", "error", err)
 		}
 	}

@@ -1,5 +1,5 @@
 // The login page: nonce from the server, token from the card, back to the server.
-import { link, ports, post, progress, run } from "./lib/card";
+import { base, link, ports, post, progress, run } from "./lib/card";
 
 const json = { "Content-Type": "application/json" };
 
@@ -8,14 +8,14 @@ run("card-login", async (box, signal) => {
   box.dataset["way"] = citel.way;
   try {
     const nonce = async () => {
-      const n = await post("/api/login/nonce", "{}", json, signal);
+      const n = await post(`${base}/api/login/nonce`, "{}", json, signal);
       return { nonce: String(n["nonce"]), expiresIn: Number(n["expiresIn"]) };
     };
     const first = await nonce();
-    const done = await citel.login({ ...first, freshNonce: nonce, signal, onEvent: progress });
+    const done = await citel.login({ ...first, declaration: true, freshNonce: nonce, signal, onEvent: progress });
     progress("checking");
-    const answer = await post("/api/login/token", JSON.stringify({
-      token: done.token, nonce: done.nonce, fingerprint: done.fingerprint ?? "", next: box.dataset["next"] || "/area",
+    const answer = await post(`${base}/api/login/token`, JSON.stringify({
+      token: done.token, nonce: done.nonce, fingerprint: done.fingerprint ?? "", next: box.dataset["next"] || `${base}/area`,
     }), json, signal);
     progress("done");
     location.assign(String(answer["next"]));

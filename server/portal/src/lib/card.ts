@@ -10,6 +10,9 @@ const root = (id: string): HTMLElement => {
 
 export const lang = (): "it" | "en" => (document.documentElement.lang === "en" ? "en" : "it");
 
+// base is what the ente's addresses begin with.
+export const base = document.documentElement.dataset["base"] ?? "";
+
 function word(name: string): string {
   return root("words").dataset[name] ?? "";
 }

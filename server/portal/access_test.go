@@ -1,0 +1,343 @@
+package portal_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/citel-pa/citel/server/portal"
+	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/testdata/page"
+	"github.com/citel-pa/citel/testdata/town"
+)
+
+// What a visitor gets at an address.
+const (
+	opens  = "opens"  // the page, or what a form answers: anything that is no refusal
+	window = "window" // the window that names what is needed, and back
+	api401 = "api401" // the same for scripts
+	gone   = "gone"   // not there, or not the visitor's: the two look the same
+)
+
+// row is what each visitor gets at an address: none, debole, media, forte (the owner of
+// what the address names), another person with a card, the owner seen from another ente.
+type row struct{ none, debole, media, forte, other, elsewhere string }
+
+func same(x string) row { return row{x, x, x, x, x, x} }
+
+// access is the whole table. An address of the router without a row fails the test, and so
+// does a row without its address.
+var access = map[string]row{
+	"GET /{$}": same(opens), "GET /enti": same(opens), "GET /credenziali": same(opens), "GET /stemma.png": same(gone), "GET /ente.css": same(opens),
+	"GET /aiuto": same(opens), "GET /accessibilita": same(opens),
+	// Without a folder of releases there is nothing; with one everybody gets it (server/download).
+	"GET /scarica": same(gone), "GET /scarica/{name}": same(gone),
+	"GET /accedi": same(opens), "POST /accedi": same(opens), "POST /esci": same(opens),
+	"POST /api/login/nonce": same(opens), "POST /api/login/token": same(opens), // a token is refused by its own code
+	"GET /api/sessione": same(opens), "POST /api/sessione": {api401, opens, opens, opens, opens, opens},
+	"GET /registrazione": same(opens), "POST /registrazione": same(opens), "GET /registrazione/conferma": same(gone), "POST /registrazione/conferma": same(gone),
+	"GET /password": same(opens), "POST /password": same(opens), "GET /password/nuova": same(gone), "POST /password/nuova": same(gone),
+	"GET /password/prima": same(opens), "POST /password/prima": same(opens), // both lead to the login without a session that waits
+	"GET /busta": same(opens), "POST /busta": same(opens),
+	"GET /unisci": {window, window, opens, opens, opens, opens}, "POST /unisci": {window, window, opens, opens, opens, opens},
+	"GET /area": {window, opens, opens, opens, opens, opens}, "GET /area/password": {window, opens, opens, gone, gone, gone}, "POST /area/password": {window, opens, opens, gone, gone, gone},
+	"GET /area/credenziali/{id}/password":  {window, window, window, opens, gone, opens},
+	"POST /area/credenziali/{id}/password": {window, window, window, opens, gone, opens},
+	"GET /servizi/{service}":               {window, window, window, opens, opens, opens},
+	"POST /servizi/{service}":              {window, window, window, opens, opens, opens},
+	"POST /servizi/{service}/scarta":       same(opens), // the visitor's own alone: TestKept
+	"GET /bozze/{id}":                      {window, window, window, opens, gone, gone},
+	"GET /bozze/{id}/istanza.pdf":          {window, window, window, opens, gone, gone},
+	"POST /api/bozze/{id}/firma":           {api401, api401, api401, opens, gone, gone},
+	"GET /domande":                         {window, window, opens, opens, opens, opens},
+	"GET /domande/{id}":                    {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/ricevuta.pdf":       {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/istanza.pdf":        {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/istanza.pdf.p7m":    {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/rapporto.json":      {window, window, window, opens, gone, gone},
+	"GET /citel":                           same(opens), "GET /citel/{rest...}": same(opens), "GET /consolle": same(opens), "GET /consolle/{rest...}": same(opens),
+	"/": same(gone),
+}
+
+// what an answer comes to.
+func verdict(a answer) string {
+	switch {
+	case a.code == http.StatusUnauthorized:
+		return api401
+	case a.code == http.StatusSeeOther && strings.Contains(a.to, "/accedi?") && strings.Contains(a.to, "serve="):
+		return window
+	case a.code == http.StatusNotFound || a.code == http.StatusGone:
+		return gone
+	}
+	return opens
+}
+
+func TestEveryAddressForEveryVisitor(t *testing.T) {
+	known := map[string]bool{}
+	for _, p := range portal.Patterns() {
+		known[p] = true
+		if _, ok := access[p]; !ok {
+			t.Errorf("the address %q has no row: say who gets there", p)
+		}
+	}
+	for p := range access {
+		if !known[p] {
+			t.Errorf("the row %q has no address", p)
+		}
+	}
+	if t.Failed() {
+		return
+	}
+	d := newDesk(t)
+	if _, err := d.Store.ExecContext(t.Context(), "UPDATE ente_switch SET enabled = 1"); err != nil {
+		t.Fatal(err)
+	}
+	ids := d.things()
+	for pattern, want := range access {
+		t.Run(pattern, func(t *testing.T) {
+			for name, x := range map[string]struct {
+				want, base string
+				visitor    func() *visitor
+			}{
+				"none": {want.none, "", d.visitor}, "debole": {want.debole, "", ids.debole}, "media": {want.media, "", ids.media}, "forte": {want.forte, "", ids.forte},
+				"another person": {want.other, "", ids.other}, "another ente": {want.elsewhere, "/enti/altro", ids.forte},
+			} {
+				a := ids.send(x.visitor(), pattern, x.base)
+				if got := verdict(a); got != x.want {
+					t.Errorf("%s: %s (%d %s), want %s", name, got, a.code, a.to, x.want)
+				}
+				if a.code >= 500 {
+					t.Errorf("%s: %d", name, a.code)
+				}
+				if x.want == window && !strings.Contains(a.to, x.base+"/accedi?") {
+					t.Errorf("%s: the window of another ente: %s", name, a.to)
+				}
+			}
+		})
+	}
+}
+
+// things are a person's draft, application and credential, and visitors of each kind.
+type things struct {
+	d                             *desk
+	draft, submission, credential string
+	sheet                         string
+}
+
+func (d *desk) things() *things {
+	d.t.Helper()
+	x := &things{d: d}
+	_, sheet := d.media(1)
+	x.sheet = sheet.Username
+	v := d.visitor()
+	v.card(1)
+	a := v.sendForm("/servizi/nido", page.Kindergarten(d.Today()))
+	if a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, "/bozze/") {
+		d.t.Fatalf("a draft: %d %s", a.code, a.to)
+	}
+	x.draft = strings.TrimPrefix(a.to, "/bozze/")
+	list, err := d.Credentials.Mine(d.t.Context(), v.session().Person)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.Kind == "media" {
+			x.credential = c.ID
+		}
+	}
+	x.submission = d.submitted(v.session().Person)
+	d.Move(time.Hour)
+	return x
+}
+
+func (x *things) debole() *visitor {
+	email := "debole" + randomName() + "@example.org"
+	v := x.d.debole(email, town.FormOf(1).Code) // it claims to be the owner
+	return v
+}
+
+func (x *things) media() *visitor {
+	v := x.d.visitor()
+	x.d.Move(time.Hour)
+	if a := v.post("/accedi", "utente", x.sheet, "password", password); a.code != http.StatusSeeOther {
+		x.d.t.Fatalf("media: %d", a.code)
+	}
+	return v
+}
+
+func (x *things) forte() *visitor {
+	v := x.d.visitor()
+	v.card(1)
+	return v
+}
+
+func (x *things) other() *visitor {
+	v := x.d.visitor()
+	v.card(2)
+	return v
+}
+
+func (x *things) send(v *visitor, pattern, base string) answer {
+	method, path, ok := strings.Cut(pattern, " ")
+	if !ok {
+		method, path = http.MethodGet, "/niente"
+	}
+	path = strings.NewReplacer("{$}", "", "{service}", "nido", "{rest...}", "Init.do").Replace(path)
+	id := x.submission
+	switch {
+	case strings.Contains(path, "/bozze/"):
+		id = x.draft
+	case strings.Contains(path, "/credenziali/"):
+		id = x.credential
+	}
+	path = base + strings.Replace(path, "{id}", id, 1)
+	if method == http.MethodGet {
+		return v.get(path)
+	}
+	csrf := ""
+	if s := v.session(); s != nil {
+		csrf = s.CSRF
+	} else {
+		csrf = v.csrf("/accedi")
+	}
+	values := url.Values{"csrf": {csrf}}
+	if strings.HasSuffix(path, "/servizi/nido") {
+		for k, s := range page.Kindergarten(x.d.Today()) {
+			values.Set(k, s)
+		}
+	}
+	r := form(path, values)
+	r.Header.Set("X-CSRF-Token", csrf)
+	return v.send(r)
+}
+
+func (v *visitor) sendForm(path string, fields map[string]string) answer {
+	v.d.t.Helper()
+	x := url.Values{"csrf": {v.csrf(path + "?compila=1")}}
+	for k, s := range fields {
+		x.Set(k, s)
+	}
+	return v.send(form(path, x))
+}
+
+// Below the level of a service a form is kept, and it is there after the login: on the same
+// browser, and from a phone on the computer with the reader.
+func TestStepUpKeepsTheForm(t *testing.T) {
+	d := newDesk(t)
+	fields := page.Kindergarten(d.Today())
+	fields["child-given"] = "Nina la prima"
+	v := d.visitor()
+	has(t, v.get("/servizi/nido?compila=1"), `id="write-now"`)
+	a := v.sendForm("/servizi/nido", fields)
+	if verdict(a) != window {
+		t.Fatalf("%d %s", a.code, a.to)
+	}
+	u, err := url.Parse(a.to)
+	if err != nil || u.Query().Get("poi") != "/servizi/nido" || u.Query().Get("serve") != "forte" {
+		t.Fatalf("%s %v", a.to, err)
+	}
+	has(t, v.get(a.to), `id="need"`, `id="kept"`, "Serve la credenziale forte", "Comune di Prova")
+	if a := d.visitor().get("/servizi/nido?compila=1"); strings.Contains(a.body, "Nina") {
+		t.Error("another browser has the form")
+	}
+	// On the phone with an envelope: the form goes to the account.
+	_, sheet := d.media(1)
+	d.Move(time.Hour)
+	if a := v.post("/accedi?poi=%2Farea", "utente", sheet.Username, "password", password, "poi", "/area"); a.to != "/area" {
+		t.Fatalf("%d %s", a.code, a.to)
+	}
+	has(t, v.get("/area"), "Da completare")
+	// At home with the card.
+	w := d.visitor()
+	w.card(1)
+	has(t, w.get("/servizi/nido"), "Nina la prima", `id="kept-note"`)
+	other := d.visitor()
+	other.card(2)
+	if a := other.get("/servizi/nido"); strings.Contains(a.body, "Nina") {
+		t.Error("another person has the form")
+	}
+	if a := w.sendForm("/servizi/nido", fields); !strings.HasPrefix(a.to, "/bozze/") {
+		t.Fatalf("%d %s", a.code, a.to)
+	}
+	if a := w.get("/servizi/nido"); strings.Contains(a.body, "Nina") {
+		t.Error("it is kept after it became a draft")
+	}
+}
+
+// A session that ends while somebody types loses nothing.
+func TestFormOfASessionThatEnded(t *testing.T) {
+	d := newDesk(t)
+	v := d.visitor()
+	v.card(1)
+	x := url.Values{"csrf": {v.csrf("/servizi/nido")}}
+	for k, s := range page.Kindergarten(d.Today()) {
+		x.Set(k, s)
+	}
+	d.Move(31 * time.Minute)
+	if a := v.send(form("/servizi/nido", x)); verdict(a) != window {
+		t.Fatalf("%d %s", a.code, a.to)
+	}
+	v.card(1)
+	has(t, v.get("/servizi/nido"), `value="Nina"`)
+	if a := v.post("/servizi/nido/scarta#"); a.code != http.StatusSeeOther {
+		t.Logf("%d", a.code)
+	}
+}
+
+func TestLogoutLeavesNothingToTheNext(t *testing.T) {
+	d := newDesk(t)
+	v := d.visitor()
+	v.sendForm("/servizi/nido", page.Kindergarten(d.Today()))
+	v.card(1)
+	if a := v.send(form("/esci", url.Values{"csrf": {v.session().CSRF}})); a.code != http.StatusSeeOther {
+		t.Fatal(a.code)
+	}
+	if a := v.get("/servizi/nido?compila=1"); strings.Contains(a.body, `value="Nina"`) {
+		t.Error("the next at this computer reads the form")
+	}
+}
+
+func TestSessionEndIsToldAndExtended(t *testing.T) {
+	d := newDesk(t)
+	v := d.debole("eva@example.org", "")
+	has(t, v.get("/area"), `id="session-dialog"`, `data-warning="120"`, `id="session-time"`)
+	left := func(r *http.Request) int {
+		t.Helper()
+		r.Header.Set("X-Citel-Quiet", "1")
+		var x struct{ Left int }
+		a := v.send(r)
+		if err := json.Unmarshal([]byte(a.body), &x); err != nil {
+			t.Fatal(err)
+		}
+		return x.Left
+	}
+	ask := func() int { return left(httptest.NewRequest(http.MethodGet, "/api/sessione", nil)) }
+	d.Move(28 * time.Minute)
+	if n := ask(); n != 120 {
+		t.Errorf("left %d s", n)
+	}
+	if n := ask(); n != 120 {
+		t.Errorf("asking extends: %d s", n)
+	}
+	r := form("/api/sessione", nil)
+	if a := v.send(r); a.code != http.StatusForbidden {
+		t.Errorf("extended without the token: %d", a.code)
+	}
+	r = form("/api/sessione", nil)
+	r.Header.Set("X-CSRF-Token", v.session().CSRF)
+	if n := left(r); n != 1800 {
+		t.Errorf("extended to %d s", n)
+	}
+}
+
+func TestServiceLevels(t *testing.T) {
+	for _, s := range service.All {
+		if s.Level == 0 {
+			t.Errorf("%s needs nothing", s.ID)
+		}
+	}
+}
