@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -76,7 +74,8 @@ func (c *Console) Handler() (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(c.Origin); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	return c.recovered(c.headers(c.limited(cross.Handler(mux)))), nil
+	limited := limit.NewWrites(c.now).Wrap(c.address, cross.Handler(mux))
+	return c.recovered(c.headers(limited)), nil
 }
 
 // headers are the same on every answer: nothing from outside, no inline script or style.
@@ -99,26 +98,6 @@ func (c *Console) headers(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if c.Secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// limited bounds what one address can make the server write; guessing passwords is
-// server/delay's to slow down.
-func (c *Console) limited(next http.Handler) http.Handler {
-	l := &limit.Limiter{Burst: 120, PerSecond: 4, Now: c.now}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			from := c.address(r)
-			if host, _, err := net.SplitHostPort(from); err == nil {
-				from = host
-			}
-			if ok, wait := l.Allow(from); !ok {
-				w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-				http.Error(w, "too many requests", http.StatusTooManyRequests)
-				return
-			}
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -223,6 +223,13 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if f.proxy {
 		p.ClientAddress = forwarded
 	}
+	if f.releases != "" {
+		p.Downloads = &download.Folder{Dir: f.releases}
+		if _, err := p.Downloads.Release(); err != nil {
+			return nil, exit(command.InputOutput, err)
+		}
+	}
+	s.portal = p
 	desk := &console.Console{
 		Rooms: s.rooms, Origin: f.origin, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, AgentPorts: f.ports, ClientAddress: p.ClientAddress, Log: s.log,
 		Card: &login.Desk{
@@ -233,13 +240,6 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.demoOperators(ctx, os.Stdout, e.Code); err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
-	if f.releases != "" {
-		p.Downloads = &download.Folder{Dir: f.releases}
-		if _, err := p.Downloads.Release(); err != nil {
-			return nil, exit(command.InputOutput, err)
-		}
-	}
-	s.portal = p
 	pages, err1 := p.Handler()
 	consolePages, err2 := desk.Handler()
 	if err := errors.Join(err1, err2); err != nil {
@@ -254,10 +254,10 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		Audit: s.rooms.Audit, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", pages)
 	for _, path := range console.Paths {
 		mux.Handle(path, consolePages)
 	}
+	mux.Handle("/", pages)
 	mux.Handle(verification.Prefix, api.Handler())
 	s.handler = s.measured(mux)
 	return s, nil
