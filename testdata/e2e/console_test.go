@@ -43,6 +43,12 @@ func openDesk(t *testing.T) *counterDesk {
 			t.Log(p.Log())
 		}
 	})
+	return operatorsOf(t, p, origin)
+}
+
+// operatorsOf reads the demo's operators off what the server printed.
+func operatorsOf(t *testing.T, p *stack.Process, origin string) *counterDesk {
+	t.Helper()
 	d := &counterDesk{origin: origin, operators: map[string][2]string{}}
 	for _, m := range demoOperator.FindAllStringSubmatch(p.Output(), -1) {
 		d.operators[m[3]] = [2]string{m[1], m[2]}
@@ -114,10 +120,16 @@ func (d *counterDesk) clerk(t *testing.T, role string) *clerk {
 
 // printed prints a batch, confirms it, and gives the codes outside its envelopes.
 func (d *counterDesk) printed(t *testing.T, n string) []string {
+	codes, _ := d.batch(t, n)
+	return codes
+}
+
+// batch is printed, with the PDF that holds what is inside.
+func (d *counterDesk) batch(t *testing.T, n string) (codes []string, pdf string) {
 	t.Helper()
 	c := d.clerk(t, "R8")
 	c.get("/consolleente/lotti")
-	if pdf := c.post("/consolleente/lotti", url.Values{"size": {n}}); !strings.HasPrefix(pdf, "%PDF") {
+	if pdf = c.post("/consolleente/lotti", url.Values{"size": {n}}); !strings.HasPrefix(pdf, "%PDF") {
 		t.Fatal(pdf)
 	}
 	page := c.get("/consolleente/lotti")
@@ -126,11 +138,10 @@ func (d *counterDesk) printed(t *testing.T, n string) []string {
 		t.Fatal(page)
 	}
 	c.post("/consolleente/lotti/"+id[1]+"/conferma", url.Values{})
-	var codes []string
 	for _, m := range regexp.MustCompile(`/buste/(\d+)"`).FindAllStringSubmatch(c.get("/consolleente/buste?lotto="+id[1]), -1) {
 		codes = append(codes, m[1])
 	}
-	return codes
+	return codes, pdf
 }
 
 // keyboard is a person without a mouse.
