@@ -41,7 +41,7 @@ func TestSessionFixation(t *testing.T) {
 	attacker.get(path + "/codice").wants(http.StatusSeeOther)
 	// The first system's address carried the session's id.
 	for n, v := range victim.cookies {
-		attacker.get("/consolle/Init.do?idEnte=DEMO&idSessione=" + v + "&" + n + "=" + v).wants(http.StatusSeeOther)
+		attacker.get(path + "?idEnte=DEMO&idSessione=" + v + "&" + n + "=" + v).wants(http.StatusSeeOther)
 		if to := attacker.header.Get("Location"); to != path+"/accedi?idEnte=DEMO" {
 			t.Errorf("leads to %s", to)
 		}
@@ -132,5 +132,22 @@ func TestNothingInline(t *testing.T) {
 		if !strings.Contains(b.header.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%s: %v", page, b.header)
 		}
+	}
+}
+
+// One address cannot make the server write without end; others go on.
+func TestRequestsAreLimited(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	h := pages(t, w)
+	b := open(t, h, "192.0.2.3:1")
+	for range 120 {
+		b.post(path+"/codice", "")
+	}
+	if b.post(path+"/codice", ""); b.status != http.StatusTooManyRequests || b.header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q", b.status, b.header.Get("Retry-After"))
+	}
+	other := open(t, h, "192.0.2.4:1")
+	if other.post(path+"/codice", ""); other.status == http.StatusTooManyRequests {
+		t.Error("another address is limited too")
 	}
 }

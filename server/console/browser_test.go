@@ -151,7 +151,7 @@ func as(t *testing.T, w *town.Town, h http.Handler, a role.Actor, from string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range rec.Result().Cookies() { //nolint:bodyclose // a recorder
+	for _, c := range rec.Result().Cookies() {
 		b.cookies[c.Name] = c.Value
 	}
 	return b

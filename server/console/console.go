@@ -27,7 +27,7 @@ import (
 const Prefix = "/consolleente"
 
 // Paths are what a router gives to the console's handler.
-var Paths = []string{Prefix, Prefix + "/", "/consolle/"}
+var Paths = []string{Prefix, Prefix + "/"}
 
 // Console is the pages of all enti's desks.
 type Console struct {

@@ -124,7 +124,7 @@ func TestMainJourney(t *testing.T) {
 		a.send(path+"/operatori/nuovo", append(fields("", clerk), "act", "confirm")...).wants(http.StatusOK, clerk.Email)
 		a.send(path+"/operatori/nuovo", append(fields("", clerk), "act", "confirm")...).wants(http.StatusConflict, "ha già un accesso operatore")
 		a.get(path+"/profilazione").wants(http.StatusOK, clerk.Code)
-		row := a.body[strings.Index(a.body, clerk.Code):]
+		_, row, _ := strings.Cut(a.body, clerk.Code)
 		id := regexp.MustCompile(`/profilazione/(\d+)"`).FindStringSubmatch(row)
 		if id == nil {
 			t.Fatal("no link to the new operator's roles")

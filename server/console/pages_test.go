@@ -191,7 +191,7 @@ func TestWaysIn(t *testing.T) {
 	b := open(t, h, "192.0.2.3:1")
 	b.get("/consolleente?idEnte=demo").wants(http.StatusSeeOther).follow().wants(http.StatusOK, `value="prova" selected`)
 	b.get("/consolleente/?idEnte="+url.QueryEscape("DEMO")).follow().wants(http.StatusOK, `value="prova" selected`)
-	b.get("/consolle/Init.do?idEnte=DEMO&idSessione=abc").follow().wants(http.StatusOK, `value="prova" selected`)
+	b.get("/consolleente?idEnte=DEMO&idSessione=abc").follow().wants(http.StatusOK, `value="prova" selected`)
 	b.get(path+"/accedi?idEnte=DEMO&lingua=en").wants(http.StatusOK, "Operators' login", "idEnte=DEMO")
 	b.get(path+"/attiva?codice=x").wants(http.StatusGone, "The link does not work any more")
 	b.get(path + "/api/sessione").wants(http.StatusUnauthorized)

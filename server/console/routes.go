@@ -28,7 +28,6 @@ func init() {
 	}
 
 	anybody(get, Prefix, (*Console).entry)
-	anybody(get, "/consolle/Init.do", (*Console).entry) // the first system's; its idSessione is ignored
 	anybody(get, Prefix+"/accedi", (*Console).loginPage)
 	anybody(post, Prefix+"/accedi", (*Console).login)
 	anybody(get, Prefix+"/codice", waiting((*Console).codePage))

@@ -128,11 +128,11 @@ func (d *counterDesk) printed(t *testing.T, n string) []string {
 func (d *counterDesk) batch(t *testing.T, n string) (codes []string, pdf string) {
 	t.Helper()
 	c := d.clerk(t, "R8")
-	page := c.get("/consolleente/lotti")
+	c.get("/consolleente/lotti")
 	if pdf = c.post("/consolleente/lotti", url.Values{"size": {n}}); !strings.HasPrefix(pdf, "%PDF") {
 		t.Fatal(pdf)
 	}
-	page = c.get("/consolleente/lotti")
+	page := c.get("/consolleente/lotti")
 	id := regexp.MustCompile(`/lotti/([^/"]+)/conferma`).FindStringSubmatch(page)
 	if id == nil {
 		t.Fatal(page)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/operator"
@@ -30,12 +30,13 @@ var demoPeople = []struct {
 // demoOperators gives the demo's ente its operators, each time with new passwords, which
 // only standard output has. Without --demo those that a demo has left in the database are
 // suspended, and no password opens them.
-func (s *server) demoOperators(ctx context.Context, code string) error {
+func (s *server) demoOperators(ctx context.Context, out io.Writer, code string) error {
 	// The server itself acts here, as no request can: no account has this number.
 	a := role.Actor{Operator: -1, Ente: code, Name: "citel-server --demo", Roles: []string{role.Administrator}}
 	if !s.flags.demo {
 		return s.suspendDemo(ctx, a)
 	}
+	_, _ = fmt.Fprintf(out, "\nThe console: %s/consolleente (operators are invented, their passwords new at each start)\n\n", s.flags.origin)
 	e, err := s.rooms.Enti.Get(ctx, code)
 	if err != nil {
 		return err
@@ -51,13 +52,10 @@ func (s *server) demoOperators(ctx context.Context, code string) error {
 		if err != nil {
 			return err
 		}
-		if i == 0 {
-			_, _ = fmt.Fprintf(os.Stdout, "\nThe console: %s/consolleente (operators are invented, their passwords new at each start)\n\n", s.flags.origin)
-		}
 		if password == "" {
 			continue
 		}
-		_, _ = fmt.Fprintf(os.Stdout, "  %s  password %s  %-4s %s\n", p.code, password, p.role, role.Get(p.role).Description)
+		_, _ = fmt.Fprintf(out, "  %s  password %s  %-4s %s\n", p.code, password, p.role, role.Get(p.role).Description)
 	}
 	return nil
 }
@@ -98,6 +96,7 @@ func (s *server) demoFind(ctx context.Context, a role.Actor, code string) (*oper
 }
 
 func (s *server) suspendDemo(ctx context.Context, a role.Actor) error {
+	found := false
 	for _, p := range demoPeople {
 		o, err := s.demoFind(ctx, a, p.code)
 		if err != nil {
@@ -106,6 +105,7 @@ func (s *server) suspendDemo(ctx context.Context, a role.Actor) error {
 		if o == nil || o.State == operator.Suspended {
 			continue
 		}
+		found = true
 		to := operator.Suspended
 		if o.State == operator.Invited {
 			to = operator.Revoked
@@ -114,5 +114,13 @@ func (s *server) suspendDemo(ctx context.Context, a role.Actor) error {
 			return err
 		}
 	}
-	return nil
+	if !found {
+		return nil
+	}
+	e, err := s.rooms.Enti.Get(ctx, a.Ente)
+	if err != nil {
+		return err
+	}
+	e.SecondFactor = true // which the demo had switched off
+	return s.rooms.Enti.Update(ctx, a, *e)
 }

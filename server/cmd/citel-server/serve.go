@@ -237,7 +237,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 			Validator: p.Desk.Validator,
 		},
 	}
-	if err := s.demoOperators(ctx, e.Code); err != nil {
+	if err := s.demoOperators(ctx, os.Stdout, e.Code); err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
 	pages, err1 := p.Handler()
