@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/version"
@@ -100,28 +101,29 @@ func (s *ICAP) scan(ctx context.Context, r io.Reader, size int64) (Verdict, erro
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	sum := sha256.New()
-	sent := make(chan error, 1)
-	go func() {
-		err := s.send(conn, io.TeeReader(r, sum), size)
-		sent <- err
-		if err != nil {
+	var sending sync.WaitGroup
+	var failed error
+	sending.Go(func() {
+		if failed = s.send(conn, io.TeeReader(r, sum), size); failed != nil {
 			_ = conn.Close() // nobody is to wait for an answer to half a file
 		}
-	}()
+	})
 	// A scanner may answer before it has read everything.
 	// Headers and the file once more are all that a server may say.
 	answer, err := readAnswer(bufio.NewReader(io.LimitReader(conn, 2*size+64<<10)))
 	if err != nil {
 		_ = conn.Close()
-		return Verdict{}, errors.Join(err, <-sent)
+		sending.Wait()
+		return Verdict{}, errors.Join(err, failed)
 	}
 	if answer.done() {
 		_ = conn.Close()
-		_ = <-sent
+		sending.Wait()
 		return answer.verdict()
 	}
-	if err := <-sent; err != nil {
-		return Verdict{}, err
+	sending.Wait()
+	if failed != nil {
+		return Verdict{}, failed
 	}
 	return answer.same(sum.Sum(nil))
 }
