@@ -247,6 +247,8 @@ func (c *common) listenControl(ctx context.Context, s *setup, w *desktop.Hand, q
 		case control.Open:
 			if w == nil {
 				a.Error = message.Text(s.speak(language())(), "hand.open-no-window")
+			} else if !slices.Contains(pages.All, r.Page) {
+				a.Error = message.Text(s.speak(language())(), "hand.open-page", "page", r.Page, "list", strings.Join(pages.All, ", "))
 			} else if _, err := w.Open(ctx, r.Page); err != nil {
 				a.Error = err.Error()
 			}
