@@ -134,6 +134,8 @@ func (c *common) hand(s *setup, ports []int, address string, quit func()) *deskt
 		return names
 	}
 	h.CheckModule = s.checkModule
+	h.Extension = func() (hand.Extension, error) { return manifests() }
+	h.NewRelease = s.newRelease
 	h.About = func(lang message.Lang) string {
 		about := message.Text(lang, "hand.about-alone")
 		if address != "" {
