@@ -160,7 +160,7 @@ func TestTray(t *testing.T) {
 			}
 		}
 	}
-	has("Nessun lettore collegato.", false)
+	has(message.Text(message.Italian, "hand.state-no-reader"), false)
 	click := func(label string) {
 		t.Helper()
 		l := has(label, true)
