@@ -152,7 +152,7 @@ func TestStates(t *testing.T) {
 		"Carta pronta: CNS …0017": {found: []card.Found{in(card.Empty, "", nil), in(card.Present, card.KindCNS, nil)}},
 		"non legge da solo":       {found: []card.Found{in(card.Present, card.KindUnknown, signing.ErrCardUnknown)}},
 		"tiene la carta occupata": {found: []card.Found{in(card.Present, card.KindUnknown, signing.ErrCardBusy)}},
-		"controlla da che lato":       {found: []card.Found{in(card.Mute, "", nil)}},
+		"controlla da che lato":   {found: []card.Found{in(card.Mute, "", nil)}},
 	} {
 		*s.cards = c
 		s.says(pages.Home, want)
