@@ -64,6 +64,32 @@ func TestTypes(t *testing.T) {
 	if out, err := run("node_modules/.bin/tsc", "-p", "."); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	// A page finds module and drop-in by the package's own names, with their types.
+	consumer := `import { connect, type Connection } from "@citel/client";
+import * as webeid from "@citel/client/web-eid";
+import { type ActionOptions, type LibraryAuthenticateResponse, type LibraryStatusResponse, VersionMismatchError } from "@citel/client/web-eid";
+export async function login(nonce: string, options: ActionOptions): Promise<LibraryAuthenticateResponse> {
+  const status: LibraryStatusResponse = await webeid.status();
+  try {
+    return await webeid.authenticate(nonce, options);
+  } catch (e) {
+    if (e instanceof VersionMismatchError && e.requiresUpdate.nativeApp) throw new Error(status.nativeApp + webeid.config.VERSION);
+    throw e;
+  }
+}
+export async function sign(hash: string): Promise<string> {
+  const { certificate, supportedSignatureAlgorithms: [first] } = await webeid.getSigningCertificate({ lang: "it" });
+  const { signature, signatureAlgorithm } = await webeid.sign(certificate, hash, first?.hashFunction ?? "SHA-256");
+  return signature + signatureAlgorithm.paddingScheme + webeid.ErrorCode.ERR_WEBEID_USER_TIMEOUT + webeid.Action.SIGN_ACK;
+}
+export const way = async (): Promise<"websocket" | "extension"> => ((await connect()) satisfies Connection).way;
+`
+	if err := os.WriteFile(filepath.Join(dir, "web-eid", "consumer.ts"), []byte(consumer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run("node_modules/.bin/tsc", "-p", "."); err != nil {
+		t.Fatalf("a page that uses the package: %v\n%s", err, out)
+	}
 	without := regexp.MustCompile(`(?m)^.*"pin-locked".*$`).ReplaceAllString(read(t, "src/sentences.ts"), "")
 	if err := os.WriteFile(filepath.Join(dir, "src", "sentences.ts"), []byte(without), 0o600); err != nil {
 		t.Fatal(err)

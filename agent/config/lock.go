@@ -25,8 +25,12 @@ const (
 // poll is how often a held place is tried again.
 const poll = 50 * time.Millisecond
 
-// errHeld: somebody else holds the place.
-var errHeld = errors.New("config: the place is held")
+// errHeld: somebody else holds the place. errNoFile: the folder cannot be written, so
+// there are no places.
+var (
+	errHeld   = errors.New("config: the place is held")
+	errNoFile = errors.New("config: no file for locks")
+)
 
 // ErrBusy means that too many requests wait already.
 var ErrBusy = errors.New("config: too many requests wait")
@@ -34,11 +38,11 @@ var ErrBusy = errors.New("config: too many requests wait")
 // hold takes a place if it is free; errHeld when it is not.
 func (s *Store) hold(place int64) (release func(), err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoFile, err)
 	}
 	f, err := os.OpenFile(filepath.Join(s.dir, locksFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoFile, err)
 	}
 	if err := lockByte(f, place); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -71,9 +75,13 @@ func (s *Store) wait(ctx context.Context, place int64, waiting func()) (release 
 }
 
 // Turn waits until no other process of this user asks the person anything; waiting is
-// called when somebody does. Windows of two programs never stack.
+// called when somebody does. Windows of two programs never stack. Where the folder cannot
+// be written, programs do not know of each other, and each asks.
 func (s *Store) Turn(ctx context.Context, waiting func()) (release func(), err error) {
-	return s.wait(ctx, placeTurn, waiting)
+	if release, err = s.wait(ctx, placeTurn, waiting); errors.Is(err, errNoFile) {
+		return func() {}, nil
+	}
+	return release, err
 }
 
 // Place admits one request of an origin, and at most most of all origins, among the
@@ -82,8 +90,13 @@ func (s *Store) Place(origin string, most int) (release func(), err error) {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(origin)) // never fails
 	own, err := s.hold(placeOrigin + int64(h.Sum32()))
-	if err != nil {
-		return nil, busy(err)
+	switch {
+	case errors.Is(err, errHeld):
+		return nil, ErrBusy
+	case errors.Is(err, errNoFile):
+		return func() {}, nil
+	case err != nil:
+		return nil, err
 	}
 	for i := range most {
 		slot, err := s.hold(placeWaiting + int64(i))
@@ -97,13 +110,6 @@ func (s *Store) Place(origin string, most int) (release func(), err error) {
 	}
 	own()
 	return nil, ErrBusy
-}
-
-func busy(err error) error {
-	if errors.Is(err, errHeld) {
-		return ErrBusy
-	}
-	return err
 }
 
 // exclusive keeps other goroutines and processes from changing a list meanwhile.

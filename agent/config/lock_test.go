@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -101,6 +102,30 @@ func TestPlaces(t *testing.T) {
 	}
 	second()
 	third()
+}
+
+// A folder that cannot be written keeps nobody from being asked.
+func TestNoPlaceForLocks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := Open(filepath.Join(file, "citel"))
+	for range 2 {
+		turn, err := s.Turn(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer turn()
+		place, err := s.Place("https://a.example", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer place()
+	}
+	if err := s.Refused("https://a.example", time.Now()); err == nil {
+		t.Error("a refusal that was not kept")
+	}
 }
 
 func TestRefusals(t *testing.T) {

@@ -188,7 +188,7 @@ func (q *request) login(m *wire.Login) {
 			}
 		}
 		res, err = q.k.s.cfg.Signer.Login(q.ctx, signing.LoginRequest{
-			Caller: q.caller(), Nonce: nonce, Expires: expires, FreshNonce: q.freshNonce,
+			Caller: q.caller(), Nonce: nonce, Expires: expires, FreshNonce: q.freshNonce, Declaration: m.Declaration,
 		})
 		return err
 	})

@@ -205,7 +205,7 @@ func TestCallers(t *testing.T) {
 	}{
 		"Chrome's":               {chrome, true},
 		"Edge's":                 {[]string{"chrome-extension://" + EdgeID + "/"}, true},
-		"Firefox's":              {[]string{"/home/x/.mozilla/native-messaging-hosts/eu.webeid.json", FirefoxID}, true},
+		"Firefox's":              {[]string{"/u/.mozilla/native-messaging-hosts/eu.webeid.json", FirefoxID}, true},
 		"Firefox's, Windows":     {[]string{`C:\Users\x\AppData\Roaming\citel\native\eu.webeid.firefox.json`, FirefoxID}, true},
 		"nobody (a portal)":      {nil, false},
 		"another extension":      {[]string{"chrome-extension://abcdefghijklmnopabcdefghijklmnop/"}, false},

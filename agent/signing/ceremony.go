@@ -180,6 +180,11 @@ func mostTelling(failures []error) error {
 func (c *Ceremony) candidates(ctx context.Context, caller *Caller, r *consent.Request, want Choice) ([]candidate, error) {
 	r.Language = caller.Language
 	found, err := c.find(ctx, r.Purpose, want)
+	return c.offer(ctx, caller, r, found, err)
+}
+
+// offer is candidates with what was found.
+func (c *Ceremony) offer(ctx context.Context, caller *Caller, r *consent.Request, found []candidate, err error) ([]candidate, error) {
 	if err == nil {
 		r.Certificates = describe(found)
 		if found[0].unfit == "" {

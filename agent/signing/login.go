@@ -28,7 +28,10 @@ type LoginRequest struct {
 	Expires time.Time
 	// FreshNonce asks the page for another one; nil when there is no page.
 	FreshNonce func(ctx context.Context) (nonce string, expires time.Time, err error)
-	Choice     Choice
+	// Declaration: the site takes a signed declaration of somebody whose certificate is
+	// for signatures alone (declare.go).
+	Declaration bool
+	Choice      Choice
 }
 
 // LoginResult is a token and what it was made of.
@@ -61,8 +64,14 @@ func (c *Ceremony) Login(ctx context.Context, req LoginRequest) (*LoginResult, e
 		return nil, errors.New("signing: a login without an origin")
 	}
 	r := &consent.Request{Purpose: consent.PurposeLogin, Caller: req.Caller.Caller}
-	found, err := c.candidates(ctx, &req.Caller, r, req.Choice)
-	if err != nil {
+	r.Language = req.Caller.Language
+	found, err := c.find(ctx, r.Purpose, req.Choice)
+	if err == nil && req.Declaration && found[0].unfit != "" {
+		if signers := c.declarers(found, req.Choice); len(signers) != 0 {
+			return c.declare(ctx, &req, signers)
+		}
+	}
+	if found, err = c.offer(ctx, &req.Caller, r, found, err); err != nil {
 		return nil, err
 	}
 

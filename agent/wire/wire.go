@@ -85,10 +85,6 @@ const (
 	TypeEvent  Type = "event"
 )
 
-// TypeDeclaration is reserved for a later version; today it is answered with
-// unknown-type.
-const TypeDeclaration Type = "declaration"
-
 // Event names.
 const (
 	EventCard        = "card"         // Card: present or absent; remembered origins only
@@ -151,6 +147,9 @@ type Login struct {
 	Expires time.Time `json:"expires"`
 	// Challenge, when given, is answered by a Proof together with the token.
 	Challenge string `json:"challenge,omitempty"`
+	// Declaration: the server also takes, in the token's place, a signed declaration
+	// (format "citel-declaration:1") of a person whose certificate is for signatures alone.
+	Declaration bool `json:"declaration,omitempty"`
 	// Language of the page, "it" or "en"; a hint.
 	Language string `json:"language,omitempty"`
 }

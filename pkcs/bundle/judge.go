@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
@@ -105,7 +106,7 @@ func (a *Archive) store(j *Judgement, own *trust.Store) (*trust.Store, error) {
 		if block == nil {
 			return nil, malformed("%.60q is no certificate", x.Entry)
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
+		c, err := certificate.Parse(block.Bytes)
 		if err != nil {
 			return nil, malformed("%.60q: %v", x.Entry, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/version"
 )
@@ -199,9 +200,7 @@ func (r *Report) who(f *validation.Facts) string {
 	}
 	name := ""
 	if c := f.SignerX509(); c != nil {
-		if name = c.Subject.CommonName; name == "" {
-			name = f.Identity.Subject
-		}
+		name = profile.Called(c.Subject)
 	}
 	switch name = clean(name, maxSigner); {
 	case name == "":
@@ -210,6 +209,19 @@ func (r *Report) who(f *validation.Facts) string {
 		return r.t("unproved", "name", "«"+name+"»")
 	}
 	return "«" + name + "»" // so that a name cannot read like a part of our sentence
+}
+
+// Signer names who signed, as a report does.
+func Signer(f *validation.Facts, lang message.Lang) string { return (&Report{Lang: lang}).who(f) }
+
+// Why says what a sub-indication means, Remedy what to do about it, in a report's words.
+func Why(sub validation.SubIndication, lang message.Lang) string {
+	return (&Report{Lang: lang}).why(sub)
+}
+
+// Remedy is for Why.
+func Remedy(sub validation.SubIndication, lang message.Lang) string {
+	return (&Report{Lang: lang}).ofSub("remedy-", sub)
 }
 
 // moment writes a time as Italian clocks show it, with its distance from UTC.

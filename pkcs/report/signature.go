@@ -3,13 +3,14 @@ package report
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/version"
@@ -205,7 +206,7 @@ func (r *Report) chain(c *validation.ChainFacts, level int) {
 			role = r.t("cert-signer")
 		}
 		fields := []Field{{r.t("cert-n", "n", i+1), role}}
-		if cert, err := x509.ParseCertificate(l.Certificate); err == nil {
+		if cert, err := certificate.Parse(l.Certificate); err == nil {
 			fields = append(fields, Field{r.t("subject"), clean(profile.DistinguishedName(cert.Subject), maxValue)},
 				Field{r.t("cert-issuer"), clean(profile.DistinguishedName(cert.Issuer), maxValue)}, Field{r.t("cert-serial"), fmt.Sprintf("%x", cert.SerialNumber)})
 		}
@@ -254,7 +255,7 @@ func (r *Report) revocation(f *validation.Facts, level int) {
 func (r *Report) answers(f *validation.Facts) (out []Field) {
 	names := map[string]string{}
 	for _, l := range f.Chain.Links {
-		if c, err := x509.ParseCertificate(l.Certificate); err == nil {
+		if c, err := certificate.Parse(l.Certificate); err == nil {
 			name := c.Subject.CommonName
 			if name == "" {
 				name = profile.DistinguishedName(c.Subject)
@@ -295,13 +296,21 @@ func (r *Report) revocationLine(x *validation.RevocationFacts) string {
 		if x.RevokedAt != nil {
 			at = *x.RevokedAt
 		}
-		status = r.t("rev-revoked", "time", r.moment(at), "reason", clean(x.Reason, maxName))
+		status = r.t("rev-revoked", "time", r.moment(at), "reason", r.reason(x.Reason))
 	}
 	next := ""
 	if x.NextUpdate != nil {
 		next = r.t("rev-next", "time", r.moment(*x.NextUpdate))
 	}
 	return r.t("rev-line", "kind", kind, "source", source, "time", r.moment(x.ThisUpdate), "next", next, "status", status, "note", note)
+}
+
+// reason puts a revocation's reason (RFC 5280, 5.3.1) into people's words.
+func (r *Report) reason(term string) string {
+	if key := "validation.reason-" + term; term != "" && message.Has(key) {
+		return message.Text(r.Lang, key)
+	}
+	return clean(term, maxName)
 }
 
 func (r *Report) stamps(x *validation.Result, level int) {
@@ -321,7 +330,7 @@ func (r *Report) stamps(x *validation.Result, level int) {
 		}
 		if k := t.Facts.Token; k != nil {
 			for _, l := range k.Chain.Links {
-				if c, err := x509.ParseCertificate(l.Certificate); err == nil {
+				if c, err := certificate.Parse(l.Certificate); err == nil {
 					fields = append(fields, Field{r.t("cert-ca"), clean(profile.DistinguishedName(c.Subject), maxValue) + ", " + fmt.Sprintf("%x", c.SerialNumber) + ", " +
 						r.t("from-to", "from", r.moment(l.NotBefore), "to", r.moment(l.NotAfter))})
 				}

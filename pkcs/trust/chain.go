@@ -21,7 +21,9 @@ const (
 	maxDepth           = 8
 	maxPaths           = 16
 	maxSignatureChecks = 60
-	maxHelpers         = 64
+	// maxSteps counts also the signatures that were checked for an earlier file.
+	maxSteps   = 2000
+	maxHelpers = 64
 )
 
 // Path is PathAt now.
@@ -86,6 +88,7 @@ type search struct {
 	store   *Store
 	helpers []*x509.Certificate
 	checks  int
+	steps   int
 	// unusable is an issuer whose key is of a kind that is not known here.
 	unusable *x509.Certificate
 }
@@ -94,13 +97,13 @@ func (s *Store) search(helpers []*x509.Certificate) *search {
 	if len(helpers) > maxHelpers {
 		helpers = helpers[:maxHelpers]
 	}
-	return &search{store: s, helpers: helpers, checks: maxSignatureChecks}
+	return &search{store: s, helpers: helpers, checks: maxSignatureChecks, steps: maxSteps}
 }
 
 // whyNot says why no path was found.
 func (s *search) whyNot(leaf *x509.Certificate) string {
 	switch {
-	case s.checks <= 0:
+	case s.checks <= 0, s.steps <= 0:
 		return "too many certificates in the file to try them all"
 	case s.unusable != nil:
 		why := fmt.Sprintf("keys of kind %s are not used", s.unusable.PublicKeyAlgorithm)
@@ -168,6 +171,9 @@ func onPath(path []*x509.Certificate, c *x509.Certificate) bool {
 // issuers sign all citizens' certificates, and a path is walked at each login.
 func (s *search) issued(issuer, c *x509.Certificate) bool {
 	if len(c.AuthorityKeyId) > 0 && len(issuer.SubjectKeyId) > 0 && !bytes.Equal(c.AuthorityKeyId, issuer.SubjectKeyId) {
+		return false
+	}
+	if s.steps--; s.steps < 0 {
 		return false
 	}
 	h := sha256.New()

@@ -89,6 +89,7 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 		a.list(l)
 		q.sawList(l, &a.points, l.Source, false, nil)
 	}
+	known := a.fresh
 	for _, der := range q.CRLs {
 		if l, err := ParseCRL(der, "embedded"); err == nil {
 			a.list(l)
@@ -97,6 +98,9 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	for _, der := range q.OCSPs {
 		a.response(r.response(der, "embedded", q, nil))
 	}
+	// Who sends the file chooses what is in it: an answer of before the revocation that is
+	// still current must not keep us from asking.
+	a.fresh = known
 	if !a.fresh && r.Fetch != nil {
 		f, by := r.askResponder(ctx, q)
 		if f != nil {

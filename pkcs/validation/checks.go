@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 // Check is a row of the policy table.
@@ -110,7 +112,7 @@ var table = []Check{
 		run: fails(func(f *view) bool { return !f.Content.Found })},
 	{ID: CheckDigest, Clause: "5.2.7; RFC 5652, 11.2", Level: Fail, Failed: true, Sub: HashFailure,
 		run: fails(func(f *view) bool { return f.Content.Found && f.Attribute.Present && !f.Attribute.DigestMatch })},
-	{ID: "signature-value", Clause: "5.2.7; RFC 5652, 5.6", Level: Fail, Failed: true, Sub: SigCryptoFailure, run: signatureValue},
+	{ID: "signature-value", Clause: "5.2.7; RFC 5652, 5.6", Level: Fail, Sub: SigCryptoFailure, run: signatureValue},
 	{ID: CheckDigestInfoNull, Clause: "5.2.7; RFC 8017, 9.2, note 1", Level: Warn, Failed: true, Sub: SigCryptoFailure,
 		run: fails(func(f *view) bool { return f.Value.WithoutNull })},
 	{ID: "algorithm-known", Clause: "5.2.7", Level: Fail, Sub: CryptoConstraintsFailure,
@@ -172,10 +174,28 @@ func encoding(f *view, _ *Policy) []outcome {
 }
 
 func chainFound(f *view, _ *Policy) []outcome {
-	if f.Signer.Certificate != nil && !f.Chain.Found {
-		return one("why", f.Chain.Note)
+	if f.Signer.Certificate == nil || f.Chain.Found {
+		return nil
 	}
-	return nil
+	issuer := "?"
+	if c := f.SignerX509(); c != nil {
+		issuer = profile.Called(c.Issuer)
+	}
+	why := f.Chain.Note
+	if strings.HasPrefix(why, noAnchor) {
+		why = ""
+	}
+	return one("issuer", issuer, "why", parentheses(why))
+}
+
+// noAnchor begins the path builder's word for the plain case, which the sentence says itself.
+const noAnchor = "no anchor issued"
+
+func parentheses(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
 }
 
 func chainRules(f *view, _ *Policy) []outcome {
@@ -242,11 +262,16 @@ func knownProfile(f *view, _ *Policy) []outcome {
 // canCheck: nothing but the algorithm stands in the way of trying the value.
 func canCheck(f *view) bool { return f.Attribute.Present || f.Content.Found }
 
+// signatureValue: where the signer named another certificate than the one that was found
+// (5.2.3), its key proves nothing about the value.
 func signatureValue(f *view, _ *Policy) []outcome {
-	if f.Value.Checked && !f.Value.OverReceived && !f.Value.OverDER {
-		return one("why", f.Value.Note)
+	if !f.Value.Checked || f.Value.OverReceived || f.Value.OverDER {
+		return nil
 	}
-	return nil
+	if ess := f.Attribute.SigningCertificate; ess.Version != 0 && !ess.Match {
+		return []outcome{{args: []any{"why", f.Value.Note}, sub: NoSigningCertificateFound}}
+	}
+	return []outcome{{args: []any{"why", f.Value.Note}, failed: true}}
 }
 
 func signingTimeInValidity(f *view, p *Policy) []outcome {

@@ -15,6 +15,17 @@ const pdfFault = "pdf-"
 // said is a sentence of the catalogue for people, with the auditor's detail behind it.
 type said struct{ key, detail string }
 
+// word is a term that the catalogue knows in people's words; one that it does not know
+// stays as it is.
+type word struct{ group, term string }
+
+func (w word) in(lang message.Lang) string {
+	if key := "validation." + w.group + w.term; w.term != "" && message.Has(key) {
+		return message.Text(lang, key)
+	}
+	return w.term
+}
+
 func (s said) in(lang message.Lang) string {
 	text := message.Text(lang, "pdf."+s.key)
 	if s.detail != "" {

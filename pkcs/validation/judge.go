@@ -66,7 +66,10 @@ type Finding struct {
 func (f Finding) Text(lang message.Lang) string {
 	args := slices.Clone(f.args)
 	for i, a := range args {
-		if s, ok := a.(said); ok {
+		switch s := a.(type) {
+		case said:
+			args[i] = s.in(lang)
+		case word:
 			args[i] = s.in(lang)
 		}
 	}

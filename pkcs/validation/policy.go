@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -89,6 +90,17 @@ func Strict() *Policy {
 	return p
 }
 
+// essential are the checks that no policy can soften: they say that the key of a
+// certificate signed this content (EN 319 102-1, 5.2.7), and that somebody vouches for it.
+var essential = []string{
+	"signing-certificate-found", "chain-found", "content-found", CheckDigest, "signature-value", "algorithm-known",
+	"content-is-attributes", "timestamp-readable", "timestamp-imprint",
+}
+
+// maxSpan bounds the policy's spans of time, whatever their unit: none grows over what
+// time can hold.
+const maxSpan = 1_000_000
+
 // ErrPolicy means that the text is not a policy.
 var ErrPolicy = errors.New("validation: not a usable policy")
 
@@ -101,12 +113,23 @@ func ParsePolicy(data []byte) (*Policy, error) {
 	if err := d.Decode(p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: something follows it", ErrPolicy)
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.Checks)) {
 		if !slices.ContainsFunc(Table(), func(c Check) bool { return c.ID == id }) {
 			return nil, fmt.Errorf("%w: no check is called %q", ErrPolicy, id)
 		}
 		if !p.Checks[id].valid() {
 			return nil, fmt.Errorf("%w: %q has the level %q; FAIL, WARN, INFORM and IGNORE are possible", ErrPolicy, id, p.Checks[id])
+		}
+		if slices.Contains(essential, id) && p.Checks[id] != Fail {
+			return nil, fmt.Errorf("%w: %q cannot be less than FAIL: without it there is no signature", ErrPolicy, id)
+		}
+	}
+	for name, n := range map[string]int{"clockSkewSeconds": p.ClockSkewSeconds, "revocationKeepHours": p.RevocationKeepHours, "listKeepDays": p.ListKeepDays} {
+		if n < 0 || n > maxSpan {
+			return nil, fmt.Errorf("%w: %s is %d; 0 to %d are possible", ErrPolicy, name, n, maxSpan)
 		}
 	}
 	a := p.Algorithms

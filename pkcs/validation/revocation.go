@@ -159,7 +159,7 @@ func subjectOf(der []byte) string {
 	if err != nil {
 		return "?"
 	}
-	return profile.DistinguishedName(c.Subject)
+	return "«" + profile.Called(c.Subject) + "»" // so that a name cannot read like a part of our sentence
 }
 
 // below gives the links whose revocation counts: all but the anchor.
@@ -171,11 +171,11 @@ func revoked(f *view, p *Policy) []outcome {
 		s := status(f, i, p)
 		switch {
 		case s.known == "hold":
-			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", s.reason}, sub: TryLater})
+			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", word{"reason-", s.reason}}, sub: TryLater})
 		case s.known == "revoked" && i > 0:
-			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", s.reason}, sub: RevokedCANoPOE})
+			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", word{"reason-", s.reason}}, sub: RevokedCANoPOE})
 		case s.known == "revoked":
-			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", s.reason}})
+			out = append(out, outcome{args: []any{"who", f.name(i), "time", day(s.at), "reason", word{"reason-", s.reason}}})
 		}
 	}
 	return out

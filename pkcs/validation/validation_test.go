@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -119,11 +120,32 @@ func TestPolicies(t *testing.T) {
 		"an unknown level":  `{"checks":{"validity":"PERHAPS"}}`,
 		"an unknown field":  `{"colour":"red"}`,
 		"not JSON":          `{`,
-		"two values":        `{}{}`,
 		"a date that is no": `{"algorithms":{"updated":"2026-13-01"}}`,
 	} {
 		if _, err := validation.ParsePolicy([]byte(change)); err == nil {
 			t.Errorf("%s is taken", name)
+		}
+	}
+	changed := func(edit func(*validation.Policy)) []byte {
+		p := validation.Default()
+		p.Checks = map[string]validation.Level{}
+		edit(p)
+		data, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, data := range map[string][]byte{
+		"something after it": append(slices.Clone(good), good...),
+		"a broken signature": changed(func(p *validation.Policy) { p.Checks["signature-value"] = validation.Ignore }),
+		"another document":   changed(func(p *validation.Policy) { p.Checks["message-digest"] = validation.Warn }),
+		"nobody's word":      changed(func(p *validation.Policy) { p.Checks["chain-found"] = validation.Inform }),
+		"a negative span":    changed(func(p *validation.Policy) { p.ClockSkewSeconds = -1 }),
+		"an endless span":    changed(func(p *validation.Policy) { p.RevocationKeepHours = 1 << 40 }),
+	} {
+		if _, err := validation.ParsePolicy(data); !errors.Is(err, validation.ErrPolicy) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -21,7 +22,8 @@ const maxSaved = 256 << 20
 var ErrSaved = errors.New("verify: not a file of saved facts")
 
 // Saved is what a validation collected, to be judged again under another policy or
-// time. The signed file is not needed for that.
+// time. The signed file is not needed for that, so they prove nothing: whoever wrote the
+// facts could write any. What proves is the signed file, or a bundle (pkcs/bundle).
 type Saved struct {
 	Format string              `json:"format"`
 	File   string              `json:"file"`
@@ -55,12 +57,19 @@ func ReadSaved(r io.Reader) (*Saved, error) {
 	if s.Format != savedFormat {
 		return nil, fmt.Errorf("%w: format %q, not %q", ErrSaved, s.Format, savedFormat)
 	}
-	for _, f := range s.Facts {
-		if f == nil {
-			return nil, fmt.Errorf("%w: facts that are none", ErrSaved)
-		}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: something follows it", ErrSaved)
+	}
+	if slices.ContainsFunc(s.Facts, func(f *validation.Facts) bool { return !whole(f) }) {
+		return nil, fmt.Errorf("%w: facts that are none", ErrSaved)
 	}
 	return s, nil
+}
+
+// whole tells whether facts and what is in them can be judged.
+func whole(f *validation.Facts) bool {
+	return f != nil && !slices.ContainsFunc(f.Counter, func(c *validation.Facts) bool { return !whole(c) }) &&
+		!slices.ContainsFunc(f.Timestamps, func(t validation.TimestampFacts) bool { return t.Token != nil && !whole(t.Token) })
 }
 
 // Judge applies a policy at a time; nil and zero are the default policy and the time

@@ -45,6 +45,7 @@ func TestSavedFacts(t *testing.T) {
 	}
 	for name, bad := range map[string]string{
 		"nothing": "", "another format": `{"format":"x"}`, "an unknown fact": strings.Replace(string(data), `"facts": [`, `"colour": 1, "facts": [`, 1), "no facts": `{"format":"citel-facts-1","facts":[null]}`,
+		"a counter-signature that is none": `{"format":"citel-facts-1","facts":[{"counter":[null]}]}`, "something after them": string(data) + "{}",
 	} {
 		if _, err := verify.ReadSaved(strings.NewReader(bad)); !errors.Is(err, verify.ErrSaved) {
 			t.Errorf("%s: %v", name, err)
@@ -53,6 +54,7 @@ func TestSavedFacts(t *testing.T) {
 }
 
 func FuzzSaved(f *testing.F) {
+	f.Add([]byte(`{"format":"citel-facts-1","facts":[{"counter":[null,{"counter":[{}]}]}]}`))
 	f.Add([]byte(`{"format":"citel-facts-1","facts":[{"chain":{"found":true},"timestamps":[{"kind":"signature","imprintFound":true,"imprintMatch":true,"token":{}}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		saved, err := verify.ReadSaved(bytes.NewReader(data))

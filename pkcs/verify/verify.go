@@ -91,17 +91,32 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 		return facts, err
 	case "CMS":
 		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Contents: o.Contents, Extract: o.Extract}, 0)
-	case "XML":
-		signed, err := signedXML(r)
-		if err != nil || !signed {
-			return nil, errors.Join(fmt.Errorf("%w: XML without a signature", ErrNoSignature), err)
+	case "XML", "JSON", "ZIP":
+		format := ""
+		if kind == "ZIP" {
+			format, err = signedZIP(r)
+		} else {
+			format, err = signedText(kind, r)
 		}
-		return unread("XAdES"), nil
+		switch {
+		case err != nil:
+			return nil, err
+		case format == "":
+			return nil, fmt.Errorf("%w: %s without a signature", ErrNoSignature, kind)
+		}
+		return unread(format), nil
 	default:
 		return unread(kind), nil
 	}
 	if errors.Is(err, cms.ErrNotCMS) {
 		return nil, fmt.Errorf("%w: %w", ErrNoSignature, err)
+	}
+	for i, f := range facts {
+		if f.Content.Type == cms.OIDTSTInfo && f.Attribute.ContentTypeMatch {
+			// A token that stands alone says when something was there, not who signed it.
+			facts[i] = unread("RFC 3161")[0]
+			facts[i].Nested = f.Nested
+		}
 	}
 	return facts, err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
+	"github.com/citel-pa/citel/pkcs/declaration"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/ente"
@@ -70,11 +71,16 @@ func (d *Desk) Token(ctx context.Context, w http.ResponseWriter, s *session.Sess
 	return risen, nil
 }
 
-// Prove takes a token and tells who its card says that it is, without any session: the
-// second factor of a console's operator. The nonce is used up whatever comes out.
+// Prove takes a token, or a declaration in its place, and tells who its card says that it
+// is, without any session: the second factor of a console's operator. The nonce is used up whatever comes out.
 func (d *Desk) Prove(ctx context.Context, s *session.Session, token []byte, nonce string) (*authtoken.Identity, error) {
 	if err := d.Nonces.Take(ctx, nonce, d.binding(s), d.Ente.Origin); err != nil {
 		return nil, err
+	}
+	if declaration.Is(token) {
+		v := d.Validator
+		take := declaration.Validator{Origin: v.Origin, Known: v.Known, Store: v.Store, Revocation: v.Revocation, Policy: v.Policy, Now: v.Now}
+		return take.Validate(ctx, token, nonce)
 	}
 	return d.Validator.Validate(ctx, token, nonce)
 }

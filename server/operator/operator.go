@@ -179,6 +179,18 @@ func (d *Desk) Open(ctx context.Context, a role.Actor, id int64) (*Operator, err
 	return o, err
 }
 
+// NameOf is a colleague's name, as pages show who did something.
+func (d *Desk) NameOf(ctx context.Context, a role.Actor, id int64) (string, error) {
+	o, err := get(ctx, d.Store, id)
+	if err == nil && o.Ente != a.Ente {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", err
+	}
+	return o.Name(), nil
+}
+
 // Query of List.
 type Query struct {
 	Text  string // beginning of the code, family or given name

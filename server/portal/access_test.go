@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -283,8 +284,48 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	}
 	v.card(1)
 	has(t, v.get("/servizi/nido"), `value="Nina"`)
-	if a := v.post("/servizi/nido/scarta#"); a.code != http.StatusSeeOther {
-		t.Logf("%d", a.code)
+	// Who begins again has an empty form; what another kept stays.
+	w := d.visitor()
+	w.sendForm("/servizi/nido", page.Kindergarten(d.Today()))
+	if a := v.send(form("/servizi/nido/scarta", url.Values{"csrf": {v.session().CSRF}})); a.code != http.StatusSeeOther {
+		t.Fatal(a.code)
+	}
+	if a := v.get("/servizi/nido"); strings.Contains(a.body, `value="Nina"`) {
+		t.Error("it is still there")
+	}
+	has(t, w.get("/servizi/nido?compila=1"), `value="Nina"`)
+}
+
+var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download)\.[a-z-]+`)
+
+// Every page has all its sentences, in both languages.
+func TestEverySentenceIsThere(t *testing.T) {
+	d := newDesk(t)
+	if _, err := d.Store.ExecContext(t.Context(), "UPDATE ente_switch SET enabled = 1"); err != nil {
+		t.Fatal(err)
+	}
+	x := d.things()
+	for _, v := range []*visitor{d.visitor(), x.debole(), x.media(), x.forte()} {
+		for _, pattern := range portal.Patterns() {
+			for _, lang := range []string{"it", "en"} {
+				v.cookies["lingua"] = lang
+				if strings.HasSuffix(pattern, "/esci") {
+					continue
+				}
+				a := x.send(v, pattern, "")
+				if found := key.FindAllString(a.body, -1); found != nil {
+					t.Errorf("%s in %s: %q", pattern, lang, found)
+				}
+				if lang == "en" && a.code == http.StatusOK && strings.Contains(a.header.Get("Content-Type"), "html") && !strings.Contains(a.body, `<html lang="en"`) {
+					t.Errorf("%s is not English", pattern)
+				}
+			}
+		}
+	}
+	for _, level := range []string{"debole", "media", "forte"} {
+		if a := d.visitor().get("/accedi?poi=%2Farea&serve=" + level); key.MatchString(a.body) {
+			t.Errorf("%s: %q", level, key.FindAllString(a.body, -1))
+		}
 	}
 }
 

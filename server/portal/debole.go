@@ -73,7 +73,7 @@ func (r *request) linked(purpose onetime.Purpose) (code string, moved bool, err 
 	if err != nil {
 		return "", false, err
 	}
-	return "", true, r.to(r.p.home0(e) + r.r.URL.Path + "?" + url.Values{"codice": {code}}.Encode())
+	return "", true, r.to(r.address(e) + r.r.URL.Path + "?" + url.Values{"codice": {code}}.Encode())
 }
 
 func (p *Portal) confirmPage(r *request) error {

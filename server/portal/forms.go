@@ -38,9 +38,6 @@ func (r *request) newPassword(problem string) input {
 	return x
 }
 
-// link is one below a form.
-type link struct{ To, Text string }
-
 // short renders a short form; name is that of its sentences.
 func (r *request) short(status int, name, action string, inputs []input, more map[string]any) error {
 	d := map[string]any{"Name": name, "Action": r.base + action, "Inputs": inputs, "Next": "", "Code": "", "Problem": ""}

@@ -56,6 +56,9 @@ func (r *request) showLogin(status int, username, problem string) error {
 		"Inputs": []input{user, r.input("password", "password", "current-password", "", "")},
 		"Words":  fits(ways[0]) || fits(ways[1]), "Debole": fits(ways[0]), "Media": fits(ways[1]), "AnyWords": len(ways[0].On)+len(ways[1].On) > 0,
 	}
+	if r.session != nil && r.session.Level > r.level {
+		d["Elsewhere"] = r.session.Level.String()
+	}
 	if need != session.None {
 		d["Need"] = need.String()
 	}

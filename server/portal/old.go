@@ -25,7 +25,7 @@ func (p *Portal) old(r *request) error {
 		if e == nil {
 			return r.to("/enti")
 		}
-		return r.to(p.home0(e) + "/")
+		return r.to(r.address(e) + "/")
 	case ente.ConsoleHome:
 		return r.to("/consolleente")
 	case ente.RequestPerson:

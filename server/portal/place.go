@@ -118,6 +118,22 @@ func (p *Portal) home0(e *ente.Ente) string {
 	return e.Origin
 }
 
+// address is home0 as seen from where the request is: an ente with an origin of its own
+// names the server's in full.
+func (r *request) address(e *ente.Ente) string {
+	home := r.p.home0(e)
+	if r.ente.Origin != r.p.Ente.Origin && !strings.Contains(home, "://") {
+		if e.Code == r.ente.Code {
+			return ""
+		}
+		return r.p.Ente.Origin + home
+	}
+	if home == r.ente.Origin {
+		return ""
+	}
+	return home
+}
+
 // at makes an ente's place.
 func (p *Portal) at(ctx context.Context, code string) (*place, error) {
 	e, err := p.Rooms.Enti.Get(ctx, code)

@@ -20,6 +20,7 @@ import (
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/kept"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
@@ -71,8 +72,8 @@ func (p *Portal) Handler() (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
-	limit := newLimiter()
-	return p.recovered(p.headers(limit.wrap(p.address, cross.Handler(p.placed(mux))))), nil
+	limited := limit.NewWrites(p.Now)
+	return p.recovered(p.headers(limited.Wrap(p.address, cross.Handler(p.placed(mux))))), nil
 }
 
 // Housekeeping deletes forms that nobody came back for.

@@ -370,6 +370,32 @@ func TestManyEnti(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "Comune Altro") || !strings.Contains(w.Body.String(), `href="/accedi"`) {
 		t.Errorf("%d", w.Code)
 	}
+	r = httptest.NewRequest(http.MethodGet, "/enti", nil)
+	w = httptest.NewRecorder()
+	r.Host = "altro.example"
+	d.handler.ServeHTTP(w, r)
+	if !strings.Contains(w.Body.String(), `href="http://127.0.0.1:8480/enti/pisa/"`) || !strings.Contains(w.Body.String(), `href="/">Comune Altro`) {
+		t.Errorf("the list from another origin: %s", w.Body.String())
+	}
+}
+
+// An envelope of another ente opens nothing here unless this one accepts it, and the page
+// says so.
+func TestEnvelopeOfAnotherEnte(t *testing.T) {
+	d := newDesk(t)
+	if _, err := d.Store.ExecContext(t.Context(), "UPDATE ente_switch SET enabled = 1"); err != nil {
+		t.Fatal(err)
+	}
+	v, _ := d.media(1)
+	a := v.get("/enti/altro/domande")
+	if verdict(a) != window {
+		t.Fatalf("%d", a.code)
+	}
+	has(t, v.get(a.to), `id="elsewhere"`, `id="need"`)
+	if _, err := d.Store.ExecContext(t.Context(), "INSERT INTO ente_accepts (ente, releaser, since) VALUES ('altro', 'prova', '2026-01-01')"); err != nil {
+		t.Fatal(err)
+	}
+	has(t, v.get("/enti/altro/domande"), "Le mie domande", `href="/enti/altro/area"`)
 }
 
 func TestEntesLook(t *testing.T) {

@@ -106,9 +106,9 @@ func (p *Portal) enti(r *request) error {
 	}
 	var rows []row
 	for _, e := range all {
-		x := row{Ente: e, Address: p.home0(e) + "/"}
+		x := row{Ente: e, Address: r.address(e) + "/"}
 		if e.HasArms {
-			x.Arms = p.home0(e) + "/stemma.png"
+			x.Arms = r.address(e) + "/stemma.png"
 		}
 		if e.Code == p.Ente.Code {
 			x.Active = true

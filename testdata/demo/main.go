@@ -74,6 +74,11 @@ func run(ctx context.Context) (err error) {
 	}
 	defer c.out()
 
+	busta, err := s.Counter(ctx, "http://"+listen, citizen)
+	if err != nil {
+		return err
+	}
+	t.done("the town's desk: an envelope printed by one operator, handed out to the citizen by another")
 	sp, origin, err := s.StartServer(ctx, stack.ServerOptions{Listen: listen})
 	if errors.Is(err, stack.ErrPortTaken) {
 		return fmt.Errorf("port %s is in use: end the other demo, or the program that uses it, and try again", listen)
@@ -95,7 +100,8 @@ func run(ctx context.Context) (err error) {
 	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return nil
 	}
-	return stay(ctx, s, c, origin)
+	fmt.Print(sp.Output()) // the console's operators
+	return stay(ctx, s, c, origin, busta)
 }
 
 func withOrigin(o stack.AgentOptions, origin string) stack.AgentOptions {
@@ -268,7 +274,7 @@ func application(ctx context.Context, t *steps, site *page.Site, link *page.Link
 func save(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) } //nolint:gosec // results, for everybody to read
 
 // stay leaves server and agent up, with the agent asking on this terminal.
-func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string) error {
+func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string, busta *stack.Envelope) error {
 	type card struct {
 		kind pki.Kind
 		who  pki.Person
@@ -310,6 +316,8 @@ func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string) error
 	for _, c := range cards {
 		fmt.Printf("  %-28s %s  %-4s PIN %s  level forte\n", c.who.Given+" "+c.who.Surname, c.who.CF, c.kind, c.pin)
 	}
+	fmt.Printf("\n  an envelope of %s, to activate at %s/busta: user name %s, PIN %s, code from the hand-out %s  level media\n",
+		pki.Citizens[0].CF, origin, busta.Username, busta.PIN, busta.Holder)
 	select {
 	case <-ctx.Done():
 	case <-ap.Done():

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -134,4 +135,50 @@ func TestWindowOfAHash(t *testing.T) {
 	if m := s.next(w, frame.Answer); m.Certificate != "a" || m.PIN {
 		t.Errorf("%+v", m)
 	}
+}
+
+// The extension gives up, or the browser ends: the window goes, and so does the program.
+func TestTheBrowserGoes(t *testing.T) {
+	s := newScreen(t)
+	town := town(t)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "citel-agent"), "native-host", //nolint:gosec // our own program
+		"--config", filepath.Join(town.Dir, "window"), "--module", town.Cards.Module(), chromeExtension)
+	cmd.Env = append(append(os.Environ(), s.env...), town.Cards.Env()...)
+	in, err1 := cmd.StdinPipe()
+	read, write, err2 := os.Pipe()
+	cmd.Stdout = write
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	_ = write.Close()
+	body, err := json.Marshal(map[string]any{"command": "authenticate", "arguments": map[string]string{"origin": someSite, "challengeNonce": someNonce}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write(append(binary.NativeEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil { //nolint:gosec // short
+		t.Fatal(err)
+	}
+	s.reader("wait", "password text", "PIN")
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	_ = in.Close()
+	select {
+	case err := <-ended:
+		t.Fatalf("a closed input alone ended it: %v", err)
+	case <-time.After(time.Second):
+	}
+	_ = read.Close()
+	select {
+	case <-time.After(20 * time.Second):
+		t.Fatal("the program stays")
+	case err := <-ended:
+		t.Logf("ended: %v", err)
+	}
+	for range 40 {
+		if !strings.Contains(s.reader("tree"), "password text") {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Error("the window stays")
 }

@@ -38,8 +38,8 @@ func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // behind starts n servers on one PostgreSQL database behind a balancer, which gives each
-// request to another one, and gives the folders of their data.
-func behind(t *testing.T, s *stack.Stack, n int) (origin string, data []string) {
+// request to another one, and gives the folders of their data and the processes.
+func behind(t *testing.T, s *stack.Stack, n int, args ...string) (origin string, data []string, servers []*stack.Process) {
 	t.Helper()
 	t.Setenv("DATABASE_URL", storetest.Empty(t))
 	b := &balancer{}
@@ -60,7 +60,7 @@ func behind(t *testing.T, s *stack.Stack, n int) (origin string, data []string) 
 		if err := listen.Close(); err != nil {
 			t.Fatal(err)
 		}
-		p, _, err := s.StartServer(context.Background(), stack.ServerOptions{Listen: address, Origin: front.URL, Data: name})
+		p, _, err := s.StartServer(context.Background(), stack.ServerOptions{Listen: address, Origin: front.URL, Data: name, Args: args})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,6 +69,7 @@ func behind(t *testing.T, s *stack.Stack, n int) (origin string, data []string) 
 				t.Error(err)
 			}
 		})
+		servers = append(servers, p)
 		u, err := url.Parse("http://" + address)
 		if err != nil {
 			t.Fatal(err)
@@ -77,14 +78,14 @@ func behind(t *testing.T, s *stack.Stack, n int) (origin string, data []string) 
 		b.to = append(b.to, httputil.NewSingleHostReverseProxy(u))
 		b.mu.Unlock()
 	}
-	return front.URL, data
+	return front.URL, data, servers
 }
 
 // Two server processes on one PostgreSQL database: nonce from one, token to the other, the
 // session, the draft, the documents and the numbers shared; one log, without a gap.
 func TestTwoServerProcesses(t *testing.T) {
 	s := town(t)
-	origin, data := behind(t, s, 2)
+	origin, data, _ := behind(t, s, 2)
 	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin})
 	ctx := t.Context()
 	l := dial(t, port, origin)

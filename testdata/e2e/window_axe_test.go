@@ -23,7 +23,7 @@ func TestAccessibleWindow(t *testing.T) {
 		t.Fatalf("%v (`make assets` fetches it)", err)
 	}
 	ctx := browser(t)
-	caller := consent.Caller{Origin: "https://sportello.xn--cmune-prove-7ya.example", Developer: true}
+	caller := consent.Caller{Origin: "https://sportello.xn--cmune-prove-7ya.example", Developer: true, Extension: true}
 	cards := []consent.Certificate{
 		{ID: "aa", Name: "Prova Cittadino", CodiceFiscale: "CTTPRV80A10G702C", Issuer: "CiTel TEST CNS CA", NotAfter: time.Now().AddDate(1, 0, 0), Source: "Lettore 1", PIN: consent.PIN{TriesLeft: 1}},
 		{ID: "bb", Kind: "cie", Number: "123456789012", AfterPIN: true, Source: "Lettore 2", PIN: consent.PIN{TriesLeft: -1, Digits: 8}},
@@ -33,11 +33,13 @@ func TestAccessibleWindow(t *testing.T) {
 	documents := []frame.DocumentInfo{{Name: "a.pdf", MediaType: "application/pdf", Size: int64(len(pdf)), Shown: true, SHA256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"},
 		{Name: "b.txt", MediaType: "text/plain", Size: 4, Shown: true, SHA256: "ff"}, {Name: "c.bin", MediaType: "application/octet-stream", Size: 1 << 40}}
 	for name, view := range map[string]frame.View{
-		"login":  {Mode: frame.Ask, Purpose: consent.PurposeLogin, Certificates: cards, Extendable: true},
-		"origin": {Mode: frame.Ask, Purpose: consent.PurposeOrigin},
-		"sign":   {Mode: frame.Ask, Purpose: consent.PurposeSign, Certificates: cards[1:2], Documents: documents},
-		"review": {Mode: frame.Review, Purpose: consent.PurposeSign, Documents: documents, Extendable: true},
-		"status": {Mode: frame.Status, Purpose: consent.PurposeLogin},
+		"login":       {Mode: frame.Ask, Purpose: consent.PurposeLogin, Certificates: cards, Extendable: true},
+		"certificate": {Mode: frame.Ask, Purpose: consent.PurposeCertificate, Certificates: cards},
+		"hash":        {Mode: frame.Ask, Purpose: consent.PurposeHash, Certificates: cards, Hash: &consent.Hash{Function: "SHA-512", Value: make([]byte, 64)}},
+		"origin":      {Mode: frame.Ask, Purpose: consent.PurposeOrigin},
+		"sign":        {Mode: frame.Ask, Purpose: consent.PurposeSign, Certificates: cards[1:2], Documents: documents},
+		"review":      {Mode: frame.Review, Purpose: consent.PurposeSign, Documents: documents, Extendable: true},
+		"status":      {Mode: frame.Status, Purpose: consent.PurposeLogin},
 	} {
 		for _, lang := range []string{"it", "en"} {
 			view := view

@@ -153,7 +153,7 @@ func (l *Link) Login(nonce string, life time.Duration) (*wire.LoginReply, string
 	raw, text := challenge()
 	l.Events = nil
 	err := l.Send(wire.Login{
-		Head: wire.Head{Type: wire.TypeLogin, ID: l.NextID()}, Nonce: nonce, Expires: time.Now().Add(life).UTC(), Challenge: text, Language: "it",
+		Head: wire.Head{Type: wire.TypeLogin, ID: l.NextID()}, Nonce: nonce, Expires: time.Now().Add(life).UTC(), Challenge: text, Declaration: true, Language: "it",
 	})
 	if err != nil {
 		return nil, "", err

@@ -95,10 +95,14 @@ type Process struct {
 	done chan struct{}
 	err  error
 	log  *logBuffer
+	out  *logBuffer
 }
 
 // Log is what the program wrote to standard error.
 func (p *Process) Log() string { return p.log.String() }
+
+// Output is what it has written to standard output.
+func (p *Process) Output() string { return p.out.String() }
 
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
@@ -147,8 +151,11 @@ func (l *logBuffer) String() string {
 // Start starts a program; what it writes to standard error is kept, and copied to
 // the writer where there is one.
 func Start(cmd *exec.Cmd, to io.Writer) (*Process, error) {
-	p := &Process{cmd: cmd, done: make(chan struct{}), log: &logBuffer{to: to}}
+	p := &Process{cmd: cmd, done: make(chan struct{}), log: &logBuffer{to: to}, out: &logBuffer{}}
 	cmd.Stderr = p.log
+	if cmd.Stdout == nil {
+		cmd.Stdout = p.out
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("stack: %w (`make build` builds it)", err)
 	}

@@ -149,7 +149,7 @@ export class Citel implements Connection {
     const random = challenge();
     const expires = (n: NonceOf): string => new Date(Date.now() + n.expiresIn * 1000).toISOString();
     const first = expires(o);
-    const m = await this.#request<Message>({ type: "login", nonce: o.nonce, expires: first, challenge: toBase64(random), language: this.language }, o.signal, (m, id, done, fail) => {
+    const m = await this.#request<Message>({ type: "login", nonce: o.nonce, expires: first, challenge: toBase64(random), declaration: o.declaration || undefined, language: this.language }, o.signal, (m, id, done, fail) => {
       if (m.type === "login") done(m);
       if (m.type !== "event" || !m.event) return;
       o.onEvent?.(m.event);

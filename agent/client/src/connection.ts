@@ -3,11 +3,13 @@ export interface Certificate { sha256: string; subject: string; issuer: string; 
 export interface SignedFile { name: string; mediaType: string; bytes: Uint8Array }
 export interface NonceOf { nonce: string; expiresIn: number }
 
-// patience is the person's time in milliseconds. Only the Web eID extension asks the page
-// for it; the agent has its own two minutes, which the person can extend.
-export interface Waiting { patience?: number; signal?: AbortSignal }
+// patience is the person's time in milliseconds, lang a two-letter code. Only the Web eID
+// extension asks the page for them: the agent has its own two minutes, which the person can
+// extend, and the language that the page connected with.
+export interface Waiting { patience?: number; lang?: string; signal?: AbortSignal }
 
-export type LoginOptions = NonceOf & Waiting & { onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf> };
+// declaration: the server also takes a signed declaration in the token's place.
+export type LoginOptions = NonceOf & Waiting & { declaration?: boolean; onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf> };
 export interface LoginResult { token: object; nonce: string; fingerprint?: string }
 export interface SignOptions { documents: SignedFile[]; format?: "cades" | "pades"; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }
 export interface SignResult { results: SignedFile[]; certificate: Certificate }

@@ -91,7 +91,7 @@ export class Extension implements Connection {
 
   #ask<T>(action: string, fields: object, o: Waiting, windows: number): Promise<T> {
     const patience = o.patience ?? times.person;
-    return ask<T>(action, { ...fields, options: { userInteractionTimeout: patience, lang: this.language } }, windows * patience, o.signal);
+    return ask<T>(action, { ...fields, options: { userInteractionTimeout: patience, lang: o.lang ?? this.language } }, windows * patience, o.signal);
   }
 
   async login(o: LoginOptions): Promise<LoginResult> {

@@ -61,8 +61,8 @@ test("authenticate: the token, and nothing else", async () => {
 
 test("through the extension, with the site's own wishes", async () => {
   play({ permission: "denied", extension: webeid({ "web-eid:authenticate": { ...token, extra: 1 } }) });
-  assert.deepEqual(await authenticate(nonce, { lang: "it", userInteractionTimeout: 30000 }), token);
-  assert.deepEqual(world.posted.at(-1).m.options, { userInteractionTimeout: 30000, lang: "it" });
+  assert.deepEqual(await authenticate(nonce, { lang: "et", userInteractionTimeout: 30000 }), token);
+  assert.deepEqual(world.posted.at(-1).m.options, { userInteractionTimeout: 30000, lang: "et" });
 });
 
 test("getSigningCertificate and sign: the published shapes", async () => {

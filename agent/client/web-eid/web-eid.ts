@@ -113,6 +113,7 @@ async function act<T>(action: Action, lang: string | undefined, patience: number
 }
 
 const person = (o: ActionOptions | undefined): number => o?.userInteractionTimeout ?? config.DEFAULT_USER_INTERACTION_TIMEOUT;
+const asked = (o: ActionOptions | undefined): { patience: number; lang?: string } => ({ patience: person(o), lang: o?.lang });
 const userLate = (): Error => new UserTimeoutError();
 
 // status tells the versions of Web eID's interface that are there.
@@ -132,7 +133,7 @@ export async function status(): Promise<LibraryStatusResponse> {
 export async function authenticate(challengeNonce: string, options?: ActionOptions): Promise<LibraryAuthenticateResponse> {
   if (!challengeNonce) throw new MissingParameterError("authenticate needs a challengeNonce");
   return act(Action.AUTHENTICATE, options?.lang, person(options), userLate, async (c, signal) => {
-    const { token } = await c.login({ nonce: challengeNonce, expiresIn: nonceLife, patience: person(options), signal });
+    const { token } = await c.login({ nonce: challengeNonce, expiresIn: nonceLife, ...asked(options), signal });
     const { unverifiedCertificate, algorithm, signature, format, appVersion } = token as LibraryAuthenticateResponse;
     return { unverifiedCertificate, algorithm, signature, format, appVersion };
   });
@@ -141,7 +142,7 @@ export async function authenticate(challengeNonce: string, options?: ActionOptio
 // getSigningCertificate lets the person choose a certificate whose key signs hashes.
 export async function getSigningCertificate(options?: ActionOptions): Promise<LibraryGetSigningCertificateResponse> {
   return act(Action.GET_SIGNING_CERTIFICATE, options?.lang, 2 * person(options), userLate,
-    async (c, signal) => (await c.certificate({ patience: person(options), signal })) as LibraryGetSigningCertificateResponse);
+    async (c, signal) => (await c.certificate({ ...asked(options), signal })) as LibraryGetSigningCertificateResponse);
 }
 
 // sign has a hash signed with the key of a certificate that getSigningCertificate gave.
@@ -151,5 +152,5 @@ export async function sign(certificate: string, hash: string, hashFunction: stri
   if (!hash) throw new MissingParameterError("sign needs a hash");
   if (!hashFunction) throw new MissingParameterError("sign needs a hashFunction");
   return act(Action.SIGN, options?.lang, 2 * person(options), userLate,
-    async (c, signal) => (await c.signHash({ certificate, hash, hashFunction, patience: person(options), signal })) as LibrarySignResponse);
+    async (c, signal) => (await c.signHash({ certificate, hash, hashFunction, ...asked(options), signal })) as LibrarySignResponse);
 }

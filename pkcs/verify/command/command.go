@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -314,6 +313,9 @@ func (f *flags) results(ctx context.Context, in *os.File, report *fileReport, o 
 		if f.at != "" {
 			at = o.Time
 		}
+		// Nothing protects them: that is said before any verdict.
+		_, _ = fmt.Fprintln(stderr, message.Text(lang, "command.verify-facts-believed"))
+		report.Error = message.Text(lang, "command.verify-facts-believed")
 		return saved.Judge(o.Policy, at), nil
 	}
 	if bundle.Is(in, sizeOf(in)) {
@@ -381,64 +383,9 @@ func (f *flags) print(w io.Writer, all []fileReport, lang message.Lang) error {
 		return e.Encode(v)
 	}
 	for _, r := range all {
-		if err := Print(w, r.File, r.Signatures, lang); err != nil {
+		if err := Print(w, r.File, r.judged.results, r.judged.lang); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Print writes signatures for a person.
-func Print(w io.Writer, file string, signatures []validation.Signature, lang message.Lang) error {
-	var b strings.Builder
-	for i, s := range signatures {
-		fmt.Fprintf(&b, "%s, %s %d: %s", file, message.Text(lang, "command.signature"), i+1, message.Text(lang, "command."+string(s.Indication)))
-		if s.SubIndication != "" {
-			fmt.Fprintf(&b, " (%s)", s.SubIndication)
-		}
-		fmt.Fprintf(&b, "\n  %s %s, %s\n", s.Format, s.Level, s.Kind)
-		fmt.Fprintf(&b, "  %s: %s %s\n", message.Text(lang, "command.signer"), printable(s.Signer.Subject), s.Signer.CodiceFiscale)
-		if s.SigningTime != nil {
-			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.signing-time"), s.SigningTime.Format(time.RFC3339))
-		}
-		if s.Content.File != "" {
-			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.content"), printable(s.Content.File))
-		}
-		if p := s.PDF; p != nil {
-			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.place", "field", printable(p.Field), "n", p.Revision, "all", p.Revisions))
-			if p.Certification > 0 {
-				fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.certified-"+strconv.Itoa(p.Certification)))
-			}
-		}
-		if s.Nested > 0 {
-			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "command.nested", "n", s.Nested))
-		}
-		printMessages(&b, "  ", s.Messages)
-		for _, t := range s.Timestamps {
-			fmt.Fprintf(&b, "  %s (%s) %s: %s %s\n", message.Text(lang, "command.timestamp"), t.Kind, t.Time.Format(time.RFC3339), message.Text(lang, "command."+string(t.Indication)), t.SubIndication)
-			printMessages(&b, "    ", t.Messages)
-		}
-		for _, c := range s.Counter {
-			fmt.Fprintf(&b, "  %s %s %s: %s %s\n", message.Text(lang, "command.counter-signature"), printable(c.Signer.Subject), c.Signer.CodiceFiscale, message.Text(lang, "command."+string(c.Indication)), c.SubIndication)
-			printMessages(&b, "    ", c.Messages)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func printMessages(b *strings.Builder, indent string, messages []validation.Message) {
-	for _, m := range messages {
-		fmt.Fprintf(b, "%s%s %s: %s\n", indent, m.Level, m.Check, printable(m.Text))
-	}
-}
-
-// printable keeps a stranger's text from moving the terminal's cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '?'
-		}
-		return r
-	}, s)
 }

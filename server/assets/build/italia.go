@@ -31,11 +31,13 @@ func addBootstrapItalia(out *output) error {
 	if err := addLook(out); err != nil {
 		return err
 	}
-	own, err := os.ReadFile(home + "/pages/portal.css")
-	if err != nil {
-		return err
+	for _, name := range []string{"portal.css", "console.css"} {
+		own, err := os.ReadFile(home + "/pages/" + name)
+		if err != nil {
+			return err
+		}
+		out.add("css/"+name, own)
 	}
-	out.add("css/portal.css", own)
 	return nil
 }
 

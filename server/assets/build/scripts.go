@@ -9,12 +9,13 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Where the project's page scripts come from: what server/portal writes for its
-// pages, and the client of the agent that they import as "@citel/client". Both
-// are read as files; no Go package of the agent is imported.
+// Where the project's page scripts come from: what server/portal and server/console
+// write for their pages, and the client of the agent that they import as
+// "@citel/client". All are read as files; no Go package of the agent is imported.
 const (
-	portal = "server/portal/src"
-	client = "agent/client/src/index.ts"
+	portal  = "server/portal/src"
+	console = "server/console/src"
+	client  = "agent/client/src/index.ts"
 )
 
 // addScripts bundles each page script into app/NAME.js.
@@ -29,13 +30,18 @@ func addScripts(out *output) error {
 	return bundle(out, dist+"/app", entries)
 }
 
-// pageScripts lists the entry points: every .ts file directly in the portal's
-// source folder. Shared code lies in folders below it, tests are NAME.test.ts.
+// pageScripts lists the entry points: every .ts file directly in the source folders of
+// portal and console. Shared code lies in folders below, tests are NAME.test.ts.
 func pageScripts() ([]string, error) {
 	all, err := filepath.Glob(portal + "/*.ts")
 	if err != nil {
 		return nil, err
 	}
+	desk, err := filepath.Glob(console + "/*.ts")
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, desk...)
 	var entries []string
 	for _, name := range all {
 		if strings.HasSuffix(name, ".d.ts") || strings.HasSuffix(name, ".test.ts") {
@@ -47,16 +53,21 @@ func pageScripts() ([]string, error) {
 }
 
 func bundle(out *output, dir string, entries []string) error {
+	// Each becomes DIR/NAME.js, wherever it lies.
+	points := make([]api.EntryPoint, len(entries))
+	for i, name := range entries {
+		points[i] = api.EntryPoint{InputPath: name, OutputPath: strings.TrimSuffix(filepath.Base(name), ".ts")}
+	}
 	options := api.BuildOptions{
-		EntryPoints:       entries,
-		Bundle:            true,
-		Outdir:            dir,
-		Format:            api.FormatESModule,
-		Platform:          api.PlatformBrowser,
-		Target:            api.ES2021,
-		MinifyWhitespace:  true,
-		MinifySyntax:      true,
-		MinifyIdentifiers: true,
+		EntryPointsAdvanced: points,
+		Bundle:              true,
+		Outdir:              dir,
+		Format:              api.FormatESModule,
+		Platform:            api.PlatformBrowser,
+		Target:              api.ES2021,
+		MinifyWhitespace:    true,
+		MinifySyntax:        true,
+		MinifyIdentifiers:   true,
 		// Licence comments of libraries stay with their code.
 		LegalComments: api.LegalCommentsEndOfFile,
 		Charset:       api.CharsetUTF8,

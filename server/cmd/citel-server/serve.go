@@ -27,6 +27,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 	"github.com/citel-pa/citel/server/apikey"
+	"github.com/citel-pa/citel/server/console"
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
@@ -229,8 +230,19 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		}
 	}
 	s.portal = p
-	pages, err := p.Handler()
-	if err != nil {
+	desk := &console.Console{
+		Rooms: s.rooms, Origin: f.origin, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, AgentPorts: f.ports, ClientAddress: p.ClientAddress, Log: s.log,
+		Card: &login.Desk{
+			Ente: e, Nonces: &login.Nonces{Store: s.store}, Sessions: s.rooms.Console, Store: s.store, Audit: s.rooms.Audit, Log: s.log,
+			Validator: p.Desk.Validator,
+		},
+	}
+	if err := s.demoOperators(ctx, os.Stdout, e.Code); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	pages, err1 := p.Handler()
+	consolePages, err2 := desk.Handler()
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, exit(command.Unavailable, err)
 	}
 	temp, err := s.store.TempDir()
@@ -242,6 +254,9 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		Audit: s.rooms.Audit, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
 	}
 	mux := http.NewServeMux()
+	for _, path := range console.Paths {
+		mux.Handle(path, consolePages)
+	}
 	mux.Handle("/", pages)
 	mux.Handle(verification.Prefix, api.Handler())
 	s.handler = s.measured(mux)

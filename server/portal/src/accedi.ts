@@ -12,7 +12,7 @@ run("card-login", async (box, signal) => {
       return { nonce: String(n["nonce"]), expiresIn: Number(n["expiresIn"]) };
     };
     const first = await nonce();
-    const done = await citel.login({ ...first, freshNonce: nonce, signal, onEvent: progress });
+    const done = await citel.login({ ...first, declaration: true, freshNonce: nonce, signal, onEvent: progress });
     progress("checking");
     const answer = await post(`${base}/api/login/token`, JSON.stringify({
       token: done.token, nonce: done.nonce, fingerprint: done.fingerprint ?? "", next: box.dataset["next"] || `${base}/area`,

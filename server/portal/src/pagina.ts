@@ -46,6 +46,7 @@ function watch(dialog: HTMLDialogElement): void {
     text.textContent = text.dataset["over"] ?? "";
     stay.hidden = true;
     again.hidden = false;
+    again.href = `${base}/accedi?poi=${encodeURIComponent(location.pathname)}`;
     if (!dialog.open) dialog.showModal();
   };
   // Another tab may have gone on: the server knows.

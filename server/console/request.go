@@ -1,0 +1,306 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/assets"
+	"github.com/citel-pa/citel/server/credential"
+	"github.com/citel-pa/citel/server/delay"
+	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/envelope"
+	"github.com/citel-pa/citel/server/foureyes"
+	"github.com/citel-pa/citel/server/operator"
+	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/role"
+)
+
+func (r *request) ctx() context.Context { return r.r.Context() }
+
+// T is a sentence in the page's language.
+func (r *request) T(key string, args ...any) string { return message.Text(r.lang, key, args...) }
+
+// value is a field of the form, without the blanks around it.
+func (r *request) value(name string) string { return strings.TrimSpace(r.r.PostFormValue(name)) }
+
+// actor is the operator as rooms ask for rights.
+func (r *request) actor() role.Actor { return r.operator.Actor(r.c.address(r.r)) }
+
+// id reads a number out of the address; one that is none leads nowhere.
+func (r *request) id() (int64, error) {
+	n, err := strconv.ParseInt(r.r.PathValue("id"), 10, 64)
+	if err != nil || n <= 0 {
+		return 0, errNotFound
+	}
+	return n, nil
+}
+
+func (r *request) redirect(to string) { http.Redirect(r.w, r.r, to, http.StatusSeeOther) }
+
+// done goes on to a page that says what was done.
+func (r *request) done(to, what string) error {
+	sep := "?"
+	if strings.Contains(to, "?") {
+		sep = "&"
+	}
+	r.redirect(to + sep + "fatto=" + what)
+	return nil
+}
+
+func (r *request) json(status int, v any) error {
+	r.w.Header().Set("Content-Type", "application/json")
+	r.w.WriteHeader(status)
+	return json.NewEncoder(r.w).Encode(v)
+}
+
+// fail shows an error. What is ours to know stays in the log.
+func (r *request) fail(err error) {
+	status, code := r.kind(err)
+	if status == 0 {
+		return
+	}
+	if status == http.StatusInternalServerError {
+		r.c.Log.Error("request failed", "path", r.r.URL.Path, "error", err)
+	}
+	text := r.T("console."+code+"-body", r.args(err)...)
+	if strings.HasPrefix(r.r.URL.Path, Prefix+"/api/") {
+		_ = r.json(status, map[string]string{"error": code, "text": text})
+		return
+	}
+	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if err := r.page(status, "error", r.T("console."+code+"-title"), data{"Body": text}); err != nil {
+		r.c.Log.Error("answer failed", "error", err)
+	}
+}
+
+func (r *request) args(err error) []any {
+	var soon *delay.TooSoonError
+	if errors.As(err, &soon) {
+		return []any{"seconds", int(soon.Wait.Seconds()) + 1}
+	}
+	return nil
+}
+
+// kind is the status and the stable code of an error; its sentences are
+// "console.<code>-title" and "-body".
+func (r *request) kind(err error) (status int, code string) {
+	var soon *delay.TooSoonError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return 0, ""
+	case errors.Is(err, errNotFound), errors.Is(err, person.ErrNotFound), errors.Is(err, operator.ErrNotFound), errors.Is(err, credential.ErrNotFound),
+		errors.Is(err, ente.ErrNotFound), errors.Is(err, foureyes.ErrNotFound):
+		return http.StatusNotFound, "not-found"
+	case errors.Is(err, errForbidden), errors.Is(err, role.ErrDenied):
+		return http.StatusForbidden, "forbidden"
+	case errors.Is(err, errCSRF):
+		return http.StatusForbidden, "csrf"
+	case errors.Is(err, errBadForm):
+		return http.StatusBadRequest, "bad-form"
+	case errors.As(err, &soon):
+		return http.StatusTooManyRequests, "too-soon"
+	case errors.Is(err, operator.ErrSelf), errors.Is(err, person.ErrSelf), errors.Is(err, credential.ErrSelf), errors.Is(err, envelope.ErrSelf):
+		return http.StatusForbidden, "self"
+	case errors.Is(err, operator.ErrState), errors.Is(err, credential.ErrState), errors.Is(err, envelope.ErrState):
+		return http.StatusConflict, "state"
+	case errors.Is(err, operator.ErrReason), errors.Is(err, credential.ErrReason), errors.Is(err, envelope.ErrReason), errors.Is(err, person.ErrReason):
+		return http.StatusUnprocessableEntity, "reason"
+	case errors.Is(err, foureyes.ErrSame):
+		return http.StatusForbidden, "same"
+	}
+	return http.StatusInternalServerError, "error"
+}
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+var functions = template.FuncMap{
+	"asset":    assets.URL,
+	"date":     func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
+	"moment":   moment,
+	"clock":    func(t time.Time) string { return t.In(register.Rome()).Format("15:04") },
+	"missing":  func(n int, head []string) []string { return head[min(n, len(head)):] },
+	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"dict":     dict,
+	"envelope": envelope.FormatCode,
+}
+
+// dict gives a template part several values by name.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("console: dict takes pairs")
+	}
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, errors.New("console: dict takes names")
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+var pages = func() map[string]*template.Template {
+	out := map[string]*template.Template{}
+	entries, err := templateFiles.ReadDir("templates")
+	if err != nil {
+		panic(err) // embedded
+	}
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".html")
+		if name == "base" || name == "parts" {
+			continue
+		}
+		out[name] = template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
+	}
+	return out
+}()
+
+type data map[string]any
+
+// view is what templates see.
+type view struct {
+	*request
+	Title string
+	Lang  message.Lang
+	D     data
+}
+
+func (r *request) render(name, title string, d data) error {
+	return r.page(http.StatusOK, name, r.T(title), d)
+}
+
+// page writes a page; a template that fails leaves nothing half written.
+func (r *request) page(status int, name, title string, d data) error {
+	if d == nil {
+		d = data{}
+	}
+	scoped(d)
+	var b bytes.Buffer
+	if err := pages[name].Execute(&b, &view{request: r, Title: title, Lang: r.lang, D: d}); err != nil {
+		return fmt.Errorf("console: page %s: %w", name, err)
+	}
+	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	r.w.WriteHeader(status)
+	_, _ = r.w.Write(b.Bytes())
+	return nil
+}
+
+// Demo tells whether the banner is shown.
+func (v *view) Demo() bool { return v.c.Demo }
+
+// Path is the page's own.
+func (v *view) Path() string { return v.r.URL.Path }
+
+// Operator is who works, nil before the login.
+func (v *view) Operator() *operator.Operator { return v.operator }
+
+// Roles are the operator's.
+func (v *view) Roles() (out []*role.Role) {
+	for _, id := range v.operator.Roles {
+		if x := role.Get(id); x != nil {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// Role is the one that the frame shows as active: rights add up, it changes none.
+func (v *view) Role() string {
+	if v.session.Role != "" {
+		return v.session.Role
+	}
+	if len(v.operator.Roles) > 0 {
+		return v.operator.Roles[0]
+	}
+	return ""
+}
+
+// EnteName is the desk's.
+func (v *view) EnteName() string {
+	code := ""
+	switch {
+	case v.operator != nil:
+		code = v.operator.Ente
+	case v.session != nil:
+		code = v.session.Ente
+	}
+	if code == "" {
+		return v.T("console.system")
+	}
+	if e, err := v.c.Rooms.Enti.Get(v.ctx(), code); err == nil {
+		return e.Name
+	}
+	return code
+}
+
+// CSRF is the session's token.
+func (v *view) CSRF() string {
+	if v.session == nil {
+		return ""
+	}
+	return v.session.CSRF
+}
+
+// Ends is when the session is over without another request.
+func (v *view) Ends() time.Time { return v.session.Ends }
+
+// Done is what the page before has done, a code of ours or nothing.
+func (v *view) Done() string {
+	code := v.r.URL.Query().Get("fatto")
+	if key := "console.done-" + code; code != "" && v.T(key) != key {
+		return v.T(key)
+	}
+	return ""
+}
+
+// Other is the other language.
+func (v *view) Other() message.Lang {
+	if v.Lang == message.Italian {
+		return message.English
+	}
+	return message.Italian
+}
+
+// OtherPage is this page in the other language; what was posted is not posted again.
+func (v *view) OtherPage() string {
+	if v.r.Method != http.MethodGet {
+		return Prefix + "/?lingua=" + string(v.Other())
+	}
+	q := v.r.URL.Query()
+	q.Del("fatto")
+	q.Set("lingua", string(v.Other()))
+	return v.r.URL.Path + "?" + q.Encode()
+}
+
+// Ports are the agent's, for the script.
+func (v *view) Ports() string {
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(v.c.AgentPorts)), ","), "[]")
+}
+
+// language: what the address asks for and then remembers, else the browser's.
+func language(w http.ResponseWriter, r *http.Request) message.Lang {
+	if l := r.URL.Query().Get("lingua"); l == "it" || l == "en" {
+		http.SetCookie(w, &http.Cookie{Name: "lingua", Value: l, Path: "/", MaxAge: 31536000, SameSite: http.SameSiteLaxMode, HttpOnly: true}) //nolint:gosec // no secret
+		return message.Lang(l)
+	}
+	if c, err := r.Cookie("lingua"); err == nil && (c.Value == "it" || c.Value == "en") {
+		return message.Lang(c.Value)
+	}
+	if tag, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ","); strings.HasPrefix(strings.ToLower(strings.TrimSpace(tag)), "en") {
+		return message.English
+	}
+	return message.Italian
+}
