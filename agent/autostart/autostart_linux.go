@@ -8,13 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/citel-pa/citel/installer"
 )
 
 // name of the entry. Desktop Application Autostart Specification 0.5: a file in the
 // person's folder stands for the system's file of the same name.
-const name = "citel-agent.desktop"
+const name = installer.AppID + ".desktop"
 
-const systemFile = "/etc/xdg/autostart/" + name
+// systemFile is the package's entry, for every user.
+var systemFile = "/etc/xdg/autostart/" + name
 
 func file() (string, error) {
 	dir, err := os.UserConfigDir()
@@ -64,17 +67,20 @@ func Set(on bool) error {
 		}
 		return nil
 	}
+	// Where the package's entry does it, one's own would hide what an upgrade changes.
+	if _, err := os.Stat(systemFile); err == nil {
+		if err := os.Remove(own); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("autostart: %w", err)
+		}
+		if on, err := On(); err != nil || on {
+			return err
+		}
+	}
 	exe, err := program()
 	if err != nil {
 		return fmt.Errorf("autostart: %w", err)
 	}
-	return write(own, "[Desktop Entry]\nType=Application\nName=CiTel\nComment=Entra e firma con la carta\nExec="+quote(exe)+" run --session\nTerminal=false\nNoDisplay=true\nX-GNOME-Autostart-enabled=true\n")
-}
-
-// quote: Desktop Entry Specification 1.5, "The Exec key".
-func quote(s string) string {
-	s = strings.NewReplacer(`\`, `\\\\`, `"`, `\\"`, "`", "\\\\`", `$`, `\\$`, `%`, `%%`).Replace(s)
-	return `"` + s + `"`
+	return write(own, installer.AutostartEntry(exe)) // as `register` writes it, so that `register --remove` knows it
 }
 
 func write(path, text string) error {

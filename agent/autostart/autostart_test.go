@@ -26,7 +26,7 @@ func TestSet(t *testing.T) {
 		}
 		is(on)
 		text, err := os.ReadFile(filepath.Join(home, ".config", "autostart", "citel-agent.desktop"))
-		if on && (err != nil || !strings.Contains(string(text), `" run`)) {
+		if on && (err != nil || !strings.Contains(string(text), " run --session\n")) {
 			t.Errorf("%q %v", text, err)
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 )
 
@@ -80,4 +82,21 @@ func textList(name string) ([]string, error) {
 		}
 	}
 	return list, nil
+}
+
+// administrators: every user can make files below ProgramData, and then owns them; what
+// an administrator makes belongs to the group or to the system.
+func administrators(file string, _ fs.FileInfo) error {
+	sd, err := windows.GetNamedSecurityInfo(file, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return fmt.Errorf("config: %s: %w", file, err)
+	}
+	owner, _, err := sd.Owner()
+	if err != nil {
+		return fmt.Errorf("config: %s: %w", file, err)
+	}
+	if !owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) && !owner.IsWellKnown(windows.WinLocalSystemSid) {
+		return fmt.Errorf("%w: %s", ErrNotAdministrators, file)
+	}
+	return nil
 }

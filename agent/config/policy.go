@@ -24,6 +24,9 @@ type Policy struct {
 	BlockedSites []string `json:"blockedSites,omitempty"`
 }
 
+// ErrNotAdministrators means that a policy's file belongs to somebody who sets none.
+var ErrNotAdministrators = errors.New("config: the policy does not belong to an administrator")
+
 // PolicyFile is the administrator's file: for them alone to write.
 func PolicyFile() string {
 	if runtime.GOOS == "windows" {
@@ -46,7 +49,8 @@ func (s *Store) WithPolicy(file string) *Store {
 func (s *Store) PolicyPath() string { return s.policy }
 
 // Policy reads it; without one it is empty. A file that others than its owner can
-// write is no administrator's, and is an error.
+// write, or that another person owns, is no administrator's, and is an error: it may
+// name modules, which are programs.
 func (s *Store) Policy() (Policy, error) {
 	var p Policy
 	if s.policy == PolicyFile() { // what group policies set comes before the file
@@ -70,6 +74,9 @@ func (s *Store) Policy() (Policy, error) {
 	}
 	if !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
 		return p, fmt.Errorf("%w: %s has mode %v", ErrPermissions, s.policy, info.Mode())
+	}
+	if err := administrators(s.policy, info); err != nil {
+		return p, err
 	}
 	data, err := readAll(s.policy)
 	if err != nil {

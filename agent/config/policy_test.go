@@ -58,6 +58,21 @@ func TestPolicyOfNobody(t *testing.T) {
 	}
 }
 
+// What another user put there names no modules for this one. Only root can give a file
+// away; for others the owner is always their own.
+func TestPolicyOfAnotherUser(t *testing.T) {
+	s := withPolicy(t, `{"modules":[{"path":"/tmp/evil.so"}]}`)
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Chown(s.policy, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := s.Settings(); !errors.Is(err, ErrNotAdministrators) || len(v.Modules) != 0 {
+		t.Errorf("%+v %v", v, err)
+	}
+}
+
 func TestChangeKeepsABrokenFile(t *testing.T) {
 	s := Open(t.TempDir())
 	if err := os.WriteFile(s.SettingsFile(), []byte("{"), 0o600); err != nil {

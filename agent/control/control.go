@@ -77,6 +77,12 @@ func Listen(path string) (*Server, error) {
 	if err := own(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
+	// Two that start at once must not take each other's new socket for a stale one.
+	release, err := alone(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()
 		return nil, ErrRuns

@@ -74,6 +74,66 @@ func TestNobodyThere(t *testing.T) {
 	_ = again.Close()
 }
 
+// Of agents that start at once one gets the socket, and keeps it.
+func TestOneOfManyThatStartAtOnce(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	path, err := control.Path("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil { // a crashed one's
+			t.Fatal(err)
+		}
+		got := make(chan *control.Server, 8)
+		for range cap(got) {
+			go func() {
+				s, err := control.Listen(path)
+				if err != nil && !errors.Is(err, control.ErrRuns) {
+					t.Error(err)
+				}
+				got <- s
+			}()
+		}
+		var one *control.Server
+		for range cap(got) {
+			if s := <-got; s != nil && one != nil {
+				t.Fatal("two have it")
+			} else if s != nil {
+				one = s
+			}
+		}
+		if one == nil {
+			t.Fatal("nobody has it")
+		}
+		_ = one.Close()
+	}
+}
+
+// A link in the socket's place is replaced; what it leads to stays.
+func TestLinkInTheSocketsPlace(t *testing.T) {
+	path, s := listen(t)
+	_ = s.Close()
+	target := filepath.Join(t.TempDir(), "mine")
+	if err := os.WriteFile(target, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := control.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+	if b, err := os.ReadFile(target); err != nil || string(b) != "x" {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
 // A folder that others can enter is not used.
 func TestFolderOfOthers(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())

@@ -36,6 +36,20 @@ func own(dir string) error {
 	return nil
 }
 
+// alone keeps other processes of this user out of the folder until released (flock(2)).
+func alone(dir string) (release func(), err error) {
+	f, err := os.Open(dir) //nolint:gosec // this user's own folder
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	release = func() { _ = f.Close() } // and lets go
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		release()
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	return release, nil
+}
+
 // peerIsMine: unix(7), SO_PEERCRED.
 func peerIsMine(conn net.Conn) (bool, error) {
 	c, ok := conn.(*net.UnixConn)

@@ -59,6 +59,8 @@ type Patient struct {
 	// Root is the system's files, Home the person's.
 	Root, Home fs.FS
 	Clock      Clock
+	// Update is the newer release that is known, empty without one.
+	Update string
 }
 
 // Examine looks at everything, in the order in which a card reaches a page. Nothing
@@ -79,6 +81,9 @@ func (p *Patient) Examine(ctx context.Context) []Check {
 		for k, v := range c.Args {
 			c.Args[k] = scrub(v)
 		}
+	}
+	if p.Update != "" { // a version may look like a card's number, and names nobody
+		list = append(list, Check{ID: "update", State: Note, Args: map[string]string{"version": p.Update}})
 	}
 	return list
 }

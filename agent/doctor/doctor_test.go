@@ -53,6 +53,7 @@ func TestExamine(t *testing.T) {
 			Service: func(context.Context) doctor.Service { return doctor.ServiceMissing }}, map[string]doctor.State{"service-missing": doctor.Bad}},
 		"broken card":           {doctor.Patient{Cards: found(card.Found{Reader: card.Reader{Name: "R", State: card.Present}, Kind: card.KindUnknown, Err: signing.ErrCardFailed})}, map[string]doctor.State{"card-unread": doctor.Bad}},
 		"a module for it":       {doctor.Patient{Cards: found(in(card.Present, card.KindUnknown)), Modules: []string{"/lib/gone.so"}}, map[string]doctor.State{"card-module": doctor.Note, "module-gone": doctor.Bad}},
+		"a newer release":       {doctor.Patient{Cards: found(), Update: "1.4.20261125"}, map[string]doctor.State{"update": doctor.Note}},
 		"own agent":             {doctor.Patient{Cards: found(), Ports: []int{taken}, Owner: owner(doctor.Owner{Program: "citel-agent", Agent: true})}, map[string]doctor.State{"agent": doctor.Good}},
 		"another user's":        {doctor.Patient{Cards: found(), Ports: []int{taken}, Owner: owner(doctor.Owner{Other: true})}, map[string]doctor.State{"ports": doctor.Bad, "port-other-user": doctor.Note}},
 		"a program's":           {doctor.Patient{Cards: found(), Ports: []int{taken}, Owner: owner(doctor.Owner{Program: "nginx"})}, map[string]doctor.State{"ports": doctor.Bad, "port-taken": doctor.Note}},

@@ -20,6 +20,7 @@ import (
 	"github.com/citel-pa/citel/agent/doctor"
 	"github.com/citel-pa/citel/agent/hand/pages"
 	"github.com/citel-pa/citel/agent/history"
+	"github.com/citel-pa/citel/agent/nativehost"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/message"
 )
@@ -48,6 +49,10 @@ type Hand struct {
 	// it works.
 	KnownModules func() []string
 	CheckModule  func(ctx context.Context, path string) error
+	// Extension is what browsers' Web eID extension was told (nativehost.Manifests).
+	Extension func() (Extension, error)
+	// NewRelease is the newer release that is known, empty without one.
+	NewRelease func() string
 	// About is version and address; Quit ends the agent.
 	About func(message.Lang) string
 	Quit  func()
@@ -57,6 +62,13 @@ type Hand struct {
 	Changed func()
 
 	asking chan struct{}
+}
+
+// Extension joins this program with the browsers' Web eID extension, or takes it off.
+type Extension interface {
+	Status() ([]nativehost.Registration, error)
+	On() ([]nativehost.Registration, error)
+	Off() ([]nativehost.Registration, error)
 }
 
 // New makes a Hand whose fields the caller fills in.
@@ -101,6 +113,7 @@ func (h *Hand) Call(ctx context.Context, name string, args map[string]string) (a
 		pages.DoSite:          h.site,
 		pages.DoLanguage:      h.language,
 		pages.DoAutostart:     h.autostart,
+		pages.DoExtension:     h.extension,
 		pages.DoModuleAdd:     h.moduleAdd,
 		pages.DoModuleRemove:  h.moduleRemove,
 		pages.DoCure:          h.cure,
@@ -123,6 +136,9 @@ func (h *Hand) home(ctx context.Context) (*pages.HomeData, error) {
 	}
 	if len(log.Gaps) > 0 {
 		d.Alerts = append(d.Alerts, h.text("history-gaps"))
+	}
+	if v := h.NewRelease(); v != "" {
+		d.Alerts = append(d.Alerts, message.Text(h.Lang(), "doctor.update-note", "version", v))
 	}
 	soon, err := h.Reminders.Soon(time.Now())
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/agent/hand"
 	"github.com/citel-pa/citel/agent/hand/pages"
 	"github.com/citel-pa/citel/agent/history"
+	"github.com/citel-pa/citel/agent/nativehost"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/testdata/pki"
@@ -84,6 +85,10 @@ func newScene(t *testing.T, policy string) *scene {
 		}
 		return nil
 	}
+	s.Extension = func() (hand.Extension, error) {
+		return &nativehost.Manifests{Program: "/opt/citel-agent", Home: home, Config: filepath.Join(home, ".config"), Root: filepath.Join(home, "root")}, nil
+	}
+	s.NewRelease = func() string { return "" }
 	s.About = func(message.Lang) string { return "CiTel" }
 	s.Quit = func() { s.quits <- struct{}{} }
 	s.Downloads = func() (string, error) { return home, nil }
@@ -147,7 +152,7 @@ func TestStates(t *testing.T) {
 		"Carta pronta: CNS …0017": {found: []card.Found{in(card.Empty, "", nil), in(card.Present, card.KindCNS, nil)}},
 		"non legge da solo":       {found: []card.Found{in(card.Present, card.KindUnknown, signing.ErrCardUnknown)}},
 		"tiene la carta occupata": {found: []card.Found{in(card.Present, card.KindUnknown, signing.ErrCardBusy)}},
-		"controlla il lato":       {found: []card.Found{in(card.Mute, "", nil)}},
+		"controlla da che lato":   {found: []card.Found{in(card.Mute, "", nil)}},
 	} {
 		*s.cards = c
 		s.says(pages.Home, want)
@@ -309,4 +314,34 @@ func TestDoctor(t *testing.T) {
 	if err != nil || !strings.Contains(v.(pages.Done).Report, "reader-bad") {
 		t.Errorf("%+v %v", v, err)
 	}
+}
+
+// The settings' page does what `citel-agent native` does, and another program's manifest stays.
+func TestExtension(t *testing.T) {
+	s := newScene(t, "")
+	s.says(pages.Settings, `"name":"Firefox","state":"non collegato"`, `"joined":false`)
+	other := filepath.Join(s.home, ".config", "chromium", "NativeMessagingHosts", nativehost.ManifestName)
+	if err := os.MkdirAll(filepath.Dir(other), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	theirs := `{"name":"eu.webeid","path":"/usr/bin/web-eid"}`
+	if err := os.WriteFile(other, []byte(theirs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := s.must(pages.DoExtension, map[string]string{"on": "true"}); !strings.Contains(said, "non lo sostituisce") {
+		t.Error(said)
+	}
+	s.says(pages.Settings, `"name":"Firefox","state":"collegato a CiTel"`, `"joined":true`, "/usr/bin/web-eid")
+	s.must(pages.DoExtension, map[string]string{"on": "false"})
+	s.says(pages.Settings, `"name":"Firefox","state":"non collegato"`, `"joined":false`, "/usr/bin/web-eid")
+	if b, err := os.ReadFile(other); err != nil || string(b) != theirs {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
+// A newer release is said on the first page.
+func TestNewRelease(t *testing.T) {
+	s := newScene(t, "")
+	s.NewRelease = func() string { return "9.1" }
+	s.says(pages.Home, "versione nuova di CiTel (9.1)")
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/citel-pa/citel/agent/autostart"
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/hand/pages"
+	"github.com/citel-pa/citel/agent/nativehost"
+	"github.com/citel-pa/citel/pkcs/message"
 )
 
 func (h *Hand) settings() (*pages.SettingsData, error) {
@@ -30,6 +32,9 @@ func (h *Hand) settings() (*pages.SettingsData, error) {
 	}
 	d.Autostart, err = autostart.On()
 	if d.AutostartNone = errors.Is(err, autostart.ErrNone); err != nil && !d.AutostartNone {
+		return nil, err
+	}
+	if err := h.browsers(d); err != nil {
 		return nil, err
 	}
 	for _, o := range p.TrustedSites {
@@ -60,6 +65,42 @@ func (h *Hand) settings() (*pages.SettingsData, error) {
 		d.Modules = append(d.Modules, v)
 	}
 	return d, nil
+}
+
+// browsers says what each one's Web eID extension finds.
+func (h *Hand) browsers(d *pages.SettingsData) error {
+	d.Browsers = []pages.Browser{}
+	x, err := h.Extension()
+	if err != nil {
+		return err
+	}
+	list, err := x.Status()
+	for _, r := range list {
+		ours := r.State == nativehost.On || r.State == nativehost.Stale
+		d.Joined = d.Joined || ours
+		d.Browsers = append(d.Browsers, pages.Browser{Name: r.Browser, Good: r.State == nativehost.On,
+			State: message.Text(h.Lang(), "native.state-"+string(r.State), "program", r.Program)})
+	}
+	return err
+}
+
+// extension does what `citel-agent native on|off` does.
+func (h *Hand) extension(_ context.Context, args map[string]string) (pages.Done, error) {
+	x, err := h.Extension()
+	if err != nil {
+		return pages.Done{}, err
+	}
+	do, key := x.Off, "extension-off"
+	if args["on"] == "true" {
+		do, key = x.On, "extension-on"
+	}
+	switch _, err = do(); {
+	case errors.Is(err, nativehost.ErrOther): // the others are done
+		return pages.Done{Text: message.Text(h.Lang(), "native.other-remedy")}, nil
+	case err != nil:
+		return pages.Done{}, err
+	}
+	return pages.Done{Text: h.text(key)}, nil
 }
 
 func (h *Hand) modulesLocked() error {

@@ -79,7 +79,7 @@ func (t *Tray) follow(ctx context.Context, state State) {
 	page := func(name string) func() { return func() { t.Open(name) } }
 	items := []*item{
 		{key: "tray-open", do: page(pages.Home)}, {key: "tray-history", do: page(pages.History)}, {key: "tray-card", do: page(pages.Card)},
-		{key: "tray-settings", do: page(pages.Settings)}, {key: "tray-doctor", do: page(pages.Doctor)}, {key: "tray-quit", do: t.Quit},
+		{key: "tray-settings", do: page(pages.Settings)}, {key: "tray-extension", do: page(pages.Settings)}, {key: "tray-doctor", do: page(pages.Doctor)}, {key: "tray-quit", do: t.Quit},
 	}
 	for i, x := range items {
 		if i == len(items)-1 {

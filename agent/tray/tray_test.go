@@ -160,7 +160,7 @@ func TestTray(t *testing.T) {
 			}
 		}
 	}
-	has("Nessun lettore collegato.", false)
+	has(message.Text(message.Italian, "hand.state-no-reader"), false)
 	click := func(label string) {
 		t.Helper()
 		l := has(label, true)
@@ -169,7 +169,7 @@ func TestTray(t *testing.T) {
 			t.Fatal(call.Err)
 		}
 	}
-	for label, page := range map[string]string{"Apri CiTel": "home", "Usi recenti": "history", "La mia carta: PIN, PUK, scadenza": "card", "Impostazioni": "settings", message.Text(message.Italian, "hand.tray-doctor"): "doctor"} {
+	for label, page := range map[string]string{"Apri CiTel": "home", "Usi recenti": "history", "La mia carta: PIN, PUK, scadenza": "card", "Impostazioni": "settings", "Collega l'estensione Web eID…": "settings", message.Text(message.Italian, "hand.tray-doctor"): "doctor"} {
 		click(label)
 		select {
 		case got := <-opened:

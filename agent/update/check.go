@@ -33,6 +33,17 @@ type Seen struct {
 	Available string    `json:"available,omitempty"`
 }
 
+// Known is the newer release that the last look found; empty when there is none, or
+// this build is it.
+func (s Seen) Known() string { return s.newerThan(number) }
+
+func (s Seen) newerThan(running string) string {
+	if s.Available == "" || Compare(s.Available, running) <= 0 {
+		return ""
+	}
+	return s.Available
+}
+
 // Memory keeps Seen for one user.
 type Memory interface {
 	UpdateSeen() (Seen, error)

@@ -132,11 +132,21 @@ func Set(ctx context.Context, s *step.System, sites []string) ([]Conflict, error
 		if err != nil {
 			return nil, err
 		}
+		own := filepath.Join(f.path, fileName)
+		foreign, err := notOurs(s, own, before)
+		if err != nil {
+			return nil, err
+		}
+		if foreign {
+			other = own
+		}
 		if other != "" && len(sites) > 0 {
 			conflicts = append(conflicts, Conflict{f.name, other})
+		}
+		if foreign || other != "" && len(sites) > 0 {
 			continue
 		}
-		steps = append(steps, r.own(f.name, filepath.Join(f.path, fileName), before, sites))
+		steps = append(steps, r.own(f.name, own, before, sites))
 	}
 	for _, path := range r.firefoxFiles(s) {
 		steps = append(steps, r.firefox(path, before, sites))
@@ -177,6 +187,29 @@ func taken(s *step.System, folder string) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// notOurs tells whether somebody else wrote, or changed, the file that bears our name:
+// an administrator's own words are not overwritten and not removed. Ours holds our
+// policy alone, with sites of the record.
+func notOurs(s *step.System, path string, recorded []string) (bool, error) {
+	data, err := os.ReadFile(s.Path(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("browser: %w", err)
+	}
+	var policies map[string][]string
+	if json.Unmarshal(data, &policies) != nil || len(policies) != 1 || len(policies[AllowedForURLs]) == 0 {
+		return true, nil
+	}
+	for _, p := range policies[AllowedForURLs] {
+		if !slices.ContainsFunc(recorded, func(site string) bool { return pattern(site) == p }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // own is the step of a browser that reads several files.

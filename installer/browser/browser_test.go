@@ -82,6 +82,56 @@ func TestSites(t *testing.T) {
 	}
 }
 
+// A file that bears our name and is another's is neither overwritten nor removed: not
+// when we come, not after somebody changed ours.
+func TestAnothersFileOfOurNameStays(t *testing.T) {
+	s := computer(t)
+	path := filepath.Join("/etc/chromium/policies/managed", fileName)
+	for name, theirs := range map[string]string{
+		"by hand":       `{"HomepageLocation":"https://x.example"}`,
+		"other sites":   `{"LoopbackNetworkAllowedForUrls":["https://x.example:443"]}`,
+		"one more word": `{"LoopbackNetworkAllowedForUrls":["https://sportello.a.example:443"],"BookmarkBarEnabled":false}`,
+		"no JSON":       `# to do`,
+	} {
+		put(t, s, path, theirs)
+		if c := set(t, s, a); len(c) != 1 || c[0].File != path {
+			t.Errorf("%s: %v", name, c)
+		}
+		if c := set(t, s); len(c) != 0 { // an uninstallation ends well
+			t.Errorf("%s: %v", name, c)
+		}
+		if have, err := os.ReadFile(s.Path(path)); err != nil || string(have) != theirs {
+			t.Errorf("%s: now %q %v", name, have, err)
+		}
+	}
+}
+
+// A link in a file's place is somebody's own: it and what it leads to stay as they are.
+func TestLinksAreNotFollowed(t *testing.T) {
+	s := computer(t)
+	target := filepath.Join(t.TempDir(), "shadow")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := s.Path(filepath.Join("/etc/chromium/policies/managed", fileName))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as on a system
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+	if c := set(t, s, a); len(c) != 1 {
+		t.Errorf("%v", c)
+	}
+	set(t, s)
+	if have, err := os.ReadFile(target); err != nil || len(have) != 0 {
+		t.Errorf("%q %v", have, err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
+}
+
 // What was written is what the doctor reads, and taking it back leaves no trace.
 func TestAppliedAndTakenBack(t *testing.T) {
 	s := computer(t)

@@ -68,7 +68,7 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 		time.Sleep(500 * time.Millisecond)
 	}
 	// What would cost a try for nothing never reaches the card.
-	ask("Cambia il PIN", "PIN di adesso", a.d.pin, one, two)
+	ask("Cambia il PIN", "PIN attuale", a.d.pin, one, two)
 	tree := a.reader("tree")
 	for _, want := range []string{"heading | Cambia il PIN della carta", "Nessun sito può chiederlo", "password text | Nuovo PIN", "push button | Annulla", "timer |"} {
 		if !strings.Contains(tree, want) {
@@ -91,26 +91,26 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 	if left := a.d.card.TriesLeft(); left != 3 {
 		t.Fatalf("%d tries left", left)
 	}
-	ask("Cambia il PIN", "PIN di adesso", wrong, one, one)
-	end("Il PIN di adesso è sbagliato")
+	ask("Cambia il PIN", "PIN attuale", wrong, one, one)
+	end("Il PIN attuale è sbagliato")
 	if left := a.d.card.TriesLeft(); left != 2 {
 		t.Fatalf("%d tries left", left)
 	}
 	a.says("Tentativi rimasti: 2")
-	ask("Cambia il PIN", "PIN di adesso", a.d.pin, one, one)
+	ask("Cambia il PIN", "PIN attuale", a.d.pin, one, one)
 	end("Il PIN è cambiato")
 	if left := a.d.card.TriesLeft(); left != 3 {
 		t.Fatalf("%d tries left", left)
 	}
 	// Blocked: the last try is warned of, and then the PUK helps.
 	for n := range 3 {
-		ask("Cambia il PIN", "PIN di adesso", wrong, two, two)
+		ask("Cambia il PIN", "PIN attuale", wrong, two, two)
 		if n == 2 {
 			a.says("È l'ultimo tentativo")
 			a.shot("pin-last-" + string(kind))
 		}
 		if n < 2 {
-			end("Il PIN di adesso è sbagliato")
+			end("Il PIN attuale è sbagliato")
 		} else {
 			end("La carta è bloccata")
 		}
@@ -125,7 +125,7 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 	if left := a.d.card.TriesLeft(); left != 3 {
 		t.Fatalf("%d tries left", left)
 	}
-	ask("Cambia il PIN", "PIN di adesso", two, one, one) // the new one counts
+	ask("Cambia il PIN", "PIN attuale", two, one, one) // the new one counts
 	end("Il PIN è cambiato")
 
 	// The link is cut when the card has seen the command.
@@ -140,7 +140,7 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 		return virtual.Pass, nil
 	}})
 	a.reader("wait", "push button", "Cambia il PIN")
-	ask("Cambia il PIN", "PIN di adesso", one, a.d.pin, a.d.pin)
+	ask("Cambia il PIN", "PIN attuale", one, a.d.pin, a.d.pin)
 	a.key("Return")
 	a.eventually("un tentativo potrebbe essere stato usato")
 	a.shot("pin-cut-" + string(kind))
@@ -175,7 +175,7 @@ func TestNoProcessKeepsANewPIN(t *testing.T) {
 	a.put(nil)
 	a.open("card", "La mia carta")
 	a.reader("press", "Cambia il PIN")
-	a.reader("wait", "password text", "PIN di adesso")
+	a.reader("wait", "password text", "PIN attuale")
 	settle()
 	fresh, _ := freshPINs(pki.CIE)
 	a.keys(d.pin)
@@ -308,19 +308,19 @@ func TestCareOnATerminal(t *testing.T) {
 					}
 				}
 			}
-			try("change", "PIN di adesso", 0, "Il PIN è cambiato", now, one, one)
-			try("change", "PIN di adesso", 1, "Il PIN di adesso è sbagliato. Il PIN non è cambiato. Tentativi rimasti: 2", wrong, two, two)
-			try("change", "PIN di adesso", 1, "Tentativi rimasti: 1", wrong, two, two)
-			try("change", "PIN di adesso", 1, "La carta è bloccata", wrong, two, two)
+			try("change", "PIN attuale", 0, "Il PIN è cambiato", now, one, one)
+			try("change", "PIN attuale", 1, "Il PIN attuale è sbagliato. Il PIN non è cambiato. Tentativi rimasti: 2", wrong, two, two)
+			try("change", "PIN attuale", 1, "Tentativi rimasti: 1", wrong, two, two)
+			try("change", "PIN attuale", 1, "La carta è bloccata", wrong, two, two)
 			try("unblock", "PUK", 1, "Il PUK è sbagliato", strings.Repeat("8", 8), two, two)
 			try("unblock", "PUK", 0, "La carta è sbloccata", stack.VirtualPUK, two, two)
-			try("change", "PIN di adesso", 0, "Il PIN è cambiato", two, now, now)
+			try("change", "PIN attuale", 0, "Il PIN è cambiato", two, now, now)
 			if left := a.d.card.TriesLeft(); left != 3 {
 				t.Errorf("%d tries left", left)
 			}
 			// Given up with Escape, and cut off in the middle.
 			c := a.console("pin", "change")
-			c.expect("PIN di adesso: ")
+			c.expect("PIN attuale: ")
 			time.Sleep(600 * time.Millisecond)
 			if _, err := io.WriteString(c.f, "\x1b"); err != nil {
 				t.Fatal(err)
@@ -338,7 +338,7 @@ func TestCareOnATerminal(t *testing.T) {
 					}
 					return virtual.Pass, nil
 				}})
-				first, secret := "PIN di adesso", now
+				first, secret := "PIN attuale", now
 				if name == "unblock" {
 					first, secret = "PUK", stack.VirtualPUK
 				}

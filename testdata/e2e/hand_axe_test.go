@@ -30,6 +30,7 @@ func sampleHand() map[string]any {
 		pages.Card: pages.CardData{None: "Nessuna carta.", Cards: []pages.CardInfo{{ID: "aa", Title: "Carta nazionale dei servizi", Rows: []pages.Row{{Name: "Titolare", Value: "Prova Cittadino"}, {Name: "Numero del certificato", Value: strings.Repeat("A1", 30)}},
 			Expiry: "Scade tra 7 giorni.", Tries: "Tentativi rimasti: 2.", Care: true}, {ID: "bb", Title: "CIE", Expiry: "Scaduta", Ended: true, Locked: true, Note: "Non qui."}}},
 		pages.Settings: pages.SettingsData{Language: "it", LanguageLocked: true, AutostartFixed: true, Policy: "/etc/citel/policy.json", Trusted: []pages.Site{{Origin: long, Since: "01/01/2026"}, {Origin: long, Locked: true}},
+			Browsers: []pages.Browser{{Name: "Firefox", State: "collegato a CiTel", Good: true}, {Name: "Chromium", State: "usa un altro programma (/usr/bin/" + strings.Repeat("lungo", 20) + "): lasciato com'è"}}, Joined: true,
 			Blocked: []pages.Site{{Origin: long, Since: "01/01/2026"}}, Modules: []pages.Module{{Path: "/usr/lib/x86_64-linux-gnu/" + strings.Repeat("modulo", 12) + ".so", Name: "Modulo", State: "Il file c'è.", Good: true}}},
 		pages.Doctor: pages.DoctorData{Bad: 1, Lines: []pages.Line{{State: "bad", Word: "DA SISTEMARE", Text: "Il servizio è fermo.", Cures: []pages.Cure{{ID: "start-service", Name: "Avvia", Changes: "Avvia pcscd."}}}, {State: "note", Word: "nota", Text: "Nota."}, {State: "good", Word: "bene", Text: "Bene."}},
 			Undo: []pages.Cure{{ID: "set-time", Name: "Prendi l'ora", Changes: "x"}}},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,16 +29,16 @@ func cleanupCommand(lang message.Lang) *cobra.Command {
 		Long:  message.Text(lang, "installer.cleanup-long"),
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := usersFiles()
+			list, manifestFiles, err := usersFiles()
 			if err != nil {
 				return exit(command.InputOutput, err)
 			}
 			out := cmd.OutOrStdout()
-			if len(list) == 0 {
+			if len(list)+len(manifestFiles) == 0 {
 				_, err := fmt.Fprintln(out, message.Text(lang, "installer.cleanup-none"))
 				return err
 			}
-			for _, path := range list {
+			for _, path := range slices.Concat(list, manifestFiles) {
 				_, _ = fmt.Fprintln(out, "  "+path)
 			}
 			if !yes && !confirm(cmd, message.Text(lang, "installer.cleanup-ask")) {
@@ -49,7 +50,9 @@ func cleanupCommand(lang message.Lang) *cobra.Command {
 			}
 			var errs []error
 			if m, err := manifests(); err == nil {
-				_, err = m.Off() // takes folders and registry keys that are empty then, too
+				// Looks again whose they are, and takes folders and registry keys that are
+				// empty then, too.
+				_, err = m.Off()
 				errs = append(errs, err)
 			}
 			for _, path := range list {
@@ -66,15 +69,16 @@ func cleanupCommand(lang message.Lang) *cobra.Command {
 	return cmd
 }
 
-// usersFiles are the files and folders of this user that are there.
-func usersFiles() ([]string, error) {
+// usersFiles are the files and folders of this user that are there, and our manifests
+// among the browsers'.
+func usersFiles() (files, manifestFiles []string, _ error) {
 	settings, err := config.DefaultDir()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	state, err := config.StateDir()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	list := []string{settings, state}
 	if runtime.GOOS != "windows" {
@@ -83,27 +87,26 @@ func usersFiles() ([]string, error) {
 	// What `native on` told browsers: a manifest of another program is left alone.
 	m, err := manifests()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	registered, err := m.Status()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, r := range registered {
 		if r.State == nativehost.On || r.State == nativehost.Stale {
-			list = append(list, r.File)
+			manifestFiles = append(manifestFiles, r.File)
 		}
 	}
-	var there []string
 	for _, path := range list {
 		if !filepath.IsAbs(path) {
 			continue
 		}
 		if _, err := os.Lstat(path); err == nil {
-			there = append(there, path)
+			files = append(files, path)
 		}
 	}
-	return there, nil
+	return files, manifestFiles, nil
 }
 
 // endAgent ends the agent that runs for this user, and waits for it.

@@ -102,7 +102,21 @@ func (s *setup) patient(ports []int) *doctor.Patient {
 	if log, err := s.history.Read(); err == nil {
 		p.HistoryGaps = len(log.Gaps)
 	}
+	p.Update = s.newRelease()
 	return p
+}
+
+// newRelease is the release that the person may be told of: looked for before, and not
+// where an administrator switched that off.
+func (s *setup) newRelease() string {
+	if on, err := updatesOn(s.store); err != nil || !on {
+		return ""
+	}
+	seen, err := s.store.UpdateSeen()
+	if err != nil {
+		return ""
+	}
+	return seen.Known()
 }
 
 func (s *setup) bench() *doctor.Bench {

@@ -134,6 +134,8 @@ func (c *common) hand(s *setup, ports []int, address string, quit func()) *deskt
 		return names
 	}
 	h.CheckModule = s.checkModule
+	h.Extension = func() (hand.Extension, error) { return manifests() }
+	h.NewRelease = s.newRelease
 	h.About = func(lang message.Lang) string {
 		about := message.Text(lang, "hand.about-alone")
 		if address != "" {
@@ -247,6 +249,8 @@ func (c *common) listenControl(ctx context.Context, s *setup, w *desktop.Hand, q
 		case control.Open:
 			if w == nil {
 				a.Error = message.Text(s.speak(language())(), "hand.open-no-window")
+			} else if !slices.Contains(pages.All, r.Page) {
+				a.Error = message.Text(s.speak(language())(), "hand.open-page", "page", r.Page, "list", strings.Join(pages.All, ", "))
 			} else if _, err := w.Open(ctx, r.Page); err != nil {
 				a.Error = err.Error()
 			}

@@ -123,6 +123,57 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
+// onRead does something while the person thinks.
+type onRead struct {
+	do   func()
+	text *strings.Reader
+}
+
+func (r *onRead) Read(p []byte) (int, error) {
+	r.do()
+	return r.text.Read(p)
+}
+
+// A manifest that another program wrote after ours was listed is not removed.
+func TestCleanupLeavesAnothersManifest(t *testing.T) {
+	home := aHome(t)
+	if out, code := execute(t, nativeCommand(message.English), "", "on"); code != 0 {
+		t.Fatalf("%d %s", code, out)
+	}
+	file := filepath.Join(home, ".mozilla", "native-messaging-hosts", "eu.webeid.json")
+	theirs := `{"name":"eu.webeid","path":"/usr/bin/web-eid"}`
+	cmd := cleanupCommand(message.English)
+	cmd.SetIn(&onRead{func() {
+		if err := os.WriteFile(file, []byte(theirs), 0o600); err != nil {
+			t.Error(err)
+		}
+	}, strings.NewReader("y\n")})
+	cmd.SetOut(&bytes.Buffer{})
+	cmd.SetArgs([]string{})
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != theirs {
+		t.Errorf("%q %v", b, err)
+	}
+	if list := left(t, home); len(list) != 1 {
+		t.Errorf("%v", list)
+	}
+}
+
+// A folder's name is only a name in the line that the person is told to type.
+func TestInstallWithQuotes(t *testing.T) {
+	for path, want := range map[string]string{
+		"/home/a/citel-agent_1.0_amd64.deb": "sudo apt install /home/a/citel-agent_1.0_amd64.deb",
+		"/home/a/My Files/x.deb":            "sudo apt install '/home/a/My Files/x.deb'",
+		"/tmp/$(id)'/x.deb":                 "sudo apt install '/tmp/$(id)'\\''/x.deb'",
+	} {
+		if got := installWith("deb", path); got != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
+
 func TestRegisterTakenBack(t *testing.T) {
 	home := aHome(t)
 	for range 2 {

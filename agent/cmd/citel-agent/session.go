@@ -53,7 +53,7 @@ const (
 	nextLook  = 24 * time.Hour
 )
 
-// lookForUpdates remembers what there is; the doctor and the settings' page say it.
+// lookForUpdates remembers what there is; the doctor and the first page say it.
 // It fetches the list and nothing else.
 func lookForUpdates(ctx context.Context, s *setup) {
 	checker, err := newChecker(s.store)

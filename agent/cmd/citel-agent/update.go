@@ -134,13 +134,22 @@ func updateError(lang message.Lang, err error) error {
 func installWith(kind, path string) string {
 	switch kind {
 	case "deb":
-		return "sudo apt install " + path
+		return "sudo apt install " + quote(path)
 	case "rpm":
-		return "sudo dnf install " + path
+		return "sudo dnf install " + quote(path)
 	case "msi":
 		return `msiexec /i "` + path + `"`
 	}
 	return path
+}
+
+// quote keeps a folder's name from being more than a name in the shell that the line
+// is typed into (POSIX.1-2017, XCU 2.2.2 Single-Quotes).
+func quote(path string) string {
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/.-_+") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // confirm asks on the terminal; whatever is not a clear yes is a no.

@@ -23,6 +23,7 @@ const (
 	DoSite          = "site"          // origin, decision: forget, block
 	DoLanguage      = "language"      // language: "", it, en
 	DoAutostart     = "autostart"     // on: true, false
+	DoExtension     = "extension"     // on: true, false
 	DoModuleAdd     = "module-add"    // path, name
 	DoModuleRemove  = "module-remove" // path
 	DoCure          = "cure"          // cure: its ID
@@ -103,15 +104,18 @@ type Row struct {
 
 // SettingsData is the page of the settings.
 type SettingsData struct {
-	Language       string   `json:"language"`
-	LanguageLocked bool     `json:"languageLocked"`
-	Autostart      bool     `json:"autostart"`
-	AutostartFixed bool     `json:"autostartFixed"` // locked
-	AutostartNone  bool     `json:"autostartNone"`  // not on this system
-	Trusted        []Site   `json:"trusted"`
-	Blocked        []Site   `json:"blocked"`
-	Modules        []Module `json:"modules"`
-	ModulesLocked  bool     `json:"modulesLocked"`
+	Language       string `json:"language"`
+	LanguageLocked bool   `json:"languageLocked"`
+	Autostart      bool   `json:"autostart"`
+	AutostartFixed bool   `json:"autostartFixed"` // locked
+	AutostartNone  bool   `json:"autostartNone"`  // not on this system
+	// Browsers are what their Web eID extension finds; Joined: one of them finds us.
+	Browsers      []Browser `json:"browsers"`
+	Joined        bool      `json:"joined"`
+	Trusted       []Site    `json:"trusted"`
+	Blocked       []Site    `json:"blocked"`
+	Modules       []Module  `json:"modules"`
+	ModulesLocked bool      `json:"modulesLocked"`
 	// Known are modules that are found and used where the settings name none.
 	Known  []string `json:"known"`
 	Policy string   `json:"policy"` // the administrator's file, where it locks something
@@ -122,6 +126,13 @@ type Site struct {
 	Origin string `json:"origin"`
 	Since  string `json:"since"`
 	Locked bool   `json:"locked"`
+}
+
+// Browser is one whose Web eID extension may find this program.
+type Browser struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+	Good  bool   `json:"good"` // ours
 }
 
 // Module is a PKCS#11 module and how its check went.
