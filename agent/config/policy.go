@@ -48,9 +48,10 @@ func (s *Store) WithPolicy(file string) *Store {
 // PolicyPath is the administrator's file, there or not.
 func (s *Store) PolicyPath() string { return s.policy }
 
-// Policy reads it; without one it is empty. A file that others than its owner can
-// write, or that another person owns, is no administrator's, and is an error: it may
-// name modules, which are programs.
+// Policy reads it; without one it is empty. It may name modules, which are programs: a
+// file that others than its owner can write is an error. One that belongs to no
+// administrator is not followed, as if it were not there, so that nobody shuts another's
+// agent with it (Stranger tells of it).
 func (s *Store) Policy() (Policy, error) {
 	var p Policy
 	if s.policy == PolicyFile() { // what group policies set comes before the file
@@ -72,11 +73,13 @@ func (s *Store) Policy() (Policy, error) {
 	if err != nil {
 		return p, fmt.Errorf("config: %w", err)
 	}
+	if err := administrators(s.policy, info); errors.Is(err, ErrNotAdministrators) {
+		return p, nil
+	} else if err != nil {
+		return p, err
+	}
 	if !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
 		return p, fmt.Errorf("%w: %s has mode %v", ErrPermissions, s.policy, info.Mode())
-	}
-	if err := administrators(s.policy, info); err != nil {
-		return p, err
 	}
 	data, err := readAll(s.policy)
 	if err != nil {
@@ -86,6 +89,19 @@ func (s *Store) Policy() (Policy, error) {
 		return Policy{}, fmt.Errorf("config: %s: %w", s.policy, err)
 	}
 	return p, nil
+}
+
+// Stranger tells of a policy's file that belongs to no administrator: ErrNotAdministrators,
+// nil where there is none.
+func (s *Store) Stranger() error {
+	info, err := os.Stat(s.policy)
+	if err != nil {
+		return nil //nolint:nilerr // nothing there to follow
+	}
+	if err := administrators(s.policy, info); errors.Is(err, ErrNotAdministrators) {
+		return err
+	}
+	return nil
 }
 
 // decision is the administrator's about a site.

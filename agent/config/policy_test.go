@@ -68,8 +68,11 @@ func TestPolicyOfAnotherUser(t *testing.T) {
 	if err := os.Chown(s.policy, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := s.Settings(); !errors.Is(err, ErrNotAdministrators) || len(v.Modules) != 0 {
+	if v, err := s.Settings(); err != nil || len(v.Modules) != 0 {
 		t.Errorf("%+v %v", v, err)
+	}
+	if err := s.Stranger(); !errors.Is(err, ErrNotAdministrators) {
+		t.Errorf("nobody tells of it: %v", err)
 	}
 }
 

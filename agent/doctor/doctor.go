@@ -49,6 +49,8 @@ type Patient struct {
 	// read.
 	Modules     []string
 	SettingsErr error
+	// StrangePolicy is an administrator's file that no administrator owns; empty: none.
+	StrangePolicy string
 	// HistoryGaps is how many places of the history do not hold.
 	HistoryGaps int
 	Ports       []int
@@ -200,6 +202,9 @@ func (p *Patient) certificates(ctx context.Context) []Check {
 // settings looks at what the person, or an update of a maker's program, left behind.
 func (p *Patient) settings() []Check {
 	var list []Check
+	if p.StrangePolicy != "" {
+		list = append(list, Check{ID: "policy-stranger", State: Bad, Args: map[string]string{"file": p.StrangePolicy}})
+	}
 	if p.SettingsErr != nil {
 		list = append(list, Check{ID: "settings", State: Bad, Cures: []string{CureResetSettings}, Args: map[string]string{"error": p.SettingsErr.Error()}})
 	}

@@ -61,6 +61,7 @@ func TestExamine(t *testing.T) {
 		"the clock is off":      {doctor.Patient{Cards: found(), Clock: doctor.Clock{Server: server(10 * time.Minute)}}, map[string]doctor.State{"clock-off": doctor.Bad}},
 		"the clock is right":    {doctor.Patient{Cards: found(), Clock: doctor.Clock{Server: server(10 * time.Second)}}, map[string]doctor.State{"clock-server": doctor.Good}},
 		"nobody sets the clock": {doctor.Patient{Cards: found(), Clock: doctor.Clock{Synced: func(context.Context) (bool, bool) { return false, true }}}, map[string]doctor.State{"clock-unsynced": doctor.Note}},
+		"stranger's policy":     {doctor.Patient{Cards: found(), StrangePolicy: "/etc/citel/policy.json"}, map[string]doctor.State{"policy-stranger": doctor.Bad}},
 		"settings":              {doctor.Patient{Cards: found(), SettingsErr: errors.New("config: /home/rossi/.config/citel/settings.json: broken"), HistoryGaps: 1}, map[string]doctor.State{"settings": doctor.Bad, "history": doctor.Note}},
 		"certificates":          {doctor.Patient{Cards: found(in(card.Present, card.KindCNS)), Certificates: certificates(time.Hour*24*30, -time.Hour)}, map[string]doctor.State{"certificate-soon": doctor.Note, "certificate-expired": doctor.Bad, "certificate-after-pin": doctor.Note}},
 		"browsers": {doctor.Patient{Cards: found(), Root: fstest.MapFS{"usr/lib/firefox-esr/firefox-esr": {}, "snap/firefox/current": {}}, Home: fstest.MapFS{".local/share/flatpak/app/com.google.Chrome": {}}},

@@ -99,6 +99,9 @@ func (s *setup) patient(ports []int) *doctor.Patient {
 			p.Modules = append(p.Modules, m.Path)
 		}
 	}
+	if s.store.Stranger() != nil {
+		p.StrangePolicy = s.store.PolicyPath()
+	}
 	if log, err := s.history.Read(); err == nil {
 		p.HistoryGaps = len(log.Gaps)
 	}
