@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -11,18 +12,42 @@ import (
 
 // Memory is what the program has resident, in bytes (VmRSS of proc(5)).
 func (p *Process) Memory() (int, error) {
-	kib, err := p.status("VmRSS")
+	kib, err := status(p.Pid(), "VmRSS")
 	return kib << 10, err
 }
 
 // PeakMemory is the most it had resident until now, in bytes (VmHWM).
-func (p *Process) PeakMemory() (int, error) {
-	kib, err := p.status("VmHWM")
+func (p *Process) PeakMemory() (int, error) { return peakOf(p.Pid()) }
+
+// PeakMemoryOfAll is PeakMemory of whichever had the most, the program or one of its
+// helpers that runs now. (The ru_maxrss of a program that has ended counts what its parent
+// had before the exec, too.)
+func (p *Process) PeakMemoryOfAll() (int, error) {
+	peak, err := peakOf(p.Pid())
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Pid()))
+	for _, list := range lists {
+		data, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, child := range strings.Fields(string(data)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				if m, err := peakOf(pid); err == nil {
+					peak = max(peak, m)
+				}
+			}
+		}
+	}
+	return peak, err
+}
+
+func peakOf(pid int) (int, error) {
+	kib, err := status(pid, "VmHWM")
 	return kib << 10, err
 }
 
 // Threads of the program.
-func (p *Process) Threads() (int, error) { return p.status("Threads") }
+func (p *Process) Threads() (int, error) { return status(p.Pid(), "Threads") }
 
 // Descriptors that the program has open.
 func (p *Process) Descriptors() (int, error) {
@@ -30,8 +55,8 @@ func (p *Process) Descriptors() (int, error) {
 	return len(list), err
 }
 
-func (p *Process) status(key string) (int, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
+func status(pid int, key string) (int, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
