@@ -371,10 +371,12 @@ func (o *Office) record(ctx context.Context, s *Submission, who *person.Person, 
 	}
 	err = o.Store.Tx(ctx, func(tx *sql.Tx) error {
 		s.Received = o.now().UTC().Truncate(time.Millisecond)
-		var err error
-		if s.Number, err = register.Next(ctx, tx, o.Ente.Code, s.Received); err != nil {
+		entry := register.Entry{Ente: o.Ente.Code, Time: s.Received, Direction: register.In, Party: who.Name() + ", " + who.CodiceFiscale,
+			Subject: text("service." + s.Service.ID + "-title"), SHA256: s.SHA256, Document: s.ID}
+		if err := register.Enter(ctx, tx, o.Keys, &entry); err != nil {
 			return err
 		}
+		s.Number = entry.Number
 		if s.Seal, err = o.Keys.Seal(s.sealed(o.Ente.Code)); err != nil {
 			return err
 		}

@@ -202,3 +202,8 @@ CREATE TABLE deposit (
     error        TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (ente, name)
 ) STRICT;
+
+-- What was registered before.
+INSERT INTO register_entry (ente, year, number, ipa, aoo, registry, time, direction, party, subject, sha256, document, origin, emergency, seal)
+    SELECT s.ente, s.year, s.number, '', '', 'PROT', s.received, 'in', p.given || ' ' || p.family || ', ' || p.code, s.service, s.sha256, s.id, '', '', ''
+    FROM submission s JOIN person p ON p.id = s.person;
