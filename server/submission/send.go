@@ -259,10 +259,7 @@ func (d *Desk) Send(ctx context.Context, v Visitor, id string) (*Application, er
 	if err != nil {
 		return nil, err
 	}
-	party := who[0].Value
-	if a.Person != 0 {
-		party += ", " + who[1].Value
-	}
+	party := strings.TrimPrefix(who[0].Value+", "+who[1].Value, ", ") // a weak one: that it is not proved
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		now, err := d.read(ctx, tx, v.Ente, id)
 		if err != nil {
