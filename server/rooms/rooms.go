@@ -11,6 +11,7 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/delay"
+	"github.com/citel-pa/citel/server/deposit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
 	"github.com/citel-pa/citel/server/foureyes"
@@ -47,8 +48,10 @@ type Rooms struct {
 	Register    *register.Desk
 	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
 	Applications *submission.Desk
-	Citizens     *session.Manager // sessions of the portal
-	Console      *session.Manager // sessions of the console
+	// Deposits wants To.
+	Deposits *deposit.Desk
+	Citizens *session.Manager // sessions of the portal
+	Console  *session.Manager // sessions of the console
 
 	now func() time.Time
 }
@@ -92,6 +95,7 @@ func New(o Options) *Rooms {
 	}
 	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Register: r.Register,
 		Seals: r.Seals, Guard: r.Guard, Log: log, Now: now}
+	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
 		foureyes.RoleAssigned: r.Operators.Action(), foureyes.CodeChanged: r.People.Action(), foureyes.MediaReset: r.Credentials.Action(),
 	}
@@ -127,6 +131,6 @@ func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
 		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
-		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx),
+		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx),
 	)
 }

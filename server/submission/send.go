@@ -19,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/onetime"
+	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/service"
@@ -259,7 +260,7 @@ func (d *Desk) Send(ctx context.Context, v Visitor, id string) (*Application, er
 	if err != nil {
 		return nil, err
 	}
-	party := strings.TrimPrefix(who[0].Value+", "+who[1].Value, ", ") // a weak one: that it is not proved
+	party := partyOf(who)
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		now, err := d.read(ctx, tx, v.Ente, id)
 		if err != nil {
@@ -335,6 +336,11 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		e.Detail["assisted"] = string(a.Assisted)
 	}
 	return d.Audit.WriteTx(ctx, tx, e)
+}
+
+// partyOf is the sender in a register; of a weak credential it says that it is not proved.
+func partyOf(who []pdf.Field) string {
+	return strings.TrimPrefix(who[0].Value+", "+who[1].Value, ", ")
 }
 
 // proof tells under which letter of CAD, art. 65 c. 1, an istanza is valid, and whether a

@@ -412,7 +412,7 @@ func (d *Desk) follow(ctx context.Context, system Outside, a *Application) error
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	number, err := system.Register(ctx, a.ID, register.Entry{Ente: a.Ente, Time: a.Sent, Direction: register.In, Party: who[0].Value, Subject: a.Service.Title.It, SHA256: a.SHA256, Document: a.ID}, bytes.NewReader(data))
+	number, err := system.Register(ctx, a.ID, register.Entry{Ente: a.Ente, Time: a.Sent, Direction: register.In, Party: partyOf(who), Subject: a.Service.Title.It, SHA256: a.SHA256, Document: a.ID}, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
