@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/server/audit"
@@ -294,11 +295,17 @@ func (d *Desk) deliver(ctx context.Context, code string) error {
 	}
 	for _, p := range all {
 		if err := d.hand(ctx, p); err != nil {
-			_, down := d.Store.ExecContext(ctx, "UPDATE deposit SET error = ? WHERE ente = ? AND name = ?", err.Error()[:min(len(err.Error()), 300)], p.Ente, p.Name)
+			_, down := d.Store.ExecContext(ctx, "UPDATE deposit SET error = ? WHERE ente = ? AND name = ?", short(err), p.Ente, p.Name)
 			return errors.Join(fmt.Errorf("deposit: %s: %w", p.Name, err), down)
 		}
 	}
 	return nil
+}
+
+// short is an error's text as every database keeps it: no NUL, no half character.
+func short(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\x00", "")
+	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
 }
 
 func (d *Desk) hand(ctx context.Context, p *Package) error {
