@@ -12,7 +12,7 @@ PACKAGES := ./... $(shell find testdata -name '*.go' -not -path '*/wycheproof/*'
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: deps deps-build deps-demo deps-test deps-windows
+.PHONY: deps deps-build deps-demo deps-test deps-windows deps-pack
 deps: deps-test ## install what build, demo and tests need (apt; says what)
 deps-build:
 	@./installer/deps.sh build
@@ -22,6 +22,8 @@ deps-test:
 	@./installer/deps.sh test
 deps-windows:
 	@./installer/deps.sh windows
+deps-pack:
+	@./installer/deps.sh pack
 
 .PHONY: assets
 assets: deps-build ## fetch and bundle what the pages need (npm, esbuild)
@@ -36,25 +38,31 @@ build: assets ## citel-agent, citel-window and citel-server into build/, for tes
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/citel-server ./server/cmd/citel-server
 
 .PHONY: dist
-dist: assets ## the same programs without the tester's commands, into build/dist/
-	@mkdir -p build/dist
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-agent ./agent/cmd/citel-agent
-	$(GO) build -trimpath -tags production,gtk3 -ldflags '$(LDFLAGS)' -o build/dist/citel-window ./agent/cmd/citel-window
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/dist/citel-server ./server/cmd/citel-server
-	@rm -rf build/npm && mkdir -p build/npm && cp -r agent/client/package.json agent/client/README.md agent/client/src LICENSE build/npm/
+PACK ?=
+dist: assets deps-pack ## programs without the tester's commands and their packages, into build/dist/ (PACK: options of installer/pack, e.g. keys)
+	@mkdir -p build/dist && rm -f build/dist/*
+	@rm -rf build/npm && mkdir -p build/npm && cp -r agent/client/package.json agent/client/README.md agent/client/src agent/client/web-eid LICENSE build/npm/
 	@$(GO) run ./agent/client/bundle/cmd/bundle -out build/npm/dist
 	@cd build/npm && npm pack --silent --pack-destination ../dist
+	cd installer/pack && $(GO) run . -version '$(VERSION)' $(PACK)
 
 .PHONY: demo
 demo: deps-demo build ## the main job in front of your eyes (CARD=cns|cie|softhsm; a virtual CNS where none is named)
 	@CARD='$(CARD)' $(GO) run ./testdata/demo
 
 .PHONY: windows
-windows: deps-windows ## citel-agent.exe into build/windows/, with mingw; PC/SC itself needs no cgo
+windows: deps-windows assets ## tester's citel-agent.exe into build/windows/, installer and archive into build/dist-windows/ (mingw, wixl); PC/SC itself needs no cgo
 	@mkdir -p build/windows
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build ./agent/card/... ./agent/gateway ./pkcs/cms ./pkcs/cades
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -trimpath -tags tester -ldflags '$(LDFLAGS)' -o build/windows/citel-agent.exe ./agent/cmd/citel-agent
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -trimpath -tags production -ldflags '$(LDFLAGS) -H windowsgui' -o build/windows/citel-window.exe ./agent/cmd/citel-window
+	@mkdir -p build/dist-windows && rm -f build/dist-windows/*
+	cd installer/pack && $(GO) run . -windows -out ../../build/dist-windows -version '$(VERSION)' $(PACK)
+
+.PHONY: test-install
+test-install: deps-install dist windows ## packages on trial: a fresh Debian root, both browsers, two users, Wine
+	$(GO) build -o build/tools/trial ./installer/trial
+	build/tools/trial
 
 .PHONY: token
 CF   ?=
@@ -64,8 +72,9 @@ token: deps-demo ## a SoftHSM token for a tester: make token CF=... KIND=cns|cie
 
 .PHONY: test
 test: deps-test build ## all tests with the race detector, browsers included
-	$(GO) test -race -tags tester -timeout 14m $(PACKAGES)
+	$(GO) test -race -tags tester -timeout 25m $(PACKAGES)
 	cd testdata/wycheproof && $(GO) test ./...
+	cd installer/pack && $(GO) test ./...
 
 .PHONY: conformance
 conformance: ## published suites from a folder: make conformance CORPUS=DIR (pkits: NIST's certification paths)
@@ -102,6 +111,7 @@ lint: ## go vet, golangci-lint (the walls of the house included), gofmt
 	@test -z "$$(gofmt -l agent server pkcs installer testdata)" || { gofmt -l agent server pkcs installer testdata; exit 1; }
 	$(GO) vet -tags tester $(PACKAGES)
 	$(GO) vet -tags production,gtk3 ./agent/window ./agent/cmd/citel-window
+	cd installer/pack && $(GO) vet ./...
 	@test -x build/tools/golangci-lint || GOBIN='$(abspath build/tools)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	build/tools/golangci-lint run --build-tags tester $(PACKAGES)
 
@@ -115,6 +125,7 @@ tidy: ## go mod tidy; it passes testdata by, so what only tests use is put back
 	$(GO) mod tidy
 	$(GO) get github.com/chromedp/chromedp@v0.23.0 github.com/chromedp/cdproto@v0.159.0
 	cd testdata/wycheproof && $(GO) mod tidy
+	cd installer/pack && $(GO) mod tidy
 
 .PHONY: clean
 clean: ## take build/ away

@@ -3,12 +3,12 @@
 # nothing when all is there already. Debian 12 is the system that is tested;
 # Ubuntu builds and runs the demo.
 #
-#   installer/deps.sh build|demo|test|windows
+#   installer/deps.sh build|demo|test|windows|pack|install
 set -eu
 
 want=${1:-build}
-case "$want" in build | demo | test | windows) ;; *)
-	echo "usage: installer/deps.sh build|demo|test|windows" >&2
+case "$want" in build | demo | test | windows | pack | install) ;; *)
+	echo "usage: installer/deps.sh build|demo|test|windows|pack|install" >&2
 	exit 64
 	;;
 esac
@@ -25,7 +25,7 @@ ubuntu)
 	# profile of its own.
 	browsers=""
 	virtual=""
-	if [ "$want" = test ]; then
+	if [ "$want" = test ] || [ "$want" = install ]; then
 		echo "make test needs Debian 12 (its chromium and firefox-esr packages); on Ubuntu use: make build, make demo" >&2
 		exit 69
 	fi
@@ -48,12 +48,19 @@ demo="softhsm2=softhsm2-util openssl=openssl"
 # The virtual card of the demo; without it the demo takes SoftHSM.
 demo="$demo ${virtual:-}"
 windows="gcc-mingw-w64-x86-64=x86_64-w64-mingw32-gcc"
-test="postgresql=/usr/lib/postgresql opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+test="postgresql=/usr/lib/postgresql scdaemon=/usr/lib/gnupg/scdaemon gpg-agent=gpg-connect-agent opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+# Packages of Windows are made and signed in a test too.
+msi="wixl=wixl msitools=msiinfo osslsigncode=osslsigncode openssl=openssl"
+windows="$windows $msi"
+test="$test $msi"
+pack=""
+# The trial of packages and of the Windows programs: a fresh root, Wine, lintian.
+install="debootstrap=debootstrap lintian=lintian desktop-file-utils=desktop-file-validate appstream=appstreamcli wine=wine wine64=@wine64"
 for b in $browsers; do test="$test $b=$b"; done
 
 need=$build
-case "$want" in demo | test) need="$need $demo" ;; windows) need="$need $windows" ;; esac
-[ "$want" = test ] && need="$need $test"
+case "$want" in demo | test) need="$need $demo" ;; windows) need="$need $windows" ;; pack) need="$need $pack" ;; install) need="$need $demo $windows $pack $install" ;; esac
+case "$want" in test | install) need="$need $test" ;; esac
 
 missing=""
 for entry in $need; do

@@ -2,5 +2,5 @@
 
 package card
 
-// holders: this system does not say.
-func holders() []string { return nil }
+// programs are not known: this system does not say which programs use cards.
+func programs() []Program { return nil }

@@ -153,24 +153,34 @@ type Found struct {
 	Reader
 	// Kind, Maker and Number are empty without a card that answers.
 	Kind, Maker, Number string
+	// Err is why the card could not be read; signing.ErrCardUnknown: it is no card of
+	// ours.
+	Err error
 }
 
-// Cards lists readers and cards. The error is signing.ErrNoService.
+// Cards lists readers and cards. A card that another program has for itself is not
+// waited for. The error is signing.ErrNoService.
 func (n *Native) Cards(ctx context.Context) ([]Found, error) {
-	_, err := n.Identities(ctx) // looks at what is new
-	if errors.Is(err, signing.ErrNoService) {
-		return nil, err
+	select {
+	case <-n.watcher.Ready():
+	case <-ctx.Done():
+		return nil, fmt.Errorf("card: %w", ctx.Err())
 	}
 	now, _ := n.watcher.Snapshot()
+	if !now.Service {
+		return nil, signing.ErrNoService
+	}
+	n.forget(now)
 	list := make([]Found, 0, len(now.Readers))
 	for _, r := range now.Readers {
 		f := Found{Reader: r}
 		if r.State == Present {
-			n.mu.Lock()
-			s := n.seen[r.Name]
-			n.mu.Unlock()
 			f.Kind = KindUnknown
-			if s.err == nil && s.kind != "" {
+			s := sighting{err: signing.ErrCardBusy}
+			if !r.Exclusive {
+				s = n.look(ctx, r)
+			}
+			if f.Err = s.err; s.err == nil && s.kind != "" {
 				f.Kind, f.Number = s.kind, s.id
 			}
 			if f.Kind == KindCNS {
@@ -354,11 +364,21 @@ type driver interface {
 	Verify(ctx context.Context, pin []byte) error
 	Certificate(ctx context.Context) (*x509.Certificate, error)
 	Sign(ctx context.Context, key *rsa.PublicKey, digest []byte, h crypto.Hash) ([]byte, error)
+	Change(ctx context.Context, old, fresh []byte) error
+	Unblock(ctx context.Context, puk, fresh []byte) error
 }
 
 // Open takes the card for one request: from here to Close no other program's
 // command comes between.
-func (n *Native) Open(ctx context.Context, id signing.Identity) (_ signing.Key, err error) {
+func (n *Native) Open(ctx context.Context, id signing.Identity) (signing.Key, error) {
+	k, err := n.take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (n *Native) take(ctx context.Context, id signing.Identity) (_ *key, err error) {
 	ref := strings.Split(id.Ref, "\x00")
 	if len(ref) != 4 {
 		return nil, fmt.Errorf("%w: not a card of ours", signing.ErrCardFailed)
@@ -506,9 +526,15 @@ func (k *key) Certificate(ctx context.Context) (*x509.Certificate, error) {
 
 // Unlock enters the PIN.
 func (k *key) Unlock(ctx context.Context, pin []byte) error {
+	return k.judge(k.account, k.verify(ctx, pin))
+}
+
+// judge tells what an answer about a PIN or a PUK means, and remembers it for the
+// account.
+func (k *key) judge(account string, err error) error {
 	k.entered = true
-	err := meaning(k.verify(ctx, pin))
-	k.native.remember(k.account, err)
+	err = meaning(err)
+	k.native.remember(account, err)
 	var wrong *signing.ErrPINWrong
 	var status *iso7816.StatusError
 	switch {

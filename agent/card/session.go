@@ -61,9 +61,29 @@ func (e *BusyError) Unwrap() error { return e.err }
 // Holders are the programs' names.
 func (e *BusyError) Holders() []string { return e.Programs }
 
-// Holders names the programs that use PC/SC now, this one not counted, as far as the
-// system lets us see.
-func Holders() []string { return holders() }
+// Program is one that uses PC/SC now.
+type Program struct {
+	Name string
+	// OpenSC: it has OpenSC's module in memory.
+	OpenSC bool
+	// Other: another user runs it.
+	Other bool
+}
+
+// Programs are those that use PC/SC now, this one not counted, as far as the system
+// lets us see.
+func Programs() []Program { return programs() }
+
+// holders are the names of our user's.
+func holders() []string {
+	var names []string
+	for _, p := range programs() {
+		if !p.Other && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
 
 func busy(err error) error {
 	if !errors.Is(err, signing.ErrCardBusy) {

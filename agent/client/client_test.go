@@ -47,8 +47,10 @@ func TestTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.CopyFS(filepath.Join(dir, "src"), os.DirFS("src")); err != nil {
-		t.Fatal(err)
+	for _, sub := range []string{"src", "web-eid"} {
+		if err := os.CopyFS(filepath.Join(dir, sub), os.DirFS(sub)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run := func(args ...string) (string, error) {
 		cmd := exec.Command(args[0], args[1:]...)
@@ -77,7 +79,7 @@ func TestBundle(t *testing.T) {
 	if err := bundle.Build(out); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"citel.js", "citel-iife.js"} {
+	for _, name := range []string{"citel.js", "citel-iife.js", "web-eid.js", "web-eid-iife.js"} {
 		if st, err := os.Stat(filepath.Join(out, name)); err != nil || st.Size() > 60<<10 {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -91,12 +93,16 @@ func TestWithoutABrowser(t *testing.T) {
 	if err := bundle.Build(out); err != nil {
 		t.Fatal(err)
 	}
-	module := filepath.Join(out, "citel.mjs")
-	if err := os.Rename(filepath.Join(out, "citel.js"), module); err != nil {
-		t.Fatal(err)
+	env := os.Environ()
+	for name, variable := range map[string]string{"citel": "CITEL_BUNDLE", "web-eid": "CITEL_WEBEID"} {
+		module := filepath.Join(out, name+".mjs")
+		if err := os.Rename(filepath.Join(out, name+".js"), module); err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, variable+"="+module)
 	}
-	cmd := exec.Command("node", "--test", "agent/client/test/client.test.mjs")
-	cmd.Env = append(os.Environ(), "CITEL_BUNDLE="+module)
+	cmd := exec.Command("node", "--test", "agent/client/test/")
+	cmd.Env = env
 	if report, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("node (`make deps` installs it): %v\n%s", err, report)
 	}
@@ -110,8 +116,10 @@ func TestPackage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.CopyFS(filepath.Join(dir, "src"), os.DirFS("src")); err != nil {
-		t.Fatal(err)
+	for _, sub := range []string{"src", "web-eid"} {
+		if err := os.CopyFS(filepath.Join(dir, sub), os.DirFS(sub)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Chdir("../..")
 	if err := bundle.Build(filepath.Join(dir, "dist")); err != nil {
@@ -123,7 +131,7 @@ func TestPackage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("npm pack (`make deps` installs npm): %v", err)
 	}
-	for _, want := range []string{"dist/citel.js", "src/index.ts", "README.md"} {
+	for _, want := range []string{"dist/citel.js", "src/index.ts", "dist/web-eid.js", "web-eid/web-eid.ts", "README.md"} {
 		if !strings.Contains(string(report), `"`+want+`"`) {
 			t.Errorf("the package lacks %s:\n%s", want, report)
 		}

@@ -39,8 +39,9 @@ var ErrPermissions = errors.New("config: readable by others")
 
 // Store is one user's folder. It is safe for concurrent use.
 type Store struct {
-	dir string
-	mu  sync.Mutex // guards writes, and the secret's first making
+	dir    string
+	policy string     // the administrator's file
+	mu     sync.Mutex // guards writes, and the secret's first making
 }
 
 // DefaultDir is the folder where the operating system keeps a user's settings.
@@ -53,7 +54,7 @@ func DefaultDir() (string, error) {
 }
 
 // Open names the folder; it does not touch it.
-func Open(dir string) *Store { return &Store{dir: dir} }
+func Open(dir string) *Store { return &Store{dir: dir, policy: PolicyFile()} }
 
 // Dir is the folder.
 func (s *Store) Dir() string { return s.dir }
@@ -71,7 +72,12 @@ type Settings struct {
 	CountrySigners string `json:"countrySigners,omitempty"`
 	// Language is "it" or "en"; empty follows the locale.
 	Language string `json:"language,omitempty"`
+	// Updates is UpdatesOff where the agent does not look for releases.
+	Updates string `json:"updates,omitempty"`
 }
+
+// UpdatesOff is the only value of Settings.Updates but the empty one.
+const UpdatesOff = "off"
 
 // Module is one PKCS#11 module. Its path never comes from the wire.
 type Module struct {
@@ -81,27 +87,51 @@ type Module struct {
 	Env []string `json:"env,omitempty"`
 }
 
-// Settings reads the settings; a missing file gives the defaults.
+// Settings reads the settings, the administrator's first; a missing file gives the
+// defaults.
 func (s *Store) Settings() (Settings, error) {
 	var v Settings
 	if err := s.readJSON(settingsFile, &v); err != nil {
 		return Settings{}, err
 	}
-	if v.MaxTotal < 0 {
-		return Settings{}, fmt.Errorf("config: %s: maxTotal is negative", settingsFile)
+	p, err := s.Policy()
+	if err != nil {
+		return Settings{}, err
+	}
+	if p.Language != nil {
+		v.Language = *p.Language
+	}
+	if p.Modules != nil {
+		v.Modules = *p.Modules
+	}
+	if p.Updates != nil {
+		v.Updates = *p.Updates
+	}
+	if err := v.check(); err != nil {
+		return Settings{}, err
 	}
 	if v.MaxTotal == 0 {
 		v.MaxTotal = wire.MaxTotal
 	}
+	return v, nil
+}
+
+func (v *Settings) check() error {
+	if v.Updates != "" && v.Updates != UpdatesOff {
+		return fmt.Errorf("config: %s: updates: %q is not %q", settingsFile, v.Updates, UpdatesOff)
+	}
+	if v.MaxTotal < 0 {
+		return fmt.Errorf("config: %s: maxTotal is negative", settingsFile)
+	}
 	if v.CountrySigners != "" && !filepath.IsAbs(v.CountrySigners) {
-		return Settings{}, fmt.Errorf("config: %s: countrySigners: the path must be absolute", settingsFile)
+		return fmt.Errorf("config: %s: countrySigners: the path must be absolute", settingsFile)
 	}
 	for i, m := range v.Modules {
 		if !filepath.IsAbs(m.Path) {
-			return Settings{}, fmt.Errorf("config: %s: modules[%d]: the path must be absolute", settingsFile, i)
+			return fmt.Errorf("config: %s: modules[%d]: the path must be absolute", settingsFile, i)
 		}
 	}
-	return v, nil
+	return nil
 }
 
 // Secret gives the master secret of the link's keys, made at its first use.

@@ -40,8 +40,17 @@ func (s *Store) Sites() ([]Site, error) {
 	return v.Sites, nil
 }
 
-// Site looks one origin up, compared byte by byte.
+// Site looks one origin up, compared byte by byte. The administrator's decision
+// counts before the person's, except that a person may block what was trusted for them.
 func (s *Store) Site(origin string) (Decision, error) {
+	p, err := s.Policy()
+	if err != nil {
+		return Unknown, err
+	}
+	ruled := p.decision(origin)
+	if ruled == Blocked {
+		return Blocked, nil
+	}
 	all, err := s.Sites()
 	if err != nil {
 		return Unknown, err
@@ -51,13 +60,16 @@ func (s *Store) Site(origin string) (Decision, error) {
 			return site.Decision, nil
 		}
 	}
-	return Unknown, nil
+	return ruled, nil
 }
 
 // SetSite records a decision; Unknown forgets the site.
 func (s *Store) SetSite(origin string, d Decision, now time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	release, err := s.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	all, err := s.Sites()
 	if err != nil {
 		return err

@@ -29,10 +29,18 @@ const (
 	PurposeLogin Purpose = "login"
 	// PurposeSign is a signature over documents.
 	PurposeSign Purpose = "sign"
+	// PurposeCertificate lets a site know a certificate for signatures; no key is used.
+	PurposeCertificate Purpose = "certificate"
+	// PurposeHash is a signature over a hash that the site computed: what it stands
+	// for cannot be shown.
+	PurposeHash Purpose = "hash"
 	// PurposeOrigin only asks whether a site may talk to the agent at all; no
 	// key is used.
 	PurposeOrigin Purpose = "origin"
 )
+
+// UsesKey tells whether a yes leads to the card's key, and so needs its PIN.
+func (p Purpose) UsesKey() bool { return p != PurposeOrigin && p != PurposeCertificate }
 
 // Asker is one face. Ask returns once the person has answered, ctx is done or
 // the request's Deadline has passed. Only one Ask runs at a time; the caller
@@ -50,6 +58,10 @@ type Request struct {
 	Caller  Caller
 	// Documents are what would be signed; empty for login and origin.
 	Documents []Document
+	// Hash is what would be signed for PurposeHash.
+	Hash *Hash
+	// Language is the page's wish ("it", "en"); empty: none.
+	Language string
 	// Certificates are the candidates, best first; unfit ones carry the reason.
 	// Empty for PurposeOrigin.
 	Certificates []Certificate
@@ -69,6 +81,9 @@ type Caller struct {
 	CommandLine bool
 	// Remembered is set when the person allowed this origin before.
 	Remembered bool
+	// Extension is set when the site was let in by the Web eID extension of the
+	// browser, which answers for the origin.
+	Extension bool
 	// Developer is set when http on loopback was let in by --developer.
 	Developer bool
 }
@@ -82,6 +97,12 @@ type Document struct {
 	SHA256    [32]byte
 	// Open gives the bytes; each call starts at the beginning.
 	Open func() (io.ReadSeekCloser, error)
+}
+
+// Hash is a hash that a site computed over something that it did not send.
+type Hash struct {
+	Function string `json:"function"` // "SHA-256"
+	Value    []byte `json:"value"`
 }
 
 // Certificate is one key the person could use.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/agent/wire"
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 // decode reads one text message of a page. It gives one of the message types of
@@ -62,10 +64,15 @@ func decode(data []byte, now time.Time) (any, *wire.Error) {
 		})
 	case wire.TypeCancel:
 		return check(data, id, func(*wire.Cancel) wire.Code { return "" })
+	case wire.TypeCertificate:
+		return check(data, id, func(m *wire.Certificate) wire.Code {
+			if len(m.Language) > maxLanguage {
+				return wire.CodeMalformed
+			}
+			return ""
+		})
 	case wire.TypeSignHash:
-		// Whoever gets a chosen hash signed by a card's login key can log in as
-		// that person anywhere: never, whatever the message carries.
-		return bad(wire.CodeHashRefused)
+		return check(data, id, checkSignHash)
 	}
 	return bad(wire.CodeUnknownType)
 }
@@ -87,6 +94,31 @@ func checkSign(m *wire.Sign) wire.Code {
 		return wire.CodeTooLarge
 	case !known:
 		return wire.CodeFormatUnsupported
+	}
+	return ""
+}
+
+// checkSignHash: whoever gets a chosen hash signed by a card's login key can log in as
+// that person anywhere, so a certificate that may be one, or that is none, ends here.
+// The card's own certificate is judged by agent/signing.
+func checkSignHash(m *wire.SignHash) wire.Code {
+	if len(m.Certificate) > base64.StdEncoding.EncodedLen(wire.MaxDER) {
+		return wire.CodeMalformed
+	}
+	der, err := base64.StdEncoding.Strict().DecodeString(m.Certificate)
+	if err != nil {
+		return wire.CodeMalformed
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil || !profile.SignsHashes(cert) {
+		return wire.CodeHashRefused
+	}
+	hash, err := base64.StdEncoding.Strict().DecodeString(m.Hash)
+	if err != nil || len(m.Language) > maxLanguage {
+		return wire.CodeMalformed
+	}
+	if _, err := signing.CheckHash(m.HashFunction, hash); err != nil {
+		return wire.CodeMalformed
 	}
 	return ""
 }

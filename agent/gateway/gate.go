@@ -74,7 +74,7 @@ func (s *Server) gate(r *http.Request, listener *net.TCPAddr, peer bool) verdict
 	switch {
 	case decision == config.Blocked:
 		v.refused, v.tell = wire.CodeOriginBlocked, true
-	case s.silence.holds(o.text):
+	case s.cfg.Silence.Silent(o.text, s.cfg.Now()):
 		v.refused, v.tell = wire.CodeOriginSilent, true
 	}
 	return v

@@ -6,6 +6,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,8 @@ import (
 type Signer interface {
 	Login(ctx context.Context, req signing.LoginRequest) (*signing.LoginResult, error)
 	Sign(ctx context.Context, req signing.SignRequest) (*signing.SignResult, error)
+	Certificate(ctx context.Context, req signing.CertificateRequest) (*x509.Certificate, error)
+	SignHash(ctx context.Context, req signing.HashRequest) (*signing.HashResult, error)
 	AskOrigin(ctx context.Context, caller signing.Caller) error
 }
 
@@ -34,6 +37,14 @@ type Signer interface {
 type Sites interface {
 	Site(origin string) (config.Decision, error)
 	SetSite(origin string, d config.Decision, now time.Time) error
+}
+
+// Silence counts the person's refusals; agent/config's Store is one, so that native
+// messaging counts with it.
+type Silence interface {
+	Refused(origin string, now time.Time) error
+	Approved(origin string, now time.Time) error
+	Silent(origin string, now time.Time) bool
 }
 
 // Cards says whether a card is there; nil in Config: pages are not told.
@@ -49,6 +60,11 @@ type Config struct {
 	Signer Signer
 	Sites  Sites
 	Cards  Cards
+	// Silence is nil where no other way in counts refusals too.
+	Silence Silence
+	// Turn waits until no other program asks the person (agent/config's Store.Turn);
+	// nil: there is none.
+	Turn func(ctx context.Context, waiting func()) (release func(), err error)
 	// Secret gives the master secret of the link's keys (32 bytes or more); it
 	// is called when a proof is due, not before.
 	Secret func() ([]byte, error)
@@ -70,7 +86,6 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	limits   *limits
-	silence  *silence
 	queue    *queue
 	watchers watchers
 	upgrader websocket.Upgrader
@@ -86,6 +101,9 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Silence == nil {
+		cfg.Silence = &memory{}
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -93,7 +111,6 @@ func New(cfg Config) *Server {
 		cfg:     cfg,
 		log:     cfg.Log,
 		limits:  newLimits(cfg.Limits, cfg.Now),
-		silence: newSilence(cfg.Now),
 		queue:   newQueue(),
 		sockets: make(map[*socket]struct{}),
 		upgrader: websocket.Upgrader{

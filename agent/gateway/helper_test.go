@@ -93,6 +93,17 @@ func (f *fakeSigner) Sign(ctx context.Context, req signing.SignRequest) (*signin
 	return &signing.SignResult{Certificate: citizen()}, nil
 }
 
+func (f *fakeSigner) Certificate(_ context.Context, req signing.CertificateRequest) (*x509.Certificate, error) {
+	yes(req.Caller)
+	return citizen(), nil
+}
+
+// SignHash gives back the hash itself.
+func (f *fakeSigner) SignHash(_ context.Context, req signing.HashRequest) (*signing.HashResult, error) {
+	yes(req.Caller)
+	return &signing.HashResult{Signature: req.Hash, Algorithm: signing.Algorithm{Crypto: "ECC", Hash: req.Function, Padding: "NONE"}}, nil
+}
+
 func (f *fakeSigner) AskOrigin(ctx context.Context, caller signing.Caller) error {
 	if f.origin != nil {
 		return f.origin(ctx, caller)

@@ -166,29 +166,25 @@ func (l *limits) close(origin string) {
 	}
 }
 
-// silence remembers refusals: after wire.SilentAfter in a row an origin is
-// silent for wire.SilentFor. It outlives the socket, not the agent.
-type silence struct {
-	now func() time.Time
-
+// memory counts refusals where no Silence was given: after wire.SilentAfter in a row
+// an origin is silent for wire.SilentFor. It outlives the socket, not the agent.
+type memory struct {
 	mu      sync.Mutex
 	origins map[string]*refusals
 }
 
 type refusals struct {
 	count int
-	until time.Time // silent until; zero: not yet
 	last  time.Time
 }
 
-func newSilence(now func() time.Time) *silence {
-	return &silence{now: now, origins: make(map[string]*refusals)}
-}
-
-func (s *silence) refused(origin string) {
+// Refused counts one.
+func (s *memory) Refused(origin string, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
+	if s.origins == nil {
+		s.origins = make(map[string]*refusals)
+	}
 	for o, r := range s.origins { // the table holds only what still matters
 		if now.Sub(r.last) >= wire.SilentFor {
 			delete(s.origins, o)
@@ -201,22 +197,23 @@ func (s *silence) refused(origin string) {
 	}
 	r.count++
 	r.last = now
-	if r.count >= wire.SilentAfter {
-		r.until = now.Add(wire.SilentFor)
-	}
+	return nil
 }
 
-func (s *silence) approved(origin string) {
+// Approved forgets them.
+func (s *memory) Approved(origin string, _ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.origins, origin)
+	return nil
 }
 
-func (s *silence) holds(origin string) bool {
+// Silent tells whether there were too many.
+func (s *memory) Silent(origin string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.origins[origin]
-	return r != nil && s.now().Before(r.until)
+	return r != nil && r.count >= wire.SilentAfter && now.Sub(r.last) < wire.SilentFor
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +40,8 @@ type request struct {
 	err    error        // what the request failed with
 	answer func() error // says how it ended, when it ended well
 	waited bool
+	// language of the page, where it said so.
+	language string
 
 	// The upload of a signature. docs is the socket's until complete is closed.
 	receiving atomic.Bool
@@ -102,8 +107,9 @@ func (q *request) caller() signing.Caller {
 			Remembered: err == nil && decision == config.Remembered,
 			Developer:  q.k.origin.http,
 		},
-		Allowed: q.k.allowed.Load(),
-		Decided: q.decided,
+		Allowed:  q.k.allowed.Load(),
+		Language: q.language,
+		Decided:  q.decided,
 		Notify: func(stage signing.Stage) {
 			switch stage {
 			case signing.StageConsent:
@@ -119,18 +125,22 @@ func (q *request) caller() signing.Caller {
 func (q *request) decided(d signing.Decision) {
 	s, origin := q.k.s, q.k.origin.text
 	decision := config.Unknown
+	var counted error
 	if d.Approved {
-		s.silence.approved(origin)
+		counted = s.cfg.Silence.Approved(origin, s.cfg.Now())
 		s.limits.approved(origin)
 		q.k.allowed.Store(true)
 		if d.Remember {
 			decision = config.Remembered
 		}
 	} else {
-		s.silence.refused(origin)
+		counted = s.cfg.Silence.Refused(origin, s.cfg.Now())
 		if d.Block {
 			decision = config.Blocked
 		}
+	}
+	if counted != nil {
+		q.k.log.Error("the person's answer could not be counted", "error", counted)
 	}
 	if decision != config.Unknown {
 		if err := s.cfg.Sites.SetSite(origin, decision, s.cfg.Now()); err != nil {
@@ -144,12 +154,20 @@ func (q *request) decided(d signing.Decision) {
 
 // withWindow does something that asks the person, one at a time.
 func (q *request) withWindow(do func() error) error {
-	if err := q.place.ask(q.ctx, func() { q.waited = true; q.event(wire.EventWaiting) }); err != nil {
+	waiting := sync.OnceFunc(func() { q.waited = true; q.event(wire.EventWaiting) })
+	if err := q.place.ask(q.ctx, waiting); err != nil {
 		return err
 	}
 	defer q.place.done()
+	if turn := q.k.s.cfg.Turn; turn != nil {
+		release, err := turn(q.ctx, waiting)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	// What the person decided about this site in another window counts here too.
-	if q.k.s.silence.holds(q.k.origin.text) {
+	if q.k.s.cfg.Silence.Silent(q.k.origin.text, q.k.s.cfg.Now()) {
 		return codeError(wire.CodeOriginSilent)
 	}
 	if d, err := q.k.s.cfg.Sites.Site(q.k.origin.text); err == nil && d == config.Blocked {
@@ -160,6 +178,7 @@ func (q *request) withWindow(do func() error) error {
 
 // login answers a wire.Login.
 func (q *request) login(m *wire.Login) {
+	q.language = m.Language
 	var res *signing.LoginResult
 	err := q.withWindow(func() (err error) {
 		nonce, expires := m.Nonce, m.Expires
@@ -184,6 +203,50 @@ func (q *request) login(m *wire.Login) {
 		}
 	}
 	q.answer = func() error { return q.k.send.json(reply) }
+}
+
+// certificate answers a wire.Certificate.
+func (q *request) certificate(m *wire.Certificate) {
+	q.language = m.Language
+	var cert *x509.Certificate
+	q.err = q.withWindow(func() (err error) {
+		cert, err = q.k.s.cfg.Signer.Certificate(q.ctx, signing.CertificateRequest{Caller: q.caller()})
+		return err
+	})
+	if q.err != nil {
+		return
+	}
+	reply := wire.CertificateReply{Head: wire.Head{Type: wire.TypeCertificate, ID: q.id}, Certificate: base64.StdEncoding.EncodeToString(cert.Raw)}
+	for _, a := range signing.Algorithms(cert) {
+		reply.Algorithms = append(reply.Algorithms, onWire(a))
+	}
+	q.answer = func() error { return q.k.send.json(reply) }
+}
+
+// signHash answers a wire.SignHash.
+func (q *request) signHash(m *wire.SignHash) {
+	q.language = m.Language
+	der, err1 := base64.StdEncoding.DecodeString(m.Certificate) // decode.go looked at both
+	hash, err2 := base64.StdEncoding.DecodeString(m.Hash)
+	if q.err = errors.Join(err1, err2); q.err != nil {
+		return
+	}
+	var res *signing.HashResult
+	q.err = q.withWindow(func() (err error) {
+		res, err = q.k.s.cfg.Signer.SignHash(q.ctx, signing.HashRequest{Caller: q.caller(), Certificate: der, Function: m.HashFunction, Hash: hash})
+		return err
+	})
+	if q.err != nil {
+		return
+	}
+	q.answer = func() error {
+		return q.k.send.json(wire.SignHashReply{Head: wire.Head{Type: wire.TypeSignHash, ID: q.id},
+			Signature: base64.StdEncoding.EncodeToString(res.Signature), Algorithm: onWire(res.Algorithm)})
+	}
+}
+
+func onWire(a signing.Algorithm) wire.SignatureAlgorithm {
+	return wire.SignatureAlgorithm{CryptoAlgorithm: a.Crypto, HashFunction: a.Hash, PaddingScheme: a.Padding}
 }
 
 // freshNonce asks the page for another nonce.
@@ -219,6 +282,7 @@ func (q *request) fresh(m *wire.Nonce) {
 // sign answers a wire.Sign: first the site is let in and the link proved, then
 // the documents come, then the person is asked about them.
 func (q *request) sign(m *wire.Sign) {
+	q.language = m.Language
 	if !q.k.allowed.Load() {
 		if q.err = q.withWindow(func() error { return q.k.s.cfg.Signer.AskOrigin(q.ctx, q.caller()) }); q.err != nil {
 			return

@@ -167,6 +167,10 @@ func (k *socket) handle(msg any) error {
 		return k.begin(m.ID, func(req *request) { req.login(m) })
 	case *wire.Sign:
 		return k.begin(m.ID, func(req *request) { req.sign(m) })
+	case *wire.Certificate:
+		return k.begin(m.ID, func(req *request) { req.certificate(m) })
+	case *wire.SignHash:
+		return k.begin(m.ID, func(req *request) { req.signHash(m) })
 	case *wire.Document:
 		return k.document(m)
 	case *wire.Nonce:
@@ -227,7 +231,7 @@ func (k *socket) prove(challengeText string) (*wire.Proof, error) {
 	return &proof, err
 }
 
-// begin starts a login or a signature.
+// begin starts a login, a signature or a question for a certificate.
 func (k *socket) begin(id int64, do func(*request)) error {
 	if !k.greeted || !k.newID(id) {
 		return k.answerError(wireError(id, wire.CodeMalformed))
@@ -238,7 +242,7 @@ func (k *socket) begin(id int64, do func(*request)) error {
 		return k.answerError(wireError(id, wire.CodeOriginBlocked))
 	}
 	switch {
-	case k.s.silence.holds(k.origin.text):
+	case k.s.cfg.Silence.Silent(k.origin.text, k.s.cfg.Now()):
 		return k.answerError(wireError(id, wire.CodeOriginSilent))
 	case !k.s.limits.request(k.origin.text):
 		return k.answerError(wireError(id, wire.CodeTooMany))

@@ -24,6 +24,10 @@ func (c *Ceremony) ask(ctx context.Context, caller *Caller, r *consent.Request, 
 	defer cancel(nil)
 	watch := newWatch(r.Deadline, func() { cancel(consent.ErrTimedOut) })
 	defer watch.stop()
+	if caller.Bounded {
+		r.Extend = nil
+	}
+	r.Language = caller.Language
 	if extend := r.Extend; extend != nil {
 		r.Extend = func(ctx context.Context) (time.Time, error) {
 			deadline, err := extend(ctx)

@@ -33,6 +33,9 @@ type Ceremony struct {
 	// Now judges certificates; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
+	// Used is told of every request that the person was asked about, once it has
+	// ended; nil is fine.
+	Used func(Use)
 	// ConsentTime is how long a question stays; zero is wire.ConsentTime.
 	ConsentTime time.Duration
 }
@@ -60,6 +63,10 @@ type Caller struct {
 	// Allowed: the person let this caller in before, so it may learn whether a
 	// card is there without another question.
 	Allowed bool
+	// Bounded: the caller gives up by itself, so the person cannot have more time.
+	Bounded bool
+	// Language of the page ("it", "en"), where it said so: a hint for the face.
+	Language string
 	// Decided is called once after the person answered; nil is fine.
 	Decided func(Decision)
 	// Notify is called at each stage; nil is fine.
@@ -139,6 +146,9 @@ func (c *Ceremony) find(ctx context.Context, purpose consent.Purpose, want Choic
 	if len(found) == 0 {
 		return nil, mostTelling(failures)
 	}
+	if hashing(purpose) {
+		keepLoginKeys(found)
+	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return rank(purpose, a, b) })
 	return found, nil
 }
@@ -168,15 +178,25 @@ func mostTelling(failures []error) error {
 // the person never let in does not learn for nothing what is in the reader: the
 // person is asked about the site first.
 func (c *Ceremony) candidates(ctx context.Context, caller *Caller, r *consent.Request, want Choice) ([]candidate, error) {
+	r.Language = caller.Language
 	found, err := c.find(ctx, r.Purpose, want)
 	if err == nil {
 		r.Certificates = describe(found)
 		if found[0].unfit == "" {
 			return found, nil
 		}
-		err = fmt.Errorf("%w: %s", ErrCertificateUnfit, found[0].unfit)
-		if found[0].unfit == unfitLocked {
+		why := found[0].unfit
+		for _, f := range found {
+			if why == unfitHash {
+				why = f.unfit // an expired signature certificate tells more than a login key
+			}
+		}
+		err = fmt.Errorf("%w: %s", ErrCertificateUnfit, why)
+		switch why {
+		case unfitLocked:
 			err = fmt.Errorf("%w: %w", ErrPINLocked, err)
+		case unfitHash:
+			err = fmt.Errorf("%w: %w", ErrHashRefused, err)
 		}
 	}
 	if !caller.Allowed {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/agent/consent"
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 // Reasons why a certificate cannot be used, as message keys.
@@ -22,6 +23,7 @@ const (
 	unfitSign    = "consent.unfit-sign"
 	unfitWeak    = "consent.unfit-weak"
 	unfitOther   = "consent.unfit-other"
+	unfitHash    = "native.unfit-hash"
 	unfitLocked  = "wire.pin-locked"
 )
 
@@ -41,6 +43,8 @@ func unfit(id Identity, purpose consent.Purpose, want Choice, now time.Time) str
 	switch {
 	case cert == nil && locked:
 		return unfitLocked
+	case cert == nil && hashing(purpose):
+		return unfitHash // a card that shows nothing before its PIN is a CIE
 	case cert == nil:
 		return "" // judged once it is read
 	case !want.matches(cert):
@@ -49,6 +53,8 @@ func unfit(id Identity, purpose consent.Purpose, want Choice, now time.Time) str
 		return unfitLogin
 	case purpose == consent.PurposeSign && !forSignature(cert):
 		return unfitSign
+	case hashing(purpose) && !profile.SignsHashes(cert):
+		return unfitHash
 	case now.After(cert.NotAfter):
 		return unfitExpired
 	case now.Before(cert.NotBefore):
@@ -59,6 +65,11 @@ func unfit(id Identity, purpose consent.Purpose, want Choice, now time.Time) str
 		return unfitLocked
 	}
 	return ""
+}
+
+// hashing: the purpose is, or leads to, the signature of a bare hash.
+func hashing(p consent.Purpose) bool {
+	return p == consent.PurposeHash || p == consent.PurposeCertificate
 }
 
 // forLogin: an authentication certificate, as the validators of Web eID's token
@@ -118,10 +129,12 @@ type Choice struct {
 	// CodiceFiscale is the page's: it may name whose certificate it needs, not
 	// which one.
 	CodiceFiscale string
+	// Certificate is the page's too, where it knows the one (it got it with a consent).
+	Certificate *x509.Certificate
 }
 
 func (c Choice) matches(cert *x509.Certificate) bool {
-	return c.Filter.Matches(cert) &&
+	return (c.Certificate == nil || c.Certificate.Equal(cert)) && c.Filter.Matches(cert) &&
 		(c.CodiceFiscale == "" || strings.EqualFold(c.CodiceFiscale, ClaimedCodiceFiscale(cert)))
 }
 

@@ -61,7 +61,8 @@ type PINState struct {
 }
 
 // Key is one key of one card for one request. Sign is called with digests that
-// this package computed itself, never with one that came from outside.
+// this package computed itself; with one from outside only where the certificate is for
+// signatures alone (hash.go).
 type Key interface {
 	// Unlock enters the PIN (nil where the reader has a pinpad). It is called
 	// once: a wrong PIN is never tried again by us. The caller wipes pin.

@@ -2,6 +2,7 @@ package signing
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -89,15 +90,23 @@ func (c *Ceremony) Login(ctx context.Context, req LoginRequest) (*LoginResult, e
 		}
 		return deadline, nil
 	}
+	asked := c.now()
 	answer, err := c.ask(ctx, &req.Caller, r, nonceEnd(expires))
 	defer answer.Wipe()
 	if err != nil {
+		c.used(asked, r, nil, err)
 		return nil, err
 	}
 	mu.Lock()
 	last, lastExpires := nonce, expires
 	mu.Unlock()
-	result, err := c.login(ctx, &req, found, &answer, last, lastExpires)
+	result, use, err := c.login(ctx, &req, found, &answer, last, lastExpires)
+	if result != nil {
+		digest := sha256.Sum256(result.Token)
+		c.used(asked, r, use, err, digest[:])
+	} else {
+		c.used(asked, r, use, err)
+	}
 	c.Asker.Outcome(ctx, r, err)
 	return result, err
 }
@@ -109,24 +118,24 @@ func nonceEnd(expires time.Time) time.Time {
 	return expires.Add(-nonceMargin)
 }
 
-func (c *Ceremony) login(ctx context.Context, req *LoginRequest, found []candidate, answer *consent.Answer, nonce string, expires time.Time) (_ *LoginResult, err error) {
+func (c *Ceremony) login(ctx context.Context, req *LoginRequest, found []candidate, answer *consent.Answer, nonce string, expires time.Time) (_ *LoginResult, _ *candidate, err error) {
 	use, err := chosen(found, answer)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !expires.IsZero() && !time.Now().Before(expires) {
-		return nil, fmt.Errorf("%w: expired", ErrNonceInvalid)
+		return nil, &use, fmt.Errorf("%w: expired", ErrNonceInvalid)
 	}
 	req.Caller.notify(StageWorking)
 	key, err := unlock(ctx, &use, answer, c.fit(consent.PurposeLogin, req.Choice))
 	if err != nil {
-		return nil, err
+		return nil, &use, err
 	}
 	defer func() { err = errors.Join(err, key.Close()) }()
 	cert := use.id.Certificate
 	token, err := makeToken(ctx, req.Caller.Origin, nonce, cert, checked(key, use.id))
 	if err != nil {
-		return nil, fmt.Errorf("signing: the login token: %w", err)
+		return nil, &use, fmt.Errorf("signing: the login token: %w", err)
 	}
-	return &LoginResult{Token: token, Nonce: nonce, Certificate: cert}, nil
+	return &LoginResult{Token: token, Nonce: nonce, Certificate: cert}, &use, nil
 }

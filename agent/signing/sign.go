@@ -74,36 +74,39 @@ func (c *Ceremony) Sign(ctx context.Context, req SignRequest) (*SignResult, erro
 	if req.prepared, err = c.prepare(ctx, &req); err != nil {
 		return nil, err
 	}
+	asked := c.now()
 	answer, err := c.ask(ctx, &req.Caller, r, noEnd)
 	defer answer.Wipe()
 	if err != nil {
+		c.used(asked, r, nil, err)
 		return nil, err
 	}
-	result, err := c.sign(ctx, &req, found, &answer)
+	result, use, err := c.sign(ctx, &req, found, &answer)
+	c.used(asked, r, use, err)
 	c.Asker.Outcome(ctx, r, err)
 	return result, err
 }
 
-func (c *Ceremony) sign(ctx context.Context, req *SignRequest, found []candidate, answer *consent.Answer) (_ *SignResult, err error) {
+func (c *Ceremony) sign(ctx context.Context, req *SignRequest, found []candidate, answer *consent.Answer) (_ *SignResult, _ *candidate, err error) {
 	use, err := chosen(found, answer)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Caller.notify(StageWorking)
 	key, err := unlock(ctx, &use, answer, c.fit(consent.PurposeSign, req.Choice))
 	if err != nil {
-		return nil, err
+		return nil, &use, err
 	}
 	defer func() { err = errors.Join(err, key.Close()) }()
 	for i := range req.Documents {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("signing: %w", err)
+			return nil, &use, fmt.Errorf("signing: %w", err)
 		}
 		if err := c.signOne(ctx, req, i, use, checked(key, use.id)); err != nil {
-			return nil, fmt.Errorf("signing document %d: %w", i+1, err)
+			return nil, &use, fmt.Errorf("signing document %d: %w", i+1, err)
 		}
 	}
-	return &SignResult{Certificate: use.id.Certificate}, nil
+	return &SignResult{Certificate: use.id.Certificate}, &use, nil
 }
 
 func (c *Ceremony) signOne(ctx context.Context, req *SignRequest, i int, use candidate, sign signFunc) (err error) {

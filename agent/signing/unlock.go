@@ -82,8 +82,8 @@ func reveal(ctx context.Context, key Key, chosen *candidate, fit func(Identity) 
 type signFunc func(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
 
 // checked signs with key and looks at what comes back: a helper process or a
-// card may answer anything. Only login.go and sign.go pass a digest here, each
-// over bytes that it built itself; no digest from outside ever comes this way.
+// card may answer anything. login.go and sign.go pass digests of bytes that they built
+// themselves; hash.go passes one from outside, for keys that cannot log in.
 func checked(key Key, id Identity) signFunc {
 	return func(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signTime)

@@ -2,6 +2,7 @@ package window
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type page struct {
 	Documents []document
 	Cards     []cardView
 	Single    bool
+	PIN       bool   // the card's PIN is asked
+	Hash      string // lower-case hex, with its function before it
 }
 
 type document struct {
@@ -47,7 +50,7 @@ type cardView struct {
 
 type hint struct{ Class, Text string }
 
-func (w *Window) page(lang message.Lang, text func(string, ...any) string) page {
+func (w *Window) question(lang message.Lang, text func(string, ...any) string) page {
 	v := w.View
 	p := page{V: v, Script: "window", Punycode: strings.Contains(v.Caller.Origin, "xn--")}
 	switch v.Mode {
@@ -67,6 +70,10 @@ func (w *Window) page(lang message.Lang, text func(string, ...any) string) page 
 	}
 	for i, d := range v.Documents {
 		p.Documents = append(p.Documents, w.documentView(i, d))
+	}
+	p.PIN = v.Purpose.UsesKey()
+	if v.Hash != nil {
+		p.Hash = fmt.Sprintf("%s %x", v.Hash.Function, v.Hash.Value)
 	}
 	fit := 0
 	for _, c := range v.Certificates {
@@ -132,14 +139,15 @@ func cardOf(c consent.Certificate, first bool, lang message.Lang, text func(stri
 	return v
 }
 
-func stateJSON(version int, deadline time.Time, finished *frame.Message) []byte {
+func stateJSON(version int, deadline time.Time, finished *frame.Message, page string) []byte {
 	s := struct {
 		Version  int    `json:"version"`
 		Deadline int64  `json:"deadline"`
 		Finished bool   `json:"finished"`
 		Good     bool   `json:"good"`
 		Text     string `json:"text"`
-	}{Version: version}
+		Page     string `json:"page"`
+	}{Version: version, Page: page}
 	if !deadline.IsZero() {
 		s.Deadline = deadline.UnixMilli()
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/wailsapp/wails/v3/pkg/application"
 	"github.com/wailsapp/wails/v3/pkg/events"
+
+	"github.com/citel-pa/citel/agent/consent/frame"
 )
 
 // Size of every window: review and PIN look like one.
@@ -35,13 +37,16 @@ func Run(in io.Reader, out io.Writer) error {
 		Linux:  application.LinuxOptions{ProgramName: "citel-window"},
 	})
 	w.End = func() { app.Quit() }
+	hand := w.View.Mode == frame.Hand
 	win := app.Window.NewWithOptions(application.WebviewWindowOptions{
-		Title: "CiTel", Width: width, Height: height, AlwaysOnTop: true, URL: "/",
+		// A question stays on top until it is answered; the agent's own pages do not.
+		Title: "CiTel", Width: width, Height: height, AlwaysOnTop: !hand, URL: "/",
 		InitialPosition: application.WindowCentered, DefaultContextMenuDisabled: true,
 		BackgroundColour:    application.NewRGB(255, 255, 255),
 		MinimiseButtonState: application.ButtonHidden,
 		Linux:               application.LinuxWindow{WebviewGpuPolicy: application.WebviewGpuPolicyNever},
 	})
+	w.Raise = func() { application.InvokeAsync(func() { win.Show().Focus() }) }
 	win.OnWindowEvent(events.Common.WindowClosing, func(*application.WindowEvent) { w.Closed() })
 	go w.Follow(in)
 	defer w.Closed()

@@ -31,8 +31,8 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-//go:embed templates/page.html
-var pageTemplate string
+//go:embed templates/*.html
+var templates embed.FS
 
 // ErrNotBuilt means that the program was compiled without the files of its pages.
 var ErrNotBuilt = errors.New("window: the pages' files are not there; run `make assets` and build again")
@@ -55,8 +55,9 @@ type Window struct {
 	documents [][]byte
 	signers   map[int][]string // of documents that are signed already
 	out       io.Writer
-	// End closes the window; set before the first request.
-	End func()
+	// End closes the window, Raise brings it to the front; set before the first
+	// request.
+	End, Raise func()
 
 	mu       sync.Mutex
 	painted  time.Time
@@ -65,6 +66,9 @@ type Window struct {
 	finished *frame.Message
 	version  int
 	changed  chan struct{}
+	calls    calls  // of a hand
+	page     string // that the hand was sent to, with version pageAt
+	pageAt   int
 }
 
 // Open reads what is to be shown.
@@ -83,7 +87,7 @@ func Open(in io.Reader, out io.Writer) (*Window, error) {
 	if m.Type != frame.Show || m.View == nil {
 		return nil, fmt.Errorf("window: %w: %q first", frame.ErrFrame, m.Type)
 	}
-	w := &Window{View: *m.View, out: out, End: func() {}, deadline: m.View.Deadline, changed: make(chan struct{}), version: 1, signers: map[int][]string{}}
+	w := &Window{View: *m.View, out: out, End: func() {}, Raise: func() {}, deadline: m.View.Deadline, changed: make(chan struct{}), version: 1, signers: map[int][]string{}}
 	for i, d := range w.View.Documents {
 		if !d.Shown || w.View.Mode != frame.Review {
 			w.documents = append(w.documents, nil)
@@ -118,12 +122,21 @@ func (w *Window) Follow(in io.Reader) {
 		if err != nil {
 			return
 		}
+		if m.Type == frame.Reply {
+			w.calls.deliver(m)
+			continue
+		}
+		if m.Type == frame.Page {
+			w.Raise()
+		}
 		w.mu.Lock()
 		switch m.Type {
 		case frame.Deadline:
 			w.deadline = m.At
 		case frame.Finished:
 			w.finished = &m
+		case frame.Page:
+			w.page, w.pageAt = m.Name, w.version+1
 		}
 		w.version++
 		close(w.changed)
@@ -133,7 +146,7 @@ func (w *Window) Follow(in io.Reader) {
 }
 
 // tell sends one answer; only the first counts.
-func (w *Window) tell(m frame.Message, pin []byte) error {
+func (w *Window) tell(m frame.Message, pins ...[]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.answered {
@@ -145,8 +158,10 @@ func (w *Window) tell(m frame.Message, pin []byte) error {
 	if err := frame.WriteJSON(w.out, m); err != nil {
 		return err
 	}
-	if m.PIN {
-		return frame.Write(w.out, frame.PIN, pin)
+	for _, p := range pins {
+		if err := frame.Write(w.out, frame.PIN, p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -161,7 +176,7 @@ func (w *Window) ready() bool {
 // Closed is called when the person closed the window: that is a no.
 func (w *Window) Closed() {
 	if w.View.Mode != frame.Status {
-		_ = w.tell(frame.Message{Type: frame.Refuse}, nil) // an answer given before stays
+		_ = w.tell(frame.Message{Type: frame.Refuse}) // an answer given before stays
 	}
 }
 
@@ -176,15 +191,26 @@ func (w *Window) Handler() (http.Handler, error) {
 	}
 	lang := message.ParseLang(w.View.Lang)
 	text := func(key string, args ...any) string { return message.Text(lang, "window."+key, args...) }
-	t, err := template.New("page").Funcs(template.FuncMap{"t": text}).Parse(pageTemplate)
-	if err != nil {
-		return nil, err
+	parsed := map[message.Lang]*template.Template{}
+	for _, l := range []message.Lang{message.Italian, message.English} {
+		if parsed[l], err = parse(l); err != nil {
+			return nil, err
+		}
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) {
+	html := func(rw http.ResponseWriter, lang message.Lang, name string, data any) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = t.Execute(rw, w.page(lang, text)) // a page cut off is seen
-	})
+		_ = parsed[lang].ExecuteTemplate(rw, name, data) // a page cut off is seen
+	}
+	switch w.View.Mode {
+	case frame.Hand:
+		w.handRoutes(mux, html)
+	case frame.NewPIN:
+		mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) { html(rw, lang, "pin.html", w.pinPage(lang)) })
+		mux.HandleFunc("POST /secrets", w.secrets(lang))
+	default:
+		mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) { html(rw, lang, "page.html", w.question(lang, text)) })
+	}
 	mux.HandleFunc("GET /assets/", func(rw http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/assets/")
 		data, err := fs.ReadFile(files, path.Clean(name))
@@ -215,7 +241,7 @@ func (w *Window) Handler() (http.Handler, error) {
 			for _, mode := range modes {
 				fits = fits || mode == w.View.Mode
 			}
-			if !fits || !w.ready() || w.tell(m, nil) != nil {
+			if !fits || !w.ready() || w.tell(m) != nil {
 				rw.WriteHeader(http.StatusConflict)
 				return
 			}
@@ -225,9 +251,9 @@ func (w *Window) Handler() (http.Handler, error) {
 		}
 	}
 	mux.HandleFunc("POST /next", simple(frame.Message{Type: frame.Next}, false, frame.Review))
-	mux.HandleFunc("POST /refuse", simple(frame.Message{Type: frame.Refuse}, true, frame.Review, frame.Ask))
+	mux.HandleFunc("POST /refuse", simple(frame.Message{Type: frame.Refuse}, true, frame.Review, frame.Ask, frame.NewPIN))
 	mux.HandleFunc("POST /block", simple(frame.Message{Type: frame.Refuse, Block: true}, true, frame.Review, frame.Ask))
-	mux.HandleFunc("POST /extend", simple(frame.Message{Type: frame.Extend}, false, frame.Review, frame.Ask))
+	mux.HandleFunc("POST /extend", simple(frame.Message{Type: frame.Extend}, false, frame.Review, frame.Ask, frame.NewPIN))
 	mux.HandleFunc("POST /close", func(http.ResponseWriter, *http.Request) { go w.End() })
 	mux.HandleFunc("POST /answer", w.answer(text))
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -268,7 +294,7 @@ func (w *Window) answer(text func(string, ...any) string) http.HandlerFunc {
 				refuse()
 				return
 			}
-			m.Certificate, m.PIN = c.ID, !c.PIN.Pinpad
+			m.Certificate, m.PIN = c.ID, !c.PIN.Pinpad && w.View.Purpose.UsesKey()
 			switch {
 			case m.PIN && n == 0:
 				http.Error(rw, text("pin-empty"), http.StatusUnprocessableEntity)
@@ -278,7 +304,11 @@ func (w *Window) answer(text func(string, ...any) string) http.HandlerFunc {
 				return
 			}
 		}
-		if w.tell(m, pin) != nil {
+		var pins [][]byte
+		if m.PIN {
+			pins = [][]byte{pin}
+		}
+		if w.tell(m, pins...) != nil {
 			refuse()
 			return
 		}
@@ -324,11 +354,14 @@ func (w *Window) state(rw http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	for {
 		w.mu.Lock()
-		version, changed, deadline, finished := w.version, w.changed, w.deadline, w.finished
+		version, changed, deadline, finished, page := w.version, w.changed, w.deadline, w.finished, ""
+		if w.pageAt > after {
+			page = w.page
+		}
 		w.mu.Unlock()
 		if version > after || ctx.Err() != nil {
 			rw.Header().Set("Content-Type", "application/json")
-			_, _ = rw.Write(stateJSON(version, deadline, finished))
+			_, _ = rw.Write(stateJSON(version, deadline, finished, page))
 			return
 		}
 		select {
@@ -336,6 +369,15 @@ func (w *Window) state(rw http.ResponseWriter, r *http.Request) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// parse reads the templates. Their functions give sentences: t and w of the window, c
+// of card care, h of the hand.
+func parse(lang message.Lang) (*template.Template, error) {
+	of := func(area string) func(string, ...any) string {
+		return func(key string, args ...any) string { return message.Text(lang, area+"."+key, args...) }
+	}
+	return template.New("").Funcs(template.FuncMap{"t": of("window"), "w": of("window"), "c": of("care"), "h": of("hand")}).ParseFS(templates, "templates/*.html")
 }
 
 func readable(b []byte) bool { return len(b) <= maxText && utf8.Valid(b) }

@@ -15,7 +15,7 @@ const (
 	CodeNonceInvalid       Code = "nonce-invalid"       // too short, not base64, or expired
 	CodeFormatUnsupported  Code = "format-unsupported"  // a signature format not spoken here
 	CodeDocumentUnfit      Code = "document-unfit"      // a document that cannot be signed in the format asked for
-	CodeHashRefused        Code = "hash-refused"        // a bare hash is never signed with this key
+	CodeHashRefused        Code = "hash-refused"        // a bare hash is not signed with a key that can log in
 	CodeCancelled          Code = "cancelled"           // the page cancelled
 )
 

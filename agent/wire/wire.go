@@ -39,6 +39,7 @@ const (
 	MaxMediaType = 127       // bytes in a media type
 	MaxID        = 1<<31 - 1 // the largest request id
 	ChallengeLen = 32        // bytes in a challenge, before base64
+	MaxDER       = 16 << 10  // bytes of a certificate, before base64
 	MinNonce     = 44        // characters of a nonce: 32 bytes in base64
 	MaxNonce     = 256       // characters of a nonce
 	ConsentTime  = 120 * time.Second
@@ -67,8 +68,12 @@ const (
 	TypeLogin    Type = "login"    // make a login token; answered by login
 	TypeSign     Type = "sign"     // opens a signature; answered by ready, later signed and done
 	TypeDocument Type = "document" // announces one document; its bytes follow in binary frames
-	TypeNonce    Type = "nonce"    // answers a nonce-needed event
-	TypeCancel   Type = "cancel"   // ends the request of the same id
+	// TypeCertificate asks which certificate may sign a hash; TypeSignHash has it signed.
+	// Both are answered under their own name.
+	TypeCertificate Type = "certificate"
+	TypeSignHash    Type = "sign-hash"
+	TypeNonce       Type = "nonce"  // answers a nonce-needed event
+	TypeCancel      Type = "cancel" // ends the request of the same id
 )
 
 // Agent to page; hello and login answer under their own name.
@@ -80,13 +85,9 @@ const (
 	TypeEvent  Type = "event"
 )
 
-// Reserved for later versions; today they are answered with unknown-type, and
-// sign-hash with hash-refused, whatever it carries.
-const (
-	TypeCertificate Type = "certificate"
-	TypeSignHash    Type = "sign-hash"
-	TypeDeclaration Type = "declaration"
-)
+// TypeDeclaration is reserved for a later version; today it is answered with
+// unknown-type.
+const TypeDeclaration Type = "declaration"
 
 // Event names.
 const (
@@ -169,6 +170,47 @@ type Nonce struct {
 	Head
 	Nonce   string    `json:"nonce"`
 	Expires time.Time `json:"expires"`
+}
+
+// Certificate asks for a certificate whose key signs bare hashes. The person chooses and
+// may refuse; login certificates are never given out here.
+type Certificate struct {
+	Head
+	Language string `json:"language,omitempty"`
+}
+
+// SignatureAlgorithm is how a hash gets signed, in the words of Web eID's interface.
+type SignatureAlgorithm struct {
+	CryptoAlgorithm string `json:"cryptoAlgorithm"` // "ECC" or "RSA"
+	HashFunction    string `json:"hashFunction"`    // "SHA-256", "SHA-384" or "SHA-512"
+	PaddingScheme   string `json:"paddingScheme"`   // "NONE" (ECC) or "PKCS1.5" (RSA)
+}
+
+// CertificateReply answers Certificate.
+type CertificateReply struct {
+	Head
+	// Certificate is DER, standard base64.
+	Certificate string               `json:"certificate"`
+	Algorithms  []SignatureAlgorithm `json:"supportedSignatureAlgorithms"`
+}
+
+// SignHash has a hash signed. A certificate whose key can log in gets hash-refused:
+// whoever gets a chosen hash signed by such a key can log in as that person anywhere.
+type SignHash struct {
+	Head
+	Certificate string `json:"certificate"` // as CertificateReply gave it
+	Hash        string `json:"hash"`        // standard base64
+	// HashFunction is "SHA-256", "SHA-384" or "SHA-512".
+	HashFunction string `json:"hashFunction"`
+	Language     string `json:"language,omitempty"`
+}
+
+// SignHashReply answers SignHash.
+type SignHashReply struct {
+	Head
+	// Signature, standard base64: PKCS #1 v1.5 for RSA, R || S for ECC.
+	Signature string             `json:"signature"`
+	Algorithm SignatureAlgorithm `json:"signatureAlgorithm"`
 }
 
 // Sign opens a signature. It names nothing of the documents, so that a program

@@ -21,19 +21,23 @@ import (
 
 // types names every message a golden file can hold.
 var types = map[string]func() any{
-	"Hello":      func() any { return new(wire.Hello) },
-	"Login":      func() any { return new(wire.Login) },
-	"Nonce":      func() any { return new(wire.Nonce) },
-	"Sign":       func() any { return new(wire.Sign) },
-	"Document":   func() any { return new(wire.Document) },
-	"Cancel":     func() any { return new(wire.Cancel) },
-	"HelloReply": func() any { return new(wire.HelloReply) },
-	"LoginReply": func() any { return new(wire.LoginReply) },
-	"Ready":      func() any { return new(wire.Ready) },
-	"Signed":     func() any { return new(wire.Signed) },
-	"Done":       func() any { return new(wire.Done) },
-	"Event":      func() any { return new(wire.Event) },
-	"Error":      func() any { return new(wire.Error) },
+	"Hello":            func() any { return new(wire.Hello) },
+	"Login":            func() any { return new(wire.Login) },
+	"Nonce":            func() any { return new(wire.Nonce) },
+	"Certificate":      func() any { return new(wire.Certificate) },
+	"CertificateReply": func() any { return new(wire.CertificateReply) },
+	"SignHash":         func() any { return new(wire.SignHash) },
+	"SignHashReply":    func() any { return new(wire.SignHashReply) },
+	"Sign":             func() any { return new(wire.Sign) },
+	"Document":         func() any { return new(wire.Document) },
+	"Cancel":           func() any { return new(wire.Cancel) },
+	"HelloReply":       func() any { return new(wire.HelloReply) },
+	"LoginReply":       func() any { return new(wire.LoginReply) },
+	"Ready":            func() any { return new(wire.Ready) },
+	"Signed":           func() any { return new(wire.Signed) },
+	"Done":             func() any { return new(wire.Done) },
+	"Event":            func() any { return new(wire.Event) },
+	"Error":            func() any { return new(wire.Error) },
 }
 
 type index struct {
@@ -165,7 +169,7 @@ func TestProtocolShowsEveryMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range []wire.Type{wire.TypeHello, wire.TypeLogin, wire.TypeSign, wire.TypeDocument, wire.TypeNonce,
+	for _, typ := range []wire.Type{wire.TypeHello, wire.TypeLogin, wire.TypeSign, wire.TypeCertificate, wire.TypeSignHash, wire.TypeDocument, wire.TypeNonce,
 		wire.TypeCancel, wire.TypeReady, wire.TypeSigned, wire.TypeDone, wire.TypeError, wire.TypeEvent} {
 		if !strings.Contains(string(page), `{"type":"`+string(typ)+`"`) {
 			t.Errorf("no example of %s", typ)

@@ -130,6 +130,8 @@ func TestErrors(t *testing.T) {
 		"certificate of nothing":   {set("unverifiedCertificate", "AAAA"), authtoken.ErrCertificate},
 		"format missing":           {edit(func(m map[string]any) { delete(m, "format") }), authtoken.ErrFormat},
 		"format of the future":     {set("format", "web-eid:2.0"), authtoken.ErrFormat},
+		"format ten":               {set("format", "web-eid:10"), authtoken.ErrFormat},
+		"format without a minor":   {edit(func(m map[string]any) { m["format"] = "web-eid:1"; m["algorithm"] = "none" }), authtoken.ErrAlgorithm},
 		"algorithm none":           {set("algorithm", "none"), authtoken.ErrAlgorithm},
 		"algorithm missing":        {set("algorithm", ""), authtoken.ErrAlgorithm},
 		"algorithm of another key": {set("algorithm", "RS256"), authtoken.ErrAlgorithm},
@@ -293,6 +295,28 @@ func TestPublishedVector(t *testing.T) {
 	v.Now = nil
 	if _, err := v.Validate(t.Context(), tok, vectorNonce); !errors.Is(err, authtoken.ErrExpired) {
 		t.Error("today:", err)
+	}
+}
+
+// The certificate's own end is told before anything about its issuer, as by Web eID's
+// validators with their clock frozen.
+func TestClockFrozen(t *testing.T) {
+	p := pki.Shared(t)
+	cert := p.MustIssue(t, pki.CNS, pki.P256, pki.Citizens[0])
+	tok := token(t, cert)
+	for name, c := range map[string]struct {
+		at   time.Time
+		want error
+	}{
+		"before": {cert.Cert.NotBefore.Add(-time.Second), authtoken.ErrNotYetValid},
+		"first":  {cert.Cert.NotBefore, authtoken.ErrUntrusted},
+		"last":   {cert.Cert.NotAfter, authtoken.ErrUntrusted},
+		"after":  {cert.Cert.NotAfter.Add(time.Second), authtoken.ErrExpired},
+	} {
+		v := &authtoken.Validator{Origin: origin, Store: trust.NewStore(), Now: func() time.Time { return c.at }}
+		if _, err := v.Validate(t.Context(), tok, nonce); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
 	}
 }
 

@@ -129,7 +129,7 @@ func Make(ctx context.Context, r Request, sign SignFunc) ([]byte, error) {
 		return nil, err
 	}
 	if a.key == "ECDSA" {
-		if sig, err = rawOf(sig, a.bits); err != nil {
+		if sig, err = RawECDSA(sig, a.bits); err != nil {
 			return nil, err
 		}
 	}
@@ -157,9 +157,9 @@ func digest(h crypto.Hash, origin, nonce string) []byte {
 	return sum(append(sum([]byte(origin)), sum([]byte(nonce))...))
 }
 
-// rawOf turns an ECDSA-Sig-Value (RFC 3279, 2.2.3) into R||S of fixed length
-// (RFC 7518, 3.4).
-func rawOf(der []byte, bits int) ([]byte, error) {
+// RawECDSA turns an ECDSA-Sig-Value (RFC 3279, 2.2.3) into R||S of fixed length
+// (RFC 7518, 3.4), for a curve of so many bits.
+func RawECDSA(der []byte, bits int) ([]byte, error) {
 	input := cryptobyte.String(der)
 	var seq cryptobyte.String
 	var r, s []byte

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -112,8 +113,9 @@ func parse(token []byte) (t Token, cert *x509.Certificate, a algorithm, err erro
 	if err := decode(token, &t); err != nil {
 		return t, nil, a, err
 	}
-	// Later versions of the format's first generation add fields and change none.
-	if t.Format != Format && !strings.HasPrefix(t.Format, "web-eid:1.") {
+	// Later versions of the format's first generation add fields and change none; the
+	// first programs left the minor number out.
+	if t.Format != Format && t.Format != "web-eid:1" && !strings.HasPrefix(t.Format, "web-eid:1.") {
 		return t, nil, a, fmt.Errorf("%w: %.40q", ErrFormat, t.Format)
 	}
 	a, ok := byName(t.Algorithm)
@@ -124,7 +126,7 @@ func parse(token []byte) (t Token, cert *x509.Certificate, a algorithm, err erro
 	if err != nil || len(der) == 0 {
 		return t, nil, a, fmt.Errorf("%w: not base64", ErrCertificate)
 	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
+	if cert, err = certificate.Parse(der); err != nil {
 		return t, nil, a, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	return t, cert, a, nil
@@ -170,18 +172,19 @@ func decode(token []byte, t *Token) error {
 // certificates, turned into this package's errors.
 func (v *Validator) chain(ctx context.Context, cert *x509.Certificate) (*validation.Facts, error) {
 	f := &validation.Facts{Time: v.now(), Signer: validation.SignerFacts{Certificate: cert.Raw}}
-	var path []*x509.Certificate
-	f.Chain, path = v.Store.Path(cert, nil)
-	if path == nil {
-		return nil, fmt.Errorf("%w: %s", ErrUntrusted, f.Chain.Note)
-	}
-	f.Identity.RevocationSources = len(cert.CRLDistributionPoints) > 0 || len(cert.OCSPServer) > 0
+	// The certificate's own end first, as Web eID's validators do.
 	if f.Time.Before(cert.NotBefore) {
 		return nil, ErrNotYetValid
 	}
 	if f.Time.After(cert.NotAfter) {
 		return nil, ErrExpired
 	}
+	var path []*x509.Certificate
+	f.Chain, path = v.Store.PathAt(cert, nil, f.Time)
+	if path == nil {
+		return nil, fmt.Errorf("%w: %s", ErrUntrusted, f.Chain.Note)
+	}
+	f.Identity.RevocationSources = len(cert.CRLDistributionPoints) > 0 || len(cert.OCSPServer) > 0
 	for _, link := range f.Chain.Links[1:] {
 		if f.Time.Before(link.NotBefore) || f.Time.After(link.NotAfter) {
 			return nil, fmt.Errorf("%w: its issuer's certificate is out of its time", ErrUntrusted)

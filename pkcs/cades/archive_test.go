@@ -3,7 +3,6 @@ package cades
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha256"
 	"net/netip"
 	"slices"
 	"testing"
@@ -56,13 +55,19 @@ func withUnsigned(t *testing.T, file []byte, a cms.Attribute) []byte {
 // 5.5.3, and shares nothing with the code that reads one. change may spoil the index.
 func archived(t *testing.T, p7m []byte, client *timestamp.Client, change func(index [][][]byte) [][][]byte) []byte {
 	t.Helper()
-	m, err := cms.Parse(bytes.NewReader(p7m), cms.ParseOptions{})
+	return archivedBy(t, p7m, client, crypto.SHA256, change)
+}
+
+func archivedBy(t *testing.T, p7m []byte, client *timestamp.Client, by crypto.Hash, change func(index [][][]byte) [][][]byte) []byte {
+	t.Helper()
+	m, err := cms.Parse(bytes.NewReader(p7m), cms.ParseOptions{Hashes: []crypto.Hash{by}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := func(parts ...[]byte) []byte {
-		s := sha256.Sum256(slices.Concat(parts...))
-		return s[:]
+		s := by.New()
+		s.Write(slices.Concat(parts...))
+		return s.Sum(nil)
 	}
 	index := make([][][]byte, 3)
 	for _, c := range m.RawCertificates {
@@ -79,7 +84,7 @@ func archived(t *testing.T, p7m []byte, client *timestamp.Client, change func(in
 	if change != nil {
 		index = change(index)
 	}
-	parts := [][]byte{cms.DigestIdentifier(crypto.SHA256)}
+	parts := [][]byte{cms.DigestIdentifier(by)}
 	for _, list := range index {
 		var octets [][]byte
 		for _, d := range list {
@@ -94,8 +99,8 @@ func archived(t *testing.T, p7m []byte, client *timestamp.Client, change func(in
 		sid = cms.Sequence(c.Issuer, cms.IntegerContent(c.Serial))
 	}
 	alg := cms.Sequence(append([][]byte{cms.OID(si.Algorithm.OID)}, si.Algorithm.Params)...)
-	imprint := h(cms.OID(m.ContentType), m.Sums[crypto.SHA256], cms.Integer(1), sid, cms.DigestIdentifier(crypto.SHA256), si.SignedAttrs, alg, cms.OctetString(si.Signature), value)
-	token, err := client.Stamp(t.Context(), imprint, crypto.SHA256)
+	imprint := h(cms.OID(m.ContentType), m.Sums[by], cms.Integer(1), sid, cms.DigestIdentifier(crypto.SHA256), si.SignedAttrs, alg, cms.OctetString(si.Signature), value)
+	token, err := client.Stamp(t.Context(), imprint, by)
 	if err != nil {
 		t.Fatal(err)
 	}

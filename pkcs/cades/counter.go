@@ -33,12 +33,15 @@ func counterSignatures(ctx context.Context, m *cms.Message, si *cms.SignerInfo, 
 				continue
 			}
 			over := *m
-			over.ContentGiven, over.Detached, over.ContentBytes, over.Head = true, false, int64(len(si.Signature)), nil
+			over.ContentGiven, over.Detached, over.ContentBytes = true, false, int64(len(si.Signature))
 			over.ContentType = ""
 			over.Sums = map[crypto.Hash][]byte{}
-			for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-				over.Sums[h] = sum(h, si.Signature)
+			for _, h := range []crypto.Hash{crypto.SHA256, cms.HashByOID(c.Digest.OID)} {
+				if h != 0 {
+					over.Sums[h] = sum(h, si.Signature)
+				}
 			}
+			over.Head = si.Signature // for time-stamps by other hashes
 			cf := signerFacts(&over, &c)
 			// It has no content-type: what it is over has none (RFC 5652, 11.4).
 			cf.Attribute.ContentTypeMatch = !cf.Attribute.ContentTypePresent

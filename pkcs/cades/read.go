@@ -24,24 +24,94 @@ type ReadOptions struct {
 	// Extract receives the enveloped content as it is read. What it got must not
 	// be used before the facts were judged.
 	Extract io.Writer
+	// Contents are what a detached signature may be over, when there are several: each
+	// signer is held against the one that fits. Content is not used then.
+	Contents []Content
+
+	contentStart int64
+}
+
+// Content is one of several contents, with a name for reports.
+type Content struct {
+	Name   string
+	Reader io.Reader
 }
 
 // Read collects the facts about every signer of a CMS file, in the file's order.
 // The error says that there is nothing to judge: cms.ErrNotCMS,
 // cms.ErrMalformed, cms.ErrTooLarge, or a failure to read.
 func Read(ctx context.Context, r io.Reader, o ReadOptions) ([]*validation.Facts, error) {
+	if len(o.Contents) > 0 {
+		return readSeveral(ctx, r, o)
+	}
+	start := place(r)
+	if o.Content != nil {
+		o.contentStart = place(o.Content)
+	}
 	m, err := cms.Parse(&ctxReader{ctx, r}, cms.ParseOptions{Content: withContext(ctx, o.Content), Extract: o.Extract})
 	if err != nil {
 		return nil, err
 	}
+	if m, err = readAgain(ctx, m, r, start, o); err != nil {
+		return nil, err
+	}
 	out := make([]*validation.Facts, 0, len(m.Signers))
 	for i := range m.Signers {
-		f := signerFacts(m, &m.Signers[i])
-		stamps(ctx, m, &m.Signers[i], f)
-		counterSignatures(ctx, m, &m.Signers[i], f, maxCounterDepth)
+		out = append(out, facts(ctx, m, &m.Signers[i]))
+	}
+	return out, nil
+}
+
+func facts(ctx context.Context, m *cms.Message, si *cms.SignerInfo) *validation.Facts {
+	f := signerFacts(m, si)
+	stamps(ctx, m, si, f)
+	counterSignatures(ctx, m, si, f, maxCounterDepth)
+	return f
+}
+
+// readSeveral holds each signer against the content that fits: the one whose digest it
+// signed, else the first.
+func readSeveral(ctx context.Context, r io.Reader, o ReadOptions) ([]*validation.Facts, error) {
+	m, err := cms.Parse(&ctxReader{ctx, r}, cms.ParseOptions{Content: withContext(ctx, o.Contents[0].Reader), Extract: o.Extract})
+	if err != nil {
+		return nil, err
+	}
+	over := []*cms.Message{m}
+	if m.Detached {
+		for _, c := range o.Contents[1:] {
+			other, err := m.With(withContext(ctx, c.Reader))
+			if err != nil {
+				return nil, err
+			}
+			over = append(over, other)
+		}
+	}
+	out := make([]*validation.Facts, 0, len(m.Signers))
+	for i := range m.Signers {
+		si := &m.Signers[i]
+		at := max(0, slices.IndexFunc(over, func(m *cms.Message) bool { return signed(m, si) }))
+		f := facts(ctx, over[at], si)
+		if m.Detached && signed(over[at], si) {
+			f.Content.Name = o.Contents[at].Name
+		}
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// signed tells whether a signer names the digest of a message's content, or, without
+// attributes, signed it.
+func signed(m *cms.Message, si *cms.SignerInfo) bool {
+	if si.SignedAttrs == nil {
+		return signerFacts(m, si).Value.OverReceived
+	}
+	v, ok := find(si.Signed, cms.OIDMessageDigest)
+	if !ok {
+		return false
+	}
+	got, err := cms.ParseOctetString(v)
+	sum := m.Sums[cms.HashByOID(si.Digest.OID)]
+	return err == nil && sum != nil && bytes.Equal(got, sum)
 }
 
 // ctxReader ends a long read when its context is done.
@@ -220,6 +290,7 @@ func attributeFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f
 
 func valueFacts(m *cms.Message, si *cms.SignerInfo, cert *cms.Certificate, f *validation.Facts) {
 	v := &f.Value
+	v.Raw = si.Signature
 	v.DigestAlgorithm, v.SignatureAlgorithm = si.Digest.OID, si.Algorithm.OID
 	if h := cms.HashByOID(si.Digest.OID); h != 0 {
 		v.DigestName = h.String()
@@ -257,7 +328,7 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 			return
 		}
 		v.Checked, v.ReceivedIsDER = true, true
-		err := scheme.Verify(key, sum, si.Signature)
+		err := tolerant(scheme.Verify(key, sum, si.Signature), v)
 		v.OverReceived = err == nil
 		v.OverDER = err == nil
 		v.Note = note(err)
@@ -266,18 +337,28 @@ func verifyValue(m *cms.Message, si *cms.SignerInfo, scheme cms.Scheme, key cryp
 	v.Checked = true
 	received := cms.AsSet(si.SignedAttrs)
 	v.ReceivedIsDER = cms.IsDER(received)
-	err := scheme.VerifyData(key, received, si.Signature)
+	err := tolerant(scheme.VerifyData(key, received, si.Signature), v)
 	v.OverReceived = err == nil
 	if v.ReceivedIsDER {
 		v.OverDER = v.OverReceived
 	} else if der, derErr := cms.AppendDER(nil, received); derErr == nil {
-		derr := scheme.VerifyData(key, der, si.Signature)
+		derr := tolerant(scheme.VerifyData(key, der, si.Signature), v)
 		v.OverDER = derr == nil
 		if err != nil && derr == nil {
 			err = nil
 		}
 	}
 	v.Note = note(err)
+}
+
+// tolerant takes a signature whose padding lacks NULL for one that holds, and says so:
+// the policy decides. The whole padded block was compared, nothing in it is parsed.
+func tolerant(err error, v *validation.ValueFacts) error {
+	if errors.Is(err, cms.ErrDigestInfoWithoutNull) {
+		v.WithoutNull = true
+		return nil
+	}
+	return err
 }
 
 func note(err error) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -16,6 +17,16 @@ import (
 
 // SignFunc signs a digest: crypto.Signer's Sign with a deadline. ECDSA values are DER.
 type SignFunc func(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+
+// Signer makes a SignFunc of a key in this program, a server's for its receipts.
+func Signer(key crypto.Signer) SignFunc {
+	return func(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return key.Sign(rand.Reader, digest, opts)
+	}
+}
 
 // SignOptions says what is signed with and how.
 type SignOptions struct {

@@ -23,7 +23,7 @@ func ReadTimestamp(ctx context.Context, token []byte, kind string, imprint func(
 }
 
 func readToken(ctx context.Context, token []byte, kind string, imprint func(crypto.Hash) []byte) (validation.TimestampFacts, *cms.Message) {
-	t := validation.TimestampFacts{ID: validation.ObjectID(token), Kind: kind}
+	t := validation.TimestampFacts{ID: validation.ObjectID(token), Raw: token, Kind: kind}
 	if len(token) > timestamp.MaxToken {
 		t.Note = "the token is too large"
 		return t, nil
@@ -144,9 +144,11 @@ func stamps(ctx context.Context, m *cms.Message, si *cms.SignerInfo, f *validati
 				add(t)
 			case cms.OIDArchiveTimestampV3:
 				add(archiveStamp(ctx, m, si, f, v))
-			case cms.OIDArchiveTimestampV2, cms.OIDArchiveTimestamp:
+			case cms.OIDArchiveTimestampV2:
+				add(archiveStampV2(ctx, m, si, f, v))
+			case cms.OIDArchiveTimestamp:
 				t := ReadTimestamp(ctx, v, "archive", func(crypto.Hash) []byte { return nil })
-				t.Note = "archive time-stamps of before version 3 are not compared"
+				t.Note = "archive time-stamps of version 1 are not compared"
 				add(t)
 			}
 		}

@@ -65,14 +65,14 @@ func pssKey(c *x509.Certificate) (any, x509.PublicKeyAlgorithm) {
 
 // parts of a Certificate (RFC 5280, 4.1), each as received.
 type parts struct {
-	raw, tbs                            []byte
-	version                             []byte
-	serial                              cryptobyte.String
-	algorithm, issuer, validity         cryptobyte.String
-	subject, spki                       cryptobyte.String
-	identifiers                         []byte // issuerUniqueID, subjectUniqueID
-	extensions                          []cryptobyte.String
-	signatureAlgorithm, signature, rest cryptobyte.String
+	raw, tbs                      []byte
+	version                       []byte
+	serial                        cryptobyte.String
+	algorithm, issuer, validity   cryptobyte.String
+	subject, spki                 cryptobyte.String
+	identifiers                   []byte // issuerUniqueID, subjectUniqueID
+	extensions                    []cryptobyte.String
+	signatureAlgorithm, signature cryptobyte.String
 }
 
 func splitCertificate(der []byte) (*parts, error) {
@@ -225,7 +225,7 @@ func signed(octets []byte) *big.Int {
 // which crypto/x509 takes as Latin-1. Lengths stay as they are.
 func asText(name cryptobyte.String) cryptobyte.String {
 	out := slices.Clone(name)
-	rest := cryptobyte.String(out)
+	rest := out
 	var rdns cryptobyte.String
 	if !rest.ReadASN1(&rdns, cbasn1.SEQUENCE) {
 		return name

@@ -49,8 +49,13 @@ type Message struct {
 	// RawCertificates and RawCRLs are all elements of the two sets as received,
 	// kinds included that are not understood here.
 	RawCertificates, RawCRLs [][]byte
-	Signers                  []SignerInfo
-	Faults                   []Fault
+	// CertificateSet and CRLSet are the two elements themselves, nil when absent.
+	CertificateSet, CRLSet []byte
+	Signers                []SignerInfo
+	Faults                 []Fault
+
+	archive map[crypto.Hash]hash.Hash
+	encap   *bounded
 }
 
 // Fault is a departure from the rules that did not stop the parser.
@@ -104,6 +109,8 @@ type ParseOptions struct {
 	Extract io.Writer
 	// Hashes to compute beside SHA-256 and the announced ones.
 	Hashes []crypto.Hash
+	// Archive are the hashes that Message.Archive will be asked for.
+	Archive []crypto.Hash
 }
 
 // Parse reads a SignedData from r. It returns an error only when the input is
@@ -232,6 +239,8 @@ func (m *Message) digestAlgorithms(set Element) error {
 // content reads EncapsulatedContentInfo and hashes what is in it, or the
 // detached content.
 func (m *Message) content(s *stream, in scope, budget *int64, o ParseOptions) error {
+	s.tee = m.watch(o.Archive)
+	defer func() { s.tee = nil }()
 	sc, err := s.enter(in, tagSequence)
 	if err != nil {
 		return err
@@ -244,10 +253,17 @@ func (m *Message) content(s *stream, in scope, budget *int64, o ParseOptions) er
 		return err
 	}
 	d := m.newDigester(o.Hashes)
+	if n := sc.end - s.off; n > 0 && n < headBytes {
+		d.head = make([]byte, 0, n)
+		m.encap.data = slices.Grow(m.encap.data, int(n))
+	}
 	if end {
 		m.Detached = true
 		if o.Content != nil {
 			m.ContentGiven = true
+			for _, h := range m.archive {
+				d.order = append(d.order, h)
+			}
 			if m.ContentBytes, err = io.CopyBuffer(onlyWriter{d}, o.Content, make([]byte, bufferSize)); err != nil {
 				return fmt.Errorf("cms: content: %w", err)
 			}
@@ -345,6 +361,7 @@ func (m *Message) rest(s *stream, in scope, budget *int64) error {
 			if len(m.RawCertificates) > 0 {
 				return malformed("certificates twice")
 			}
+			m.CertificateSet = el.Raw
 			if err := m.certificates(el); err != nil {
 				return err
 			}
@@ -352,6 +369,7 @@ func (m *Message) rest(s *stream, in scope, budget *int64) error {
 			if len(m.RawCRLs) > 0 {
 				return malformed("crls twice")
 			}
+			m.CRLSet = el.Raw
 			if err := m.revocations(el); err != nil {
 				return err
 			}

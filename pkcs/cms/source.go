@@ -3,7 +3,6 @@ package cms
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"io"
 	"sync"
@@ -42,8 +41,7 @@ func open(r io.Reader) (src *bufio.Reader, wrapped string, err error) {
 	} else if !likeBase64(text) {
 		return nil, "", ErrNotCMS
 	}
-	dec := base64.NewDecoder(base64.StdEncoding, &textReader{r: br})
-	br = bufio.NewReaderSize(dec, bufferSize)
+	br = bufio.NewReaderSize(newBase64Reader(br), bufferSize)
 	first, err := br.Peek(1)
 	if err != nil || first[0] != tagSequence {
 		return nil, "", ErrNotCMS
@@ -92,47 +90,4 @@ func likeBase64(b []byte) bool {
 
 func isBase64(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '='
-}
-
-// textReader gives the base64 characters of a text and ends at the END line. A
-// character that has no place is passed on, so that the decoder refuses it.
-type textReader struct {
-	r   *bufio.Reader
-	end bool
-}
-
-func (t *textReader) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	for !t.end {
-		buf, err := t.r.Peek(max(1, min(t.r.Buffered(), len(p))))
-		if len(buf) == 0 {
-			return 0, err
-		}
-		buf = buf[:min(len(buf), len(p))]
-		n := 0
-		for i, c := range buf {
-			if c == '-' || c == 0 {
-				t.end = true
-				buf = buf[:i]
-				break
-			}
-			if c == '\r' || c == '\n' || c == ' ' || c == '\t' {
-				continue
-			}
-			if c == 0xef || c == 0xbb || c == 0xbf {
-				continue // a byte order mark
-			}
-			p[n] = c
-			n++
-		}
-		if _, err := t.r.Discard(len(buf)); err != nil {
-			return n, err
-		}
-		if n > 0 {
-			return n, nil
-		}
-	}
-	return 0, io.EOF
 }

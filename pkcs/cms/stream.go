@@ -12,6 +12,15 @@ type stream struct {
 	br  *bufio.Reader
 	off int64
 	hdr [10]byte // the last header read
+	// tee sees every octet that is read, while it is set.
+	tee io.Writer
+}
+
+// seen tells tee.
+func (s *stream) seen(b []byte) {
+	if s.tee != nil {
+		_, _ = s.tee.Write(b) // hashes and a buffer: they do not fail
+	}
 }
 
 // scope is a constructed element that is being read. end is the offset after
@@ -54,6 +63,7 @@ func (s *stream) header(in scope) (tag byte, length int64, raw []byte, err error
 			raw = append(raw, b)
 		}
 	}
+	s.seen(raw)
 	tag, n, _, err := header(raw)
 	if err != nil {
 		return 0, 0, nil, err
@@ -101,6 +111,7 @@ func (s *stream) atEnd(sc scope) (bool, error) {
 	if b[0] != 0 || b[1] != 0 {
 		return false, nil
 	}
+	s.seen(b)
 	if _, err := s.br.Discard(2); err != nil {
 		return false, cut(err)
 	}
@@ -177,6 +188,7 @@ func (s *stream) take(dst []byte, n int64) ([]byte, error) {
 		if _, err := io.ReadFull(s.br, dst[at:]); err != nil {
 			return nil, cut(err)
 		}
+		s.seen(dst[at:])
 		s.off += piece
 		n -= piece
 	}
@@ -226,6 +238,7 @@ func (s *stream) copyN(w io.Writer, n int64) (int64, error) {
 		if err != nil {
 			return n - left, cut(err)
 		}
+		s.seen(b)
 		if _, err := w.Write(b); err != nil {
 			return n - left, err
 		}

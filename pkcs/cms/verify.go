@@ -186,7 +186,7 @@ func KeyFacts(key crypto.PublicKey) (name string, bits int) {
 	case *rsa.PublicKey:
 		return "RSA", k.N.BitLen()
 	case *ecdsa.PublicKey:
-		return "ECDSA", k.Curve.Params().BitSize
+		return "ECDSA", k.Params().BitSize
 	case ed25519.PublicKey:
 		return "Ed25519", 255
 	}
@@ -251,7 +251,7 @@ func (s Scheme) Verify(key crypto.PublicKey, digest, value []byte) error {
 
 // verifyPlain takes R and S as two numbers of the order's length (BSI TR-03111, 5.2.1.1).
 func verifyPlain(k *ecdsa.PublicKey, digest, value []byte) error {
-	half := (k.Curve.Params().N.BitLen() + 7) / 8
+	half := (k.Params().N.BitLen() + 7) / 8
 	if len(value) != 2*half || !ecdsa.Verify(k, digest, new(big.Int).SetBytes(value[:half]), new(big.Int).SetBytes(value[half:])) {
 		return ErrSignature
 	}

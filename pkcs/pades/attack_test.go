@@ -153,6 +153,23 @@ func TestChangesAfterSigning(t *testing.T) {
 	}
 }
 
+// A crowd of harmless changes hides none that is not.
+func TestCrowdOfChanges(t *testing.T) {
+	signed := sign(t, form(), signer(id(t)), pades.PrepareOptions{})
+	objects := []object{{5, "<</Type/Font/Subtype/Type1/BaseFont/Symbol>>"}}
+	list := "[7 0 R 8 0 R"
+	for n := 100; n < 400; n++ {
+		list += fmt.Sprintf(" %d 0 R", n)
+		objects = append(objects, object{n, "<</Type/Annot/Subtype/Text/Rect[0 0 9 9]>>"})
+	}
+	objects = append(objects, object{9, keepSignature(t, signed, object{9, list + "]"})})
+	doc := file(signed, 1, objects...)
+	refused(t, doc, validation.FormatFailure)
+	if f := read(t, doc)[0]; len(f.PDF.Changes) > 100 {
+		t.Errorf("%d changes are told", len(f.PDF.Changes))
+	}
+}
+
 // keepSignature leaves the signature's field where an attack writes what lists it.
 func keepSignature(t *testing.T, signed []byte, o object) string {
 	t.Helper()
@@ -351,14 +368,14 @@ func TestTwoSignaturesOfOneValue(t *testing.T) {
 func TestSignatureDictionaries(t *testing.T) {
 	signed := sign(t, plain(), signer(id(t)), pades.PrepareOptions{})
 	num, body := valueObject(t, signed)
+	head, value, _ := strings.Cut(strings.TrimSuffix(body, ">>"), "/Contents ")
 	for name, other := range map[string]string{
 		"two Contents":       strings.Replace(body, "/Contents ", "/Contents <30>/Contents ", 1),
 		"two ByteRanges":     strings.Replace(body, "/ByteRange ", "/ByteRange [0 1 2 3]/ByteRange ", 1),
-		"Contents elsewhere": body[:strings.Index(body, "/Contents ")] + "/Contents 70 0 R>>",
+		"Contents elsewhere": head + "/Contents 70 0 R>>",
 		"nested":             "<</Type/Sig/SubFilter/ETSI.CAdES.detached/Inner " + body + "/ByteRange[0 1 2 3]/Contents<3000>>>",
 	} {
 		t.Run(name, func(t *testing.T) {
-			value := body[strings.Index(body, "/Contents ")+len("/Contents ") : strings.LastIndex(body, ">>")]
 			refused(t, file(signed, 1, object{num, other}, object{70, value}), validation.FormatFailure)
 		})
 	}

@@ -29,27 +29,39 @@ const (
 // one kind hides none of another; what was not compared is told as such.
 const (
 	maxChanges  = 40
-	maxCompared = 4 << 20 // objects, for all signatures of a file
+	maxCompared = 1 << 20 // objects, for all signatures of a file
 	maxPages    = 100_000
 )
 
 // changes tells what later revisions did to what was signed: the signed revision and
 // the file as it is now are walked side by side, as a reader sees them.
 func (d *document) changes(ctx context.Context, s *signature) {
-	if s.facts.PDF == nil || s.revision == nil || s.revision == d.file {
+	if s.facts.PDF == nil || s.revision == d.file {
 		return
 	}
-	if d.file.Encrypted() {
+	if s.skipped || (s.revision != nil && d.compared > maxCompared) {
+		s.facts.PDF.Changes = []validation.PDFChange{{ID: notCompared, Text: "there are too many objects to compare"}}
+		return
+	}
+	if s.revision == nil {
+		return // told as a fault
+	}
+	if d.pagesNow == nil {
+		d.fieldsNow, d.pagesNow = fields(d.file), pagesOf(d.file)
+		d.compared += len(d.fieldsNow) + len(d.pagesNow)
+	}
+	if d.file.Locked() {
 		s.facts.PDF.Changes = []validation.PDFChange{{ID: notCompared, Text: "the file is encrypted: what later revisions did is not known"}}
 		return
 	}
-	c := &comparison{ctx: ctx, was: s.revision, is: d.file, equal: map[pair]bool{}, told: map[string]int{}, compared: &d.compared}
+	c := &comparison{ctx: ctx, was: s.revision, is: d.file, equal: map[pair]bool{}, told: map[string]int{}, compared: &d.compared, fieldsNow: d.fieldsNow, pagesNow: d.pagesNow}
 	c.rules = d.rules(s)
 	c.form()
 	c.strict = true
 	c.pages()
 	c.strict = false
 	c.catalog()
+	c.encryption()
 	if !c.same(c.was.Trailer["Info"], c.is.Trailer["Info"], 0) {
 		c.tell(metadata, "the document's information changed")
 	}
@@ -69,6 +81,9 @@ type comparison struct {
 	// strict: nothing is looked at elsewhere (what a page shows).
 	strict   bool
 	compared *int // by all comparisons of the file
+	// of the file as it is
+	fieldsNow []field
+	pagesNow  []page
 	// filled are the fields (by their dictionaries' numbers) whose value changed, and
 	// those that were signed since.
 	filled, signedNow map[int]bool
@@ -89,6 +104,14 @@ func (c *comparison) add(kind string, change validation.PDFChange) {
 	if c.told[kind]++; c.told[kind] <= maxChanges {
 		c.out = append(c.out, change)
 	}
+}
+
+// spend counts one object more; ok is false when no more is compared.
+func (c *comparison) spend() (ok bool) {
+	if *c.compared++; *c.compared%4096 == 0 && c.ctx.Err() != nil {
+		*c.compared = maxCompared + 1
+	}
+	return !c.over()
 }
 
 // over: no more is compared.
@@ -113,6 +136,14 @@ func (c *comparison) catalog() {
 		if kind != "" && !c.same(was[key], is[key], 0) {
 			c.tell(kind, "the catalogue's %s changed", key)
 		}
+	}
+}
+
+// encryption: under another key the same bytes are other words.
+func (c *comparison) encryption() {
+	a, b := c.was.Trailer["Encrypt"], c.is.Trailer["Encrypt"]
+	if (a == nil) != (b == nil) || !c.same(a, b, 0) {
+		c.tell(pageContent, "the encryption changed")
 	}
 }
 
@@ -142,10 +173,7 @@ func elsewhere(d pdf.Dict) bool {
 
 // same compares two objects of the two revisions in depth.
 func (c *comparison) same(a, b pdf.Object, depth int) bool {
-	if *c.compared++; *c.compared%4096 == 0 && c.ctx.Err() != nil {
-		*c.compared = maxCompared + 1
-	}
-	if c.over() || depth > 256 {
+	if !c.spend() || depth > 256 {
 		return c.over()
 	}
 	ra, oka := a.(pdf.Ref)
@@ -289,7 +317,8 @@ var pageKinds = map[pdf.Name]string{
 }
 
 func (c *comparison) pages() {
-	was, is := pagesOf(c.was), pagesOf(c.is)
+	was, is := pagesOf(c.was), c.pagesNow
+	*c.compared += len(was)
 	if len(was) != len(is) {
 		c.tell(pageCount, "%d pages became %d", len(was), len(is))
 	}

@@ -13,8 +13,9 @@ func (c *comparison) form() {
 	was := map[string]field{}
 	for _, f := range fields(c.was) {
 		was[f.name] = f
+		*c.compared++
 	}
-	for _, f := range fields(c.is) {
+	for _, f := range c.fieldsNow {
 		if f.kind == "Sig" {
 			c.signatureFields[f.num] = true
 		}
@@ -141,7 +142,12 @@ func (c *comparison) annotations(page int, was, is pdf.Array) {
 	for i, o := range was {
 		known[annotationKey(o, i)] = o
 	}
+	var rects [][4]float64
+	pictures := 0
 	for i, o := range is {
+		if !c.spend() {
+			return
+		}
 		key := annotationKey(o, i)
 		old, there := known[key]
 		delete(known, key)
@@ -151,7 +157,12 @@ func (c *comparison) annotations(page int, was, is pdf.Array) {
 		case dict == nil:
 		case !there && c.signatureFields[num]:
 			// told as a signature already; what it covers is told here
-			c.overlap(page, dict, is, i)
+			if rects == nil {
+				rects = c.rectangles(is)
+			}
+			if pictures++; pictures <= maxPictures {
+				c.overlap(page, rects, i)
+			}
 			if r, visible := rectangle(c.is, dict["Rect"]); visible && c.rules.permissions > 0 {
 				// 12.8.2.2: a certification lets fields be signed that are there. Programs add new
 				// ones too; what the picture of such a one shows, or hides, its signer chose.
@@ -224,21 +235,36 @@ func (c *comparison) isFilled(num int, widget pdf.Dict) bool {
 	return ok && c.filled[parent.Num]
 }
 
+// maxPictures is how many new signatures of a page are compared with its annotations.
+const maxPictures = 256
+
 // overlap tells where a new signature's picture lies over an annotation that was there.
-func (c *comparison) overlap(page int, dict pdf.Dict, all pdf.Array, self int) {
-	mine, ok := rectangle(c.is, dict["Rect"])
-	if !ok {
+// rects are those of the page's annotations.
+func (c *comparison) overlap(page int, rects [][4]float64, self int) {
+	mine := rects[self]
+	if mine[0] == mine[2] {
 		return
 	}
-	for i, o := range all {
-		if i == self {
-			continue
-		}
-		if r, ok := rectangle(c.is, c.is.Dict(o)["Rect"]); ok && mine[0] < r[2] && r[0] < mine[2] && mine[1] < r[3] && r[1] < mine[3] {
+	for i, r := range rects {
+		if i != self && mine[0] < r[2] && r[0] < mine[2] && mine[1] < r[3] && r[1] < mine[3] {
 			c.tell(annotation, "page %d: a new signature's picture lies over another annotation", page)
 			return
 		}
 	}
+}
+
+// rectangles are the places of annotations; an empty one lies over nothing.
+func (c *comparison) rectangles(all pdf.Array) [][4]float64 {
+	out := make([][4]float64, len(all))
+	for i, o := range all {
+		if !c.spend() {
+			break
+		}
+		if r, ok := rectangle(c.is, c.is.Dict(o)["Rect"]); ok {
+			out[i] = r
+		}
+	}
+	return out
 }
 
 // rectangle is x0, y0, x1, y1 in order; ok is false for an empty one.

@@ -2,9 +2,6 @@ package pades_test
 
 import (
 	"bytes"
-	"context"
-	"crypto"
-	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -94,9 +91,7 @@ func form() []byte {
 func signer(id *pki.Identity) pades.SignOptions {
 	return pades.SignOptions{SignOptions: cades.SignOptions{
 		Certificate: id.Cert, Chain: id.Chain,
-		Sign: func(_ context.Context, d []byte, o crypto.SignerOpts) ([]byte, error) {
-			return id.Key.Sign(rand.Reader, d, o)
-		},
+		Sign: cades.Signer(id.Key),
 	}}
 }
 

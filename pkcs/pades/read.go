@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
@@ -45,6 +44,7 @@ type signature struct {
 	faults    []validation.Fault
 	facts     *validation.Facts
 	stamp     *validation.TimestampFacts
+	skipped   bool // its revision was not read: too much work
 	odd       bool // its form is not that of EN 319 142-1
 }
 
@@ -111,49 +111,15 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) ([]*validation.Facts, 
 	return out, nil
 }
 
-// unreadable is a file whose objects cannot be read at all. With the trace of a signature
-// in it the answer is about that one, and not that there is none (EN 319 102-1, 5.2.2).
-func unreadable(r io.ReaderAt, size int64, why error) ([]*validation.Facts, error) {
-	found, err := contains(io.NewSectionReader(r, 0, size), []byte("/ByteRange"))
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, fmt.Errorf("%w: %w", ErrNoSignature, why)
-	}
-	return []*validation.Facts{{
-		Format: "PAdES", Level: "-",
-		Faults: []validation.Fault{{ID: "pdf-malformed", Text: why.Error()}},
-	}}, nil
-}
-
-// contains searches a stream through a small window.
-func contains(r io.Reader, what []byte) (bool, error) {
-	buf := make([]byte, 64<<10)
-	kept := 0
-	for {
-		n, err := io.ReadFull(r, buf[kept:])
-		have := buf[:kept+n]
-		if bytes.Contains(have, what) {
-			return true, nil
-		}
-		switch err {
-		case nil:
-		case io.EOF, io.ErrUnexpectedEOF:
-			return false, nil
-		default:
-			return false, fmt.Errorf("pades: %w", err)
-		}
-		kept = copy(buf, have[len(have)-len(what)+1:])
-	}
-}
-
 type document struct {
 	r          io.ReaderAt
 	file       *pdf.File
 	store      *store
 	signatures []*signature
 	compared   int // objects, see maxCompared
+
+	fieldsNow []field // of the file as it is
+	pagesNow  []page
 }
 
 func (s *signature) isStamp() bool {
@@ -280,7 +246,14 @@ func (d *document) open(s *signature) {
 		// What was found by searching is what readers show, and is compared like any other.
 		s.fault("cross-reference-rebuilt", "bytes follow the signature, and the file's cross-reference cannot be read (%v)", d.file.Problem)
 	}
+	if d.compared > maxCompared {
+		s.skipped = true
+		return
+	}
 	f, err := pdf.Open(d.r, s.end)
+	if err == nil {
+		d.compared += f.Cost() / 16 // an entry costs less than an object
+	}
 	switch {
 	case err != nil:
 		s.fault("pdf-revision", "what was signed is no whole PDF: %v", err)
@@ -335,7 +308,7 @@ func (d *document) pdfFacts(s *signature) *validation.PDFFacts {
 		Field: s.field.name, SubFilter: s.subFilter, ByteRange: s.ranges, Revisions: d.file.Revisions(),
 		Whole: s.end > 0 && d.onlySpaceAfter(s.end), Permissions: s.permissions(),
 	}
-	if d.file.Encrypted() {
+	if d.file.Locked() {
 		p.Field, p.Encrypted = "", true
 	}
 	if s.revision != nil {
@@ -392,7 +365,7 @@ func (d *document) read(ctx context.Context, s *signature) error {
 		}
 	}
 	f.PDF = d.pdfFacts(s)
-	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Encrypted() && f.Attribute.SigningTime == nil {
+	if m, ok := d.file.Resolve(s.dict["M"]).(pdf.String); ok && !d.file.Locked() && f.Attribute.SigningTime == nil {
 		// EN 319 142-1, 6.3: the claimed time is in M.
 		if t, err := pdf.ParseDate(m); err == nil {
 			f.Attribute.SigningTime = &t
@@ -459,14 +432,17 @@ func (l *limitWriter) Write(p []byte) (int, error) {
 // level is what the signature claims (EN 319 142-1, 6.3).
 func (d *document) level(s *signature) string {
 	f := s.facts
-	if f.Level == "CMS" || f.Level == "-" || s.subFilter != subCAdES || s.odd {
-		if f.Level == "" {
-			return "-"
-		}
+	if f.Level == "" {
+		return "-" // nothing could be read
+	}
+	if f.Level == "CMS" || s.subFilter != subCAdES || s.odd {
 		return "CMS"
 	}
 	var signature, later bool
 	for _, t := range f.Timestamps {
+		if !t.ImprintMatch {
+			continue // copied from another document
+		}
 		switch t.Kind {
 		case "signature":
 			signature = true
@@ -502,12 +478,4 @@ func (s *signature) permissions() int {
 		}
 	}
 	return 0
-}
-
-// title names the signature to an auditor.
-func (s *signature) title() string {
-	if name := strings.TrimSpace(s.field.name); name != "" {
-		return name
-	}
-	return "?"
 }

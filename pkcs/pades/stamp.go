@@ -22,7 +22,7 @@ const maxStored = 512
 func securityStore(f *pdf.File) *store {
 	s := &store{}
 	dss := f.Dict(f.Catalog()["DSS"])
-	if dss == nil || f.Encrypted() {
+	if dss == nil || f.Locked() {
 		return s
 	}
 	each := func(key pdf.Name) (out [][]byte) {
@@ -126,7 +126,7 @@ func brought(f *validation.Facts) (out []string) {
 // stampAfterStore tells whether a document time-stamp covers the security store.
 func (d *document) stampAfterStore(s *signature) bool {
 	for _, t := range d.signatures {
-		if t.stamp != nil && t.end > s.end && t.revision != nil && t.revision.Dict(t.revision.Catalog()["DSS"]) != nil {
+		if t.stamp != nil && t.stamp.ImprintMatch && t.end > s.end && t.revision != nil && t.revision.Dict(t.revision.Catalog()["DSS"]) != nil {
 			return true
 		}
 	}

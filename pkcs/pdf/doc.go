@@ -52,6 +52,8 @@ type Stream struct {
 	Dict Dict
 	// Offset and Length say where its encoded bytes are.
 	Offset, Length int64
+
+	num, gen int
 }
 
 // Span is a range of bytes in the file: [From, To).

@@ -30,6 +30,8 @@ type File struct {
 	kept    int   // bytes of them
 	decoded int64 // bytes in all, read again or not
 	loading map[int]bool
+	crypt   *crypt
+	locked  bool
 }
 
 // Open reads the cross-reference of size bytes. A file whose cross-reference is broken
@@ -41,7 +43,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	}
 	problem := f.load()
 	if problem == nil {
-		if f.Dict(f.Catalog()["Pages"]) == nil && !f.Encrypted() {
+		f.unlock()
+		if f.Dict(f.Catalog()["Pages"]) == nil && !f.locked {
 			problem = fmt.Errorf("%w: the catalogue or its pages are not there", ErrMalformed)
 		}
 	}
@@ -53,6 +56,7 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 		if err := f.rebuild(); err != nil {
 			return nil, errors.Join(err, problem)
 		}
+		f.unlock()
 	}
 	return f, nil
 }
@@ -66,6 +70,7 @@ func OpenStrict(r io.ReaderAt, size int64) (*File, error) {
 	if err := f.load(); err != nil {
 		return nil, err
 	}
+	f.unlock()
 	return f, nil
 }
 
@@ -109,6 +114,15 @@ func (f *File) Revisions() int {
 	return max(1, n)
 }
 
+// Cost is about how many objects were read to open the file.
+func (f *File) Cost() int {
+	n := len(f.entries)
+	if f.Rebuilt {
+		n += int(f.size / 4096) // it was searched through
+	}
+	return n
+}
+
 // Numbers are all object numbers in use, sorted.
 func (f *File) Numbers() []int {
 	out := make([]int, 0, len(f.entries))
@@ -145,7 +159,11 @@ func (f *File) Get(ref Ref) (Object, error) {
 	case !ok || e.kind == 0:
 		return nil, nil
 	case e.kind == 1:
-		return f.indirectAt(e.offset, ref.Num)
+		o, gen, err := f.indirect(e.offset, ref.Num)
+		if err == nil && f.crypt != nil {
+			o = f.crypt.clear(o, ref.Num, gen)
+		}
+		return o, err
 	}
 	p, err := f.packed(e.stream)
 	if err != nil {
@@ -202,13 +220,13 @@ func (f *File) Int(o Object) (int64, bool) {
 func (f *File) Catalog() Dict { return f.Dict(f.Trailer["Root"]) }
 
 // header reads "12 0 obj".
-func header(l *lexer) (num int, ok bool) {
+func header(l *lexer) (num, gen int, ok bool) {
 	l.space()
 	n, ok1 := l.integer()
 	l.space()
-	_, ok2 := l.integer()
+	g, ok2 := l.integer()
 	l.space()
-	return int(n), ok1 && ok2 && n <= maxNumber && l.objWord()
+	return int(n), int(g), ok1 && ok2 && n <= maxNumber && l.objWord()
 }
 
 // objWord takes "obj", which some writers do not separate from what follows.
@@ -222,27 +240,32 @@ func (l *lexer) objWord() bool {
 	return true
 }
 
-// indirectAt reads the indirect object at an offset; want is its number, -1 for any.
+// indirectAt reads the indirect object at an offset as it stands there, encrypted or not;
+// want is its number, -1 for any.
 func (f *File) indirectAt(at int64, want int) (Object, error) {
+	o, _, err := f.indirect(at, want)
+	return o, err
+}
+
+func (f *File) indirect(at int64, want int) (o Object, gen int, err error) {
 	if at < 0 || at >= f.size {
-		return nil, fmt.Errorf("%w: object %d is outside the file", ErrMalformed, want)
+		return nil, 0, fmt.Errorf("%w: object %d is outside the file", ErrMalformed, want)
 	}
 	l := newLexer(f.r, f.size, at)
-	num, ok := header(l)
+	num, gen, ok := header(l)
 	if !ok || (want >= 0 && num != want) {
-		return nil, fmt.Errorf("%w: object %d is not at byte %d", ErrMalformed, want, at)
+		return nil, 0, fmt.Errorf("%w: object %d is not at byte %d", ErrMalformed, want, at)
 	}
-	o, err := l.object()
-	if err != nil {
-		return nil, err
+	if o, err = l.object(); err != nil {
+		return nil, 0, err
 	}
 	d, ok := o.(Dict)
 	if !ok {
-		return o, nil
+		return o, gen, nil
 	}
 	l.space()
 	if !l.word("stream") {
-		return d, nil
+		return d, gen, nil
 	}
 	// 7.3.8.1: the keyword ends with CR LF or LF; a lone CR is seen too.
 	if c, _ := l.peek(0); c == '\r' {
@@ -251,9 +274,9 @@ func (f *File) indirectAt(at int64, want int) (Object, error) {
 	if c, _ := l.peek(0); c == '\n' {
 		l.pos++
 	}
-	s := &Stream{Dict: d, Offset: l.pos}
+	s := &Stream{Dict: d, Offset: l.pos, num: num, gen: gen}
 	s.Length, err = f.streamLength(d, num, l.pos)
-	return s, err
+	return s, gen, err
 }
 
 // streamLength takes Length where the stream ends there, else looks for the end.
@@ -310,11 +333,21 @@ func (f *File) Spans(num int) (Dict, map[Name]Span, error) {
 		return nil, nil, fmt.Errorf("%w: object %d is not in the file itself", ErrMalformed, num)
 	}
 	l := newLexer(f.r, f.size, at)
-	if n, ok := header(l); !ok || n != num {
+	n, gen, ok := header(l)
+	if !ok || n != num {
 		return nil, nil, l.bad("object")
 	}
 	l.space()
-	return f.spansAt(l)
+	d, spans, err := f.spansAt(l)
+	return f.cleared(d, num, gen), spans, err
+}
+
+// cleared decrypts a dictionary's strings.
+func (f *File) cleared(d Dict, num, gen int) Dict {
+	if f.crypt != nil {
+		f.crypt.clear(d, num, gen)
+	}
+	return d
 }
 
 func (f *File) spansAt(l *lexer) (Dict, map[Name]Span, error) {
@@ -341,5 +374,6 @@ func (f *File) InnerSpans(num int, key Name) (Dict, map[Name]Span, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: object %d has no %s", ErrMalformed, num, key)
 	}
-	return f.spansAt(newLexer(f.r, f.size, span.From))
+	d, spans, err := f.spansAt(newLexer(f.r, f.size, span.From))
+	return f.cleared(d, num, f.entries[num].gen), spans, err
 }

@@ -87,6 +87,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(table())
 	f.Add([]byte("%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 1 0 R>>endobj trailer<</Root 1 0 R>>"))
 	f.Add([]byte("%PDF-1.7\nxref\n0 99999999\n"))
+	for _, v := range []string{"V 2/R 3/Length 128", "V 4/R 4/StmF/S/StrF/S/CF<</S<</CFM/AESV2>>>>", "V 5/R 6/UE<00>/StmF/S/CF<</S<</CFM/AESV3>>>>"} {
+		f.Add(bytes.Replace(table(), []byte("/Size 3"), []byte("/Size 3/Encrypt<</Filter/Standard/"+v+"/O<"+strings.Repeat("00", 48)+">/U<"+strings.Repeat("00", 48)+">/P -4>>"), 1))
+	}
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		if file, err := Open(bytes.NewReader(data), int64(len(data))); err == nil {
 			everything(file)

@@ -38,6 +38,16 @@ func (f *File) Decode(s *Stream) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d filters", ErrMalformed, len(filters))
 	}
 	var r io.Reader = f.Raw(s)
+	if f.locked {
+		return nil, ErrEncrypted
+	}
+	if f.crypt != nil {
+		data, err := limited(r)
+		if err != nil {
+			return nil, err
+		}
+		r = bytes.NewReader(f.body(s, data))
+	}
 	for i, name := range filters {
 		switch name {
 		case "FlateDecode", "Fl":
@@ -208,7 +218,7 @@ func (f *File) packed(num int) (*packed, error) {
 }
 
 func (f *File) unpack(num int) (*packed, error) {
-	if f.Encrypted() {
+	if f.locked {
 		return nil, ErrEncrypted
 	}
 	// An object stream is never inside another (7.5.7).

@@ -13,6 +13,9 @@ var labels = map[string]string{
 	"2.5.4.97": "organizationIdentifier",
 }
 
+// escaped marks what separates the parts of a name.
+var escaped = strings.NewReplacer(`\`, `\\`, ",", `\,`, "+", `\+`)
+
 // DistinguishedName writes a name for people and logs, the most specific part
 // first. It is not meant to be parsed again.
 func DistinguishedName(n pkix.Name) string {
@@ -23,7 +26,7 @@ func DistinguishedName(n pkix.Name) string {
 			label = l
 		}
 		value := fmt.Sprint(n.Names[i].Value)
-		value = strings.NewReplacer(`\`, `\\`, ",", `\,`, "+", `\+`).Replace(value)
+		value = escaped.Replace(value)
 		parts = append(parts, label+"="+value)
 	}
 	return strings.Join(parts, ",")

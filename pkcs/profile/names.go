@@ -8,14 +8,14 @@ import (
 )
 
 // FamilyCode gives the three letters of a family name in a codice fiscale: consonants in
-// their order, then vowels, then X (DM 23/12/1976 n. 13813, art. 2).
+// their order, then vowels, then X (DM 23/12/1976 n. 13813).
 func FamilyCode(name string) string {
 	consonants, vowels := letters(name)
 	return (consonants + vowels + "XXX")[:3]
 }
 
 // GivenCode gives those of a given name: of four or more consonants the first, third and
-// fourth (DM 23/12/1976 n. 13813, art. 3).
+// fourth (DM 23/12/1976 n. 13813).
 func GivenCode(name string) string {
 	consonants, vowels := letters(name)
 	if len(consonants) >= 4 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
@@ -108,7 +109,7 @@ func (s *search) whyNot(leaf *x509.Certificate) string {
 		}
 		return fmt.Sprintf("%s: %s", s.unusable.Subject, why)
 	}
-	return "no anchor issued " + leaf.Issuer.String()
+	return "no anchor issued " + profile.DistinguishedName(leaf.Issuer)
 }
 
 // each extends a path towards anchors, depth first, anchors before helpers, until

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
@@ -20,6 +22,7 @@ type CRL struct {
 	Source string
 
 	list    *x509.RevocationList // without its entries
+	der     []byte
 	tbs     []byte
 	object  string // ObjectID of the list
 	entries *entries
@@ -28,6 +31,8 @@ type CRL struct {
 	// base is the number of the list that a delta list adds to (RFC 5280, 5.2.4); nil
 	// for a complete list.
 	base *big.Int
+	// digested stands for tbs and raw where the list is long, see compact.
+	digested
 	// remembers: from when on ended certificates stay on it; nil: not said.
 	remembers *time.Time
 	// signedBy remembers the certificate whose signature held, so that a list's own
@@ -42,11 +47,10 @@ var ErrCRL = errors.New("trust: not a usable revocation list")
 const MaxCRL = 64 << 20
 
 var (
-	oidIDP        = asn1.ObjectIdentifier{2, 5, 29, 28}
-	oidDelta      = asn1.ObjectIdentifier{2, 5, 29, 27}
-	oidAKI        = asn1.ObjectIdentifier{2, 5, 29, 35}
-	oidCRLNumber  = asn1.ObjectIdentifier{2, 5, 29, 20}
-	oidCertIssuer = asn1.ObjectIdentifier{2, 5, 29, 29}
+	oidIDP       = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidDelta     = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidAKI       = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidCRLNumber = asn1.ObjectIdentifier{2, 5, 29, 20}
 	// expiredCertsOnCRL (X.509, 9.5.2.8): from when on ended certificates stay listed.
 	oidExpiredCerts = asn1.ObjectIdentifier{2, 5, 29, 60}
 )
@@ -61,7 +65,7 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &CRL{Source: source, list: list, tbs: tbs, object: validation.ObjectID(der)}
+	c := &CRL{Source: source, list: list, der: der, tbs: tbs, object: validation.ObjectID(der)}
 	if c.entries, c.unfit, err = indexEntries(revoked); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCRL, err)
 	}
@@ -89,6 +93,11 @@ func ParseCRL(der []byte, source string) (*CRL, error) {
 	if c.entries.others != nil && (c.scope == nil || !c.scope.indirect) {
 		c.unfit = "its entries name other issuers, and it does not say that it is an indirect list"
 	}
+	if len(der) >= compactFrom {
+		c.compact(signatureAlgorithm(der))
+	} else {
+		c.entries.sort()
+	}
 	return c, nil
 }
 
@@ -100,17 +109,17 @@ var reasonNames = map[int]string{
 
 // about says what the list says of a certificate, as long as nobody asks who signed it.
 // reasons are those that it speaks for, 0 when it does not speak of the certificate.
-func (c *CRL) about(cert *x509.Certificate, points []point) (f validation.RevocationFacts, reasons uint16) {
-	sum := sha256.Sum256(cert.Raw)
+func (c *CRL) about(points *points) (f validation.RevocationFacts, reasons uint16) {
+	sum := sha256.Sum256(points.cert.Raw)
 	f = validation.RevocationFacts{
-		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, ThisUpdate: c.list.ThisUpdate, Status: "unknown", Remembers: c.remembers,
+		Subject: sum[:], Kind: "crl", Source: c.Source, Object: c.object, Raw: c.der, ThisUpdate: c.list.ThisUpdate, Status: "unknown", Remembers: c.remembers,
 	}
 	if !c.list.NextUpdate.IsZero() {
 		next := c.list.NextUpdate
 		f.NextUpdate = &next
 	}
 	if f.Note = c.unfit; f.Note == "" {
-		reasons, f.Note = c.covers(cert, points)
+		reasons, f.Note = c.covers(points)
 	}
 	return f, reasons
 }
@@ -133,8 +142,20 @@ func (c *CRL) find(cert *x509.Certificate) (entry, bool) {
 }
 
 // speaksOf: the list is of one who may publish the certificate's revocation.
-func (c *CRL) speaksOf(cert *x509.Certificate, points []point) bool {
-	return slices.ContainsFunc(points, func(p point) bool { return p.issuedBy(c, cert) })
+func (c *CRL) speaksOf(points *points) bool {
+	if c.plainly(points.cert) {
+		return true
+	}
+	// Only a list that says that it is indirect can be of another issuer.
+	if c.scope == nil || !c.scope.indirect {
+		return rfc5280.SameName(c.list.RawIssuer, points.cert.RawIssuer)
+	}
+	return slices.ContainsFunc(points.all(), func(p point) bool { return p.issuedBy(c, points.cert) })
+}
+
+// plainly: it is the issuer's list for all of its certificates.
+func (c *CRL) plainly(cert *x509.Certificate) bool {
+	return c.scope == nil && bytes.Equal(c.list.RawIssuer, cert.RawIssuer)
 }
 
 // NextUpdate is when the list's issuer promised a newer one; zero when it did not.

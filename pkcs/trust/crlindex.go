@@ -27,6 +27,8 @@ type entries struct {
 	// others say from which place on the entries are of another issuer: an indirect
 	// list's certificateIssuer holds until the next one (RFC 5280, 5.3.3).
 	others []otherIssuer
+	// table stands for all of it where the list is long.
+	table *table
 }
 
 type otherIssuer struct {
@@ -69,10 +71,14 @@ func indexEntries(der []byte) (e *entries, unfit string, err error) {
 			e.others = append(e.others, otherIssuer{e.at[len(e.at)-1], issuer})
 		}
 	}
+	return e, unfit, nil
+}
+
+// sort makes an index of the places.
+func (e *entries) sort() {
 	slices.SortFunc(e.at, func(a, b uint32) int {
 		return cmp.Or(compareSerials(e.serial(a), e.serial(b)), cmp.Compare(a, b))
 	})
-	return e, unfit, nil
 }
 
 func skipTime(s *cryptobyte.String) bool {
@@ -87,14 +93,13 @@ func judgeExtensions(s cryptobyte.String) (unfit string, issuer [][]byte, err er
 		return "", nil, errEntries
 	}
 	for !all.Empty() {
-		var one cryptobyte.String
-		var id asn1.ObjectIdentifier
+		var one, id cryptobyte.String
 		var critical bool
-		if !all.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&id) || !readCritical(&one, &critical) {
+		if !all.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1(&id, cbasn1.OBJECT_IDENTIFIER) || !readCritical(&one, &critical) {
 			return "", nil, errEntries
 		}
 		switch {
-		case id.Equal(oidCertIssuer):
+		case bytes.Equal(id, certIssuerOctets):
 			var value, names cryptobyte.String
 			if !one.ReadASN1(&value, cbasn1.OCTET_STRING) || !value.ReadASN1(&names, cbasn1.SEQUENCE) || !value.Empty() {
 				return "", nil, errEntries
@@ -103,7 +108,11 @@ func judgeExtensions(s cryptobyte.String) (unfit string, issuer [][]byte, err er
 				return "", nil, errEntries
 			}
 		case critical:
-			unfit = "an entry has the critical extension " + id.String()
+			var oid x509.OID
+			unfit = "an entry has a critical extension that is not known"
+			if oid.UnmarshalBinary(id) == nil {
+				unfit = "an entry has the critical extension " + oid.String()
+			}
 		}
 	}
 	return unfit, issuer, nil
@@ -144,6 +153,12 @@ func (e *entries) find(serial *big.Int, issuer, own []byte) (entry, bool) {
 	var want cryptobyte.String
 	if err != nil || !s.ReadASN1(&want, cbasn1.INTEGER) {
 		return entry{}, false
+	}
+	if e.table != nil {
+		if !rfc5280.SameName(issuer, own) {
+			return entry{}, false
+		}
+		return e.table.find(want)
 	}
 	i, ok := slices.BinarySearchFunc(e.at, []byte(want), func(at uint32, want []byte) int { return compareSerials(e.serial(at), want) })
 	found := -1
@@ -188,20 +203,23 @@ func (e *entries) read(at uint32) (entry, bool) {
 	}
 	var all cryptobyte.String
 	for one.ReadASN1(&all, cbasn1.SEQUENCE); !all.Empty(); {
-		var x, value, code cryptobyte.String
-		var id asn1.ObjectIdentifier
+		var x, id, value, code cryptobyte.String
 		var critical bool
-		if !all.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1ObjectIdentifier(&id) || !readCritical(&x, &critical) || !x.ReadASN1(&value, cbasn1.OCTET_STRING) {
+		if !all.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1(&id, cbasn1.OBJECT_IDENTIFIER) || !readCritical(&x, &critical) || !x.ReadASN1(&value, cbasn1.OCTET_STRING) {
 			break
 		}
-		if id.Equal(oidReason) && value.ReadASN1(&code, cbasn1.ENUM) && len(code) == 1 {
+		if bytes.Equal(id, reasonOctets) && value.ReadASN1(&code, cbasn1.ENUM) && len(code) == 1 {
 			out.ReasonCode = int(code[0])
 		}
 	}
 	return out, true
 }
 
-var oidReason = asn1.ObjectIdentifier{2, 5, 29, 21}
+// The two extensions of an entry that are understood, as content octets.
+var (
+	reasonOctets     = []byte{0x55, 0x1d, 0x15}
+	certIssuerOctets = []byte{0x55, 0x1d, 0x1d}
+)
 
 // splitList takes the entries out of a CertificateList, so that crypto/x509 reads the
 // rest, and gives what the signature is over.
@@ -261,7 +279,11 @@ func (c *CRL) signedFrom(signer *x509.Certificate, own bool) error {
 	if known := c.signedBy.Load(); known != nil && known.Equal(signer) {
 		return nil
 	}
-	if err := signer.CheckSignature(c.list.SignatureAlgorithm, c.tbs, c.list.Signature); err != nil {
+	if c.digest != nil {
+		if err := c.scheme.Verify(signer.PublicKey, c.digest, c.list.Signature); err != nil {
+			return err
+		}
+	} else if err := signer.CheckSignature(c.list.SignatureAlgorithm, c.tbs, c.list.Signature); err != nil {
 		return err
 	}
 	c.signedBy.Store(signer)

@@ -1,9 +1,11 @@
 package trust_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"math/big"
+	"runtime"
 	"testing"
 	"time"
 
@@ -36,6 +38,18 @@ func bigList(tb testing.TB, n int) (der []byte, serials []*big.Int, ca *pki.CA) 
 
 // Every entry of a list is found as crypto/x509 reads it, and no other.
 func TestIndexFindsWhatX509Reads(t *testing.T) {
+	indexFinds(t, false)
+}
+
+// The same of a list so long that it is kept as a table.
+func TestTableFindsWhatX509Reads(t *testing.T) {
+	old := trust.CompactFrom(1)
+	defer trust.CompactFrom(old)
+	indexFinds(t, true)
+}
+
+func indexFinds(t *testing.T, compact bool) {
+	t.Helper()
 	der, _, ca := bigList(t, 5000)
 	want, err := x509.ParseRevocationList(der)
 	if err != nil {
@@ -44,6 +58,9 @@ func TestIndexFindsWhatX509Reads(t *testing.T) {
 	c, err := trust.ParseCRL(der, "test")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.IsCompact() != compact {
+		t.Errorf("compact %v", c.IsCompact())
 	}
 	if err := c.SignedFrom(ca.Cert); err != nil {
 		t.Error(err)
@@ -93,6 +110,19 @@ func BenchmarkCRLMillion(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+		// What a list holds on to beside the bytes that it came as, which go.
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		kept, err := trust.ParseCRL(bytes.Clone(der), "bench")
+		if err != nil {
+			b.Fatal(err)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc)-float64(before.HeapAlloc), "held-B")
+		b.ReportMetric(float64(len(der)), "list-B")
+		runtime.KeepAlive(kept)
 	})
 	b.Run("x509", func(b *testing.B) {
 		b.ReportAllocs()

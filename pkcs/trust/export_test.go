@@ -3,6 +3,7 @@ package trust
 import (
 	"crypto/x509"
 	"math/big"
+	"net"
 	"time"
 )
 
@@ -18,5 +19,23 @@ func (s *Store) Paths(leaf *x509.Certificate, helpers []*x509.Certificate, yield
 	search.each([]*x509.Certificate{leaf}, func(path []*x509.Certificate, _ *Anchor) bool { return yield(path) })
 }
 
+// CompactFrom changes the size from which on lists become tables; the result is the old one.
+func CompactFrom(size int) (old int) {
+	old, compactFrom = compactFrom, size
+	return old
+}
+
+// IsCompact tells whether a list became a table.
+func (c *CRL) IsCompact() bool { return c.entries.table != nil }
+
 // SignedFrom is what the tests see of a list's signature.
 func (c *CRL) SignedFrom(issuer *x509.Certificate) error { return c.signedFrom(issuer, true) }
+
+// Save and Load are what the tests see of a folder of answers.
+func (k *Kept) Save(key string, data []byte) error { return k.save(key, data) }
+
+// Load is load without a limit that matters.
+func (k *Kept) Load(key string) []byte { return k.load(key, 1<<20) }
+
+// ResolveWith has the tests' own name server asked.
+func (f *Fetcher) ResolveWith(r *net.Resolver) { f.resolver = r }

@@ -18,9 +18,10 @@ import (
 // ErrForbidden means an address that a certificate or a list must not make us reach.
 var ErrForbidden = errors.New("trust: this address is not asked")
 
-// Fetcher gets lists over HTTP. Addresses come out of certificates, so each one
+// Fetcher is the one way to the network of everything that a file, a certificate or a list
+// can make us ask: lists, responders, time-stamping authorities, trusted lists. Addresses come out of certificates, so each one
 // is a stranger's wish: only http and https, a bounded number of redirects and
-// bytes, and the address is judged when the connection is made, after the name
+// bytes, no proxy of the environment, and the address is judged when the connection is made, after the name
 // was resolved, so that a name cannot point inside later.
 type Fetcher struct {
 	// Private lists networks that may be reached although they are private or
@@ -29,9 +30,8 @@ type Fetcher struct {
 	Private []netip.Prefix
 	// Timeout for one answer; zero is 10 s.
 	Timeout time.Duration
-	// Tap, unless nil, is given every answer, by several callers at once: who builds
-	// long-term evidence keeps them.
-	Tap func(address string, body []byte)
+
+	resolver *net.Resolver // nil: the machine's
 }
 
 const maxRedirects = 3
@@ -47,14 +47,6 @@ func (f *Fetcher) Post(ctx context.Context, address, contentType string, body []
 }
 
 func (f *Fetcher) do(ctx context.Context, method, address, contentType string, body []byte, limit int64) ([]byte, error) {
-	answer, err := f.ask(ctx, method, address, contentType, body, limit)
-	if err == nil && f.Tap != nil {
-		f.Tap(address, answer)
-	}
-	return answer, err
-}
-
-func (f *Fetcher) ask(ctx context.Context, method, address, contentType string, body []byte, limit int64) ([]byte, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
 		return nil, fmt.Errorf("%w: %q", ErrForbidden, address)
@@ -72,7 +64,7 @@ func (f *Fetcher) ask(ctx context.Context, method, address, contentType string, 
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	dialer := &net.Dialer{Timeout: timeout, Control: f.control}
+	dialer := &net.Dialer{Timeout: timeout, Control: f.control, Resolver: f.resolver}
 	client := &http.Client{
 		Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: timeout, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {

@@ -113,14 +113,23 @@ func (r *responder) answer(t *testing.T, request []byte) []byte {
 // delegate issues a responder's certificate.
 func delegate(t *testing.T, ca *pki.CA, usage ...x509.ExtKeyUsage) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
+	return delegateWith(t, ca, usage)
+}
+
+func delegateWith(t *testing.T, ca *pki.CA, usage []x509.ExtKeyUsage, change ...func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
+	t.Helper()
 	key, err := pki.GenerateKey(pki.P256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "responder", Organization: []string{trust.TestOrganization}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: usage,
-	}, ca.Cert, key.Public(), ca.Key)
+	}
+	for _, f := range change {
+		f(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.Cert, key.Public(), ca.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,6 +272,58 @@ func TestBadResponses(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	})
+}
+
+// Who answers may have been revoked in turn: that is asked, unless its issuer says that it
+// need not be (RFC 6960, 4.2.2.2.1).
+func TestRespondersOwnRevocation(t *testing.T) {
+	for name, x := range map[string]struct {
+		noCheck, revoked, list bool
+		want                   string
+	}{
+		"good":                 {list: true},
+		"not known":            {want: validation.CheckRevocationVouched},
+		"revoked":              {list: true, revoked: true, want: validation.CheckRevocationKnown},
+		"nocheck":              {noCheck: true},
+		"nocheck, and revoked": {noCheck: true, list: true, revoked: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t)
+			c.r.knows(c.id.Cert, false)
+			c.r.args = []string{"-ndays", "1"}
+			var change []func(*x509.Certificate)
+			if x.noCheck {
+				change = append(change, func(c *x509.Certificate) {
+					c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: []byte{5, 0}}}
+				})
+			}
+			c.r.signer, c.r.key = delegateWith(t, c.pki.CNS, []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}, change...)
+			if x.revoked {
+				c.pki.Revoke(c.r.signer)
+			}
+			f := &validation.Facts{Time: time.Now(), Identity: validation.IdentityFacts{RevocationSources: true}}
+			var path []*x509.Certificate
+			f.Chain, path = c.rev.Store.Path(c.id.Cert, nil)
+			q := trust.Question{Cert: path[0], Issuer: path[1], Path: path}
+			first := c.rev.About(t.Context(), q) // before there is a list that would do without the responder
+			if x.list {
+				list, err := c.pki.CRL(c.pki.CNS)
+				if err != nil {
+					t.Fatal(err)
+				}
+				about := c.rev.About(t.Context(), trust.Question{Cert: c.r.signer, Issuer: path[1], CRLs: [][]byte{list}})
+				first = append(first, about...)
+			}
+			f.Revocation = first
+			var got []string
+			for _, x := range validation.JudgeCertificate(f, validation.Default()) {
+				got = append(got, x.Check)
+			}
+			if x.want == "" && len(got) > 0 || x.want != "" && !slices.Contains(got, x.want) {
+				t.Errorf("%v, want %q", got, x.want)
+			}
+		})
+	}
 }
 
 // Responses that a signature brings along: with their envelope and without.

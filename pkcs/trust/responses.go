@@ -13,16 +13,32 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 )
 
-// answered is a response that was asked for.
+// answered is a responder's answer about one certificate.
 type answered struct {
-	der []byte
-	err error
+	told
 	// until is how long it is not asked again.
 	until time.Time
 }
 
-func isFresh(f *validation.RevocationFacts) bool {
-	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(time.Now())
+// told is what an answer says, with the path of who signed it.
+type told struct {
+	facts *validation.RevocationFacts // nil: what der says was not looked at yet (Replay)
+	by    []*x509.Certificate
+	der   []byte
+	err   error // why there is no answer
+}
+
+// copies: facts go into reports of their own.
+func (t told) copies() (*validation.RevocationFacts, []*x509.Certificate) {
+	f := *t.facts
+	return &f, t.by
+}
+
+// counts: the answer's signature holds, whatever it says.
+func (t told) counts() bool { return t.facts != nil && (t.facts.Trusted || t.facts.Note == "") }
+
+func (r *Revocation) isFresh(f *validation.RevocationFacts) bool {
+	return f.Trusted && f.NextUpdate != nil && f.NextUpdate.After(r.now())
 }
 
 // response reads a response into facts about one certificate; nil when it speaks of
@@ -43,7 +59,7 @@ func (r *Revocation) response(der []byte, source string, q Question, nonce []byt
 		f.Note = "the response is about other certificates"
 		return f, nil
 	}
-	f.Object, f.ThisUpdate, f.ProducedAt = validation.ObjectID(resp.Raw), a.ThisUpdate, &resp.ProducedAt
+	f.Object, f.Raw, f.ThisUpdate, f.ProducedAt = validation.ObjectID(resp.Raw), resp.Raw, a.ThisUpdate, &resp.ProducedAt
 	// Without a next update newer information is to be had at any time (RFC 6960,
 	// 4.2.2.1): the answer speaks for the moment it was made.
 	next := a.NextUpdate
@@ -63,7 +79,7 @@ func (r *Revocation) response(der []byte, source string, q Question, nonce []byt
 	case f.CertHash != nil && !*f.CertHash:
 		f.Note = "the responder knows another certificate of this number"
 		return f, nil
-	case a.ThisUpdate.After(time.Now().Add(clockSkew)):
+	case a.ThisUpdate.After(r.now().Add(clockSkew)):
 		f.Note = "the response is of the future"
 		return f, nil
 	}
@@ -143,67 +159,100 @@ func (r *Revocation) askResponder(ctx context.Context, q Question) (*validation.
 		return nil, nil
 	}
 	address := q.Cert.OCSPServer[0]
-	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
-	key := string(sum[:])
+	key := responderKey(q)
 	r.mu.Lock()
 	have := r.responses[key]
 	r.mu.Unlock()
-	if have != nil && time.Now().Before(have.until) {
-		if have.err != nil {
+	if have != nil && r.now().Before(have.until) {
+		switch {
+		case have.facts != nil:
+			return have.copies()
+		case have.err != nil:
 			return r.noAnswer(q, address, have.err), nil
 		}
 		return r.response(have.der, address, q, nil)
 	}
 	ch := r.flight.DoChan("ocsp "+key, func() (any, error) {
 		// The request outlives the caller that began it: others wait for it too.
-		f, by := r.post(context.WithoutCancel(ctx), address, key, q)
-		return told{f, by}, nil
+		return r.answer(context.WithoutCancel(ctx), address, key, q), nil
 	})
+	var enough <-chan time.Time
+	if have != nil && have.counts() {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		enough = t.C
+	}
 	select {
 	case res := <-ch:
-		t := res.Val.(told)
-		return t.facts, t.by
+		return res.Val.(*answered).copies()
+	case <-enough:
+		return have.copies()
 	case <-ctx.Done():
 		return r.noAnswer(q, address, ctx.Err()), nil
 	}
 }
 
-// told is an answer with the path of who signed it.
-type told struct {
-	facts *validation.RevocationFacts
-	by    []*x509.Certificate
+// responderKey names a question to a responder.
+func responderKey(q Question) string {
+	sum := sha256.Sum256(slices.Concat(q.Cert.Raw, q.Issuer.Raw))
+	return string(sum[:])
 }
 
-func (r *Revocation) post(ctx context.Context, address, key string, q Question) (f *validation.RevocationFacts, by []*x509.Certificate) {
+// answer takes the answer from the folder, and asks when that one is not fresh. The last
+// answer stays while nobody gives a newer one; the policy says how old it may be.
+func (r *Revocation) answer(ctx context.Context, address, key string, q Question) *answered {
+	r.mu.Lock()
+	old := r.responses[key]
+	r.mu.Unlock()
+	if old == nil {
+		if der := r.Keep.load("ocsp "+key, ocsp.MaxResponse); der != nil {
+			f, by := r.response(der, address, q, nil)
+			if kept := (told{facts: f, by: by, der: der}); kept.counts() {
+				old = &answered{told: kept, until: *f.NextUpdate}
+				r.rememberAnswer(key, old)
+				if r.isFresh(f) {
+					return old
+				}
+			}
+		}
+	}
+	a := &answered{until: r.now().Add(retryAfter)}
 	nonce := make([]byte, 32)
 	_, _ = rand.Read(nonce) // never fails
-	answer := &answered{until: time.Now().Add(retryAfter)}
+	var der []byte
 	body, err := ocsp.NewRequest(q.Cert, q.Issuer, nonce)
 	if err == nil {
-		answer.der, err = r.Fetch.Post(ctx, address, "application/ocsp-request", body, ocsp.MaxResponse)
+		der, err = r.Fetch.Post(ctx, address, "application/ocsp-request", body, ocsp.MaxResponse)
 	}
-	answer.err = err
 	if err != nil {
-		f = r.noAnswer(q, address, err)
-	} else if f, by = r.response(answer.der, address, q, nonce); isFresh(f) {
-		answer.until = *f.NextUpdate
+		a.facts, a.err = r.noAnswer(q, address, err), err
+	} else {
+		a.der = der
+		a.facts, a.by = r.response(der, address, q, nonce)
 	}
+	switch {
+	case old != nil && old.counts() && (!a.counts() || a.facts.ThisUpdate.Before(old.facts.ThisUpdate)):
+		a.told = old.told
+	case a.facts.Trusted: // who is not known today may be so in a minute
+		if a.facts.NextUpdate.After(a.until) {
+			a.until = *a.facts.NextUpdate
+		}
+		_ = r.Keep.save("ocsp "+key, der) // a full disk costs the next start a request
+	}
+	r.rememberAnswer(key, a)
+	return a
+}
+
+func (r *Revocation) rememberAnswer(key string, a *answered) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.responses[key]; answer.err != nil && old != nil && old.err == nil {
-		// The last answer is kept while nobody gives a newer one; the policy says how
-		// old it may be.
-		answer.der, answer.err = old.der, nil
-		f, by = r.response(old.der, address, q, nil)
-	}
 	if r.responses == nil || len(r.responses) >= maxAnswers {
 		r.responses = map[string]*answered{}
 	}
-	r.responses[key] = answer
-	return f, by
+	r.responses[key] = a
 }
 
-// maxAnswers bounds the responses that are remembered: some 2 KB each.
+// maxAnswers bounds the answers that are remembered: some 2 KB each.
 const maxAnswers = 20_000
 
 func (r *Revocation) noAnswer(q Question, address string, err error) *validation.RevocationFacts {

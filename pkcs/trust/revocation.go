@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"fmt"
 	"sync"
 	"time"
 
@@ -17,13 +18,30 @@ import (
 // from its distribution point.
 type Revocation struct {
 	Store *Store
-	// Fetch gets lists from distribution points; nil asks nobody.
-	Fetch *Fetcher
+	// Fetch asks responders and gets lists from distribution points; nil asks nobody.
+	Fetch Source
+	// Keep holds answers over restarts; nil keeps them in memory alone.
+	Keep *Kept
+	// Now tells the time; nil is time.Now.
+	Now func() time.Time
 
 	flight    singleflight.Group
 	mu        sync.Mutex
-	cache     map[string]*fetched
+	lists     map[string]*fetched
 	responses map[string]*answered
+}
+
+// Source gets lists and responses from addresses: a Fetcher.
+type Source interface {
+	Get(ctx context.Context, address string, limit int64) ([]byte, error)
+	Post(ctx context.Context, address, contentType string, body []byte, limit int64) ([]byte, error)
+}
+
+func (r *Revocation) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
 }
 
 // Question is about one certificate of a path that reached an anchor, whose issuer is
@@ -35,21 +53,20 @@ type Question struct {
 	// Helpers, CRLs and OCSPs came with a file (the last two as DER).
 	Helpers     []*x509.Certificate
 	CRLs, OCSPs [][]byte
+	// Seen, where set, gets what the store and the network said, in order.
+	Seen func(Evidence)
 
 	// asking are the certificates that this question is asked for: none of them can
 	// vouch for it.
 	asking []*x509.Certificate
 }
 
-type fetched struct {
-	crl *CRL
-	err error
-	at  time.Time
-}
-
 const (
 	// retryAfter is how long a failed address is left alone.
 	retryAfter = time.Minute
+	// patience is how long a new answer is waited for while an older one is there that
+	// the policy may take.
+	patience = 2 * time.Second
 	// maxCached bounds the addresses remembered; they come from certificates.
 	maxCached = 256
 	// maxPoints bounds the addresses asked for one certificate.
@@ -64,12 +81,13 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 	if q.Path == nil {
 		q.Path = []*x509.Certificate{q.Cert, q.Issuer}
 	}
-	a := asked{r: r, ctx: ctx, q: q, points: pointsOf(q.Cert), parts: joined{cert: q.Cert}}
+	a := asked{r: r, ctx: ctx, q: q, points: points{cert: q.Cert}, parts: joined{cert: q.Cert}}
 	r.Store.mu.RLock()
 	lists := r.Store.crls
 	r.Store.mu.RUnlock()
 	for _, l := range lists {
 		a.list(l)
+		q.sawList(l, &a.points, l.Source, false, nil)
 	}
 	for _, der := range q.CRLs {
 		if l, err := ParseCRL(der, "embedded"); err == nil {
@@ -80,7 +98,11 @@ func (r *Revocation) About(ctx context.Context, q Question) []validation.Revocat
 		a.response(r.response(der, "embedded", q, nil))
 	}
 	if !a.fresh && r.Fetch != nil {
-		a.response(r.askResponder(ctx, q))
+		f, by := r.askResponder(ctx, q)
+		if f != nil {
+			r.sawResponse(q, f)
+		}
+		a.response(f, by)
 		if !a.fresh {
 			a.fetch()
 		}
@@ -93,7 +115,7 @@ type asked struct {
 	r      *Revocation
 	ctx    context.Context //nolint:containedctx // lives as long as one call
 	q      Question
-	points []point
+	points points
 	parts  joined
 	out    []validation.RevocationFacts
 	fresh  bool // an answer that counts came
@@ -102,10 +124,10 @@ type asked struct {
 }
 
 func (a *asked) list(l *CRL) {
-	if !l.speaksOf(a.q.Cert, a.points) {
+	if !l.speaksOf(&a.points) {
 		return
 	}
-	f, reasons := l.about(a.q.Cert, a.points)
+	f, reasons := l.about(&a.points)
 	if reasons == 0 {
 		a.out = append(a.out, f)
 		return
@@ -132,7 +154,7 @@ func (a *asked) response(f *validation.RevocationFacts, by []*x509.Certificate) 
 // take keeps an answer, and asks about who signed it.
 func (a *asked) take(f validation.RevocationFacts, by []*x509.Certificate) {
 	a.out = append(a.out, f)
-	a.fresh = a.fresh || isFresh(&f)
+	a.fresh = a.fresh || a.r.isFresh(&f)
 	a.signers = append(a.signers, a.r.aboutSigner(a.ctx, by, a.q)...)
 }
 
@@ -141,7 +163,8 @@ func (a *asked) fetch() {
 		if i == maxPoints {
 			break
 		}
-		l, err := a.r.get(a.ctx, address)
+		l, err := a.r.get(a.ctx, address, a.counts)
+		a.q.sawList(l, &a.points, address, true, err)
 		if err != nil {
 			sum := sha256.Sum256(a.q.Cert.Raw)
 			a.out = append(a.out, validation.RevocationFacts{Subject: sum[:], Kind: "crl", Source: address, Status: "unknown", Note: err.Error()})
@@ -152,54 +175,18 @@ func (a *asked) fetch() {
 	}
 }
 
-// get gives the cached list while it is current, else fetches; callers that want
-// the same list wait for one request.
-func (r *Revocation) get(ctx context.Context, address string) (*CRL, error) {
-	r.mu.Lock()
-	have := r.cache[address]
-	r.mu.Unlock()
-	now := time.Now()
-	if have != nil {
-		if have.err != nil && now.Sub(have.at) < retryAfter {
-			if have.crl != nil {
-				return have.crl, nil
-			}
-			return nil, have.err
-		}
-		if have.err == nil && have.crl.list.NextUpdate.After(now) {
-			return have.crl, nil
-		}
+// counts says why a list is no answer to the question, whoever gave it: what comes over
+// the network takes no older answer's place before that is known.
+func (a *asked) counts(l *CRL) error {
+	if !l.speaksOf(&a.points) {
+		return fmt.Errorf("%w: it is of another authority", ErrCRL)
 	}
-	ch := r.flight.DoChan(address, func() (any, error) {
-		// The request outlives the caller that began it: others wait for it too.
-		data, err := r.Fetch.Get(context.WithoutCancel(ctx), address, MaxCRL)
-		f := &fetched{err: err, at: time.Now()}
-		if err == nil {
-			f.crl, f.err = ParseCRL(data, address)
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if old := r.cache[address]; f.err != nil && old != nil && old.crl != nil {
-			// The last good list is kept while no newer one can be had; the policy says
-			// how old it may be.
-			f.crl = old.crl
-		}
-		if r.cache == nil || len(r.cache) >= maxCached {
-			r.cache = map[string]*fetched{}
-		}
-		r.cache[address] = f
-		if f.crl != nil {
-			return f.crl, nil
-		}
-		return nil, f.err
-	})
-	select {
-	case res := <-ch:
-		if res.Err != nil {
-			return nil, res.Err
-		}
-		return res.Val.(*CRL), nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	f, reasons := l.about(&a.points)
+	if reasons == 0 {
+		return fmt.Errorf("%w: %s", ErrCRL, f.Note)
 	}
+	if _, why := a.r.listSigner(l, a.q, &f); why != "" {
+		return fmt.Errorf("%w: %s", ErrCRL, why)
+	}
+	return nil
 }

@@ -128,16 +128,17 @@ func anyNamed(names [][]byte, name []byte) bool {
 
 // covers tells for which reasons the list speaks of a certificate that has these
 // points (RFC 5280, 6.3.3, (b), (d)), or why it does not speak of it at all.
-func (c *CRL) covers(cert *x509.Certificate, points []point) (reasons uint16, why string) {
-	s := c.scope
+func (c *CRL) covers(points *points) (reasons uint16, why string) {
+	s, cert := c.scope, points.cert
 	switch {
+	case c.plainly(cert):
+		return allReasons, ""
 	case s != nil && s.onlyUser && cert.IsCA:
 		return 0, "it is for users' certificates only"
 	case s != nil && s.onlyCA && !cert.IsCA:
 		return 0, "it is for authorities' certificates only"
 	}
-	for i := range points {
-		p := &points[i]
+	for _, p := range points.all() {
 		if !p.issuedBy(c, cert) {
 			continue
 		}
@@ -173,6 +174,19 @@ func sameGeneralName(a, b []byte) bool {
 	_, err1 := asn1.Unmarshal(a, &x)
 	_, err2 := asn1.Unmarshal(b, &y)
 	return err1 == nil && err2 == nil && x.Tag == 4 && y.Tag == 4 && rfc5280.SameName(x.Bytes, y.Bytes)
+}
+
+// points are those of a certificate, read when they are needed.
+type points struct {
+	cert *x509.Certificate
+	read []point
+}
+
+func (p *points) all() []point {
+	if p.read == nil {
+		p.read = pointsOf(p.cert)
+	}
+	return p.read
 }
 
 // pointsOf are the points that a certificate names, and the one that every certificate

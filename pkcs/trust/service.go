@@ -138,7 +138,7 @@ func (s *Store) SetServices(source string, services []*Service) int {
 
 // rebuild makes the anchors anew: paths that were found keep the old ones.
 func (s *Store) rebuild() {
-	s.anchors, s.byCert, s.bySubj = nil, map[[32]byte]*Anchor{}, map[string][]*Anchor{}
+	s.anchors, s.byCert, s.bySubj, s.names = nil, map[[32]byte]*Anchor{}, map[string][]*Anchor{}, map[string]string{}
 	put := func(c *x509.Certificate, source string) *Anchor {
 		key := sha256.Sum256(c.Raw)
 		a := s.byCert[key]
@@ -147,6 +147,7 @@ func (s *Store) rebuild() {
 			s.anchors = append(s.anchors, a)
 			s.byCert[key] = a
 			name := rfc5280.NameKey(c.RawSubject)
+			s.names[string(c.RawSubject)] = name
 			s.bySubj[name] = append(s.bySubj[name], a)
 		}
 		return a

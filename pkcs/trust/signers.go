@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"slices"
-	"time"
 
 	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 	"github.com/citel-pa/citel/pkcs/validation"
@@ -83,7 +82,7 @@ func (r *Revocation) signerPath(c *x509.Certificate, q Question) (*validation.Ch
 		}
 		return &facts, q.Path[i:]
 	}
-	facts, path := r.Store.PathAt(c, slices.Concat(q.Helpers, q.Path[1:]), time.Now())
+	facts, path := r.Store.PathAt(c, slices.Concat(q.Helpers, q.Path[1:]), r.now())
 	if path == nil || len(facts.Links[0].Faults) > 0 {
 		return nil, nil
 	}
@@ -107,7 +106,7 @@ func (r *Revocation) aboutSigner(ctx context.Context, by []*x509.Certificate, q 
 			continue
 		}
 		out = append(out, r.About(ctx, Question{
-			Cert: by[i], Issuer: by[i+1], Path: by[i:], Helpers: q.Helpers, CRLs: q.CRLs, OCSPs: q.OCSPs,
+			Cert: by[i], Issuer: by[i+1], Path: by[i:], Helpers: q.Helpers, CRLs: q.CRLs, OCSPs: q.OCSPs, Seen: q.Seen,
 			asking: append(slices.Clone(q.asking), q.Cert, by[i]),
 		})...)
 	}

@@ -50,6 +50,7 @@ type Store struct {
 	anchors  []*Anchor             // of both, see rebuild
 	byCert   map[[32]byte]*Anchor
 	bySubj   map[string][]*Anchor // by rfc5280.NameKey
+	names    map[string]string    // that of the anchors' subjects, by their octets
 	crls     []*CRL
 	checked  map[[32]byte]bool // signatures of certificates by their issuers, see links.go
 	nChecked int
@@ -63,7 +64,7 @@ func AllowTest() Option { return func(s *Store) { s.allowTest = true } }
 
 // NewStore makes an empty store.
 func NewStore(options ...Option) *Store {
-	s := &Store{byCert: map[[32]byte]*Anchor{}, bySubj: map[string][]*Anchor{}, checked: map[[32]byte]bool{}}
+	s := &Store{byCert: map[[32]byte]*Anchor{}, bySubj: map[string][]*Anchor{}, names: map[string]string{}, checked: map[[32]byte]bool{}}
 	for _, o := range options {
 		o(s)
 	}
@@ -173,7 +174,14 @@ func (s *Store) anchorOf(c *x509.Certificate) *Anchor {
 }
 
 func (s *Store) anchorsNamed(subject []byte) []*Anchor {
-	name := rfc5280.NameKey(subject)
+	s.mu.RLock()
+	name, known := s.names[string(subject)]
+	anchors := s.bySubj[name]
+	s.mu.RUnlock()
+	if known {
+		return anchors
+	}
+	name = rfc5280.NameKey(subject)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.bySubj[name]

@@ -16,7 +16,6 @@ type widget struct {
 	rect        [4]float64
 	element     *element
 	object, key int
-	on, off     int // appearances
 }
 
 const fieldHeight = 18.0

@@ -38,6 +38,7 @@ const (
 	CheckRevoked            = "revoked"
 	CheckRevocationKnown    = "revocation-known"
 	CheckRevocationIssuer   = "revocation-issuer-validity"
+	CheckDigestInfoNull     = "digest-info-null"
 	CheckRevocationVouched  = "revocation-issuer-status"
 	CheckAlgorithms         = "algorithms"
 	CheckDigest             = "message-digest"
@@ -110,6 +111,8 @@ var table = []Check{
 	{ID: CheckDigest, Clause: "5.2.7; RFC 5652, 11.2", Level: Fail, Failed: true, Sub: HashFailure,
 		run: fails(func(f *view) bool { return f.Content.Found && f.Attribute.Present && !f.Attribute.DigestMatch })},
 	{ID: "signature-value", Clause: "5.2.7; RFC 5652, 5.6", Level: Fail, Failed: true, Sub: SigCryptoFailure, run: signatureValue},
+	{ID: CheckDigestInfoNull, Clause: "5.2.7; RFC 8017, 9.2, note 1", Level: Warn, Failed: true, Sub: SigCryptoFailure,
+		run: fails(func(f *view) bool { return f.Value.WithoutNull })},
 	{ID: "algorithm-known", Clause: "5.2.7", Level: Fail, Sub: CryptoConstraintsFailure,
 		run: fails(func(f *view) bool { return f.Signer.Certificate != nil && !f.Value.Checked && canCheck(f) })},
 	{ID: "attributes-order", Clause: "RFC 5652, 5.4", Level: Warn, Sub: FormatFailure,
@@ -230,7 +233,7 @@ func keyUsage(f *view, _ *Policy) []outcome {
 }
 
 func knownProfile(f *view, _ *Policy) []outcome {
-	if f.Chain.Found && f.Identity.Profile == "" && !f.Identity.Seal {
+	if f.Chain.Found && (f.Identity.Profile == "" || f.Identity.CodiceFiscale == "") && !f.Identity.Seal {
 		return one("seen", f.Identity.Problem)
 	}
 	return nil

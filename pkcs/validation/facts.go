@@ -72,7 +72,9 @@ type Fault struct {
 // ContentFacts is what was signed.
 type ContentFacts struct {
 	// Found is false when the signature is detached and no content was given.
-	Found    bool   `json:"found"`
+	Found bool `json:"found"`
+	// Name of the content that the signature fits, where several were given.
+	Name     string `json:"name,omitempty"`
 	Detached bool   `json:"detached"`
 	Type     string `json:"type"` // eContentType OID
 	SHA256   []byte `json:"sha256,omitempty"`
@@ -95,6 +97,8 @@ type SignerFacts struct {
 
 // ValueFacts is the mathematics of the signature value.
 type ValueFacts struct {
+	// Raw is the signature value itself. It is not saved with the facts: the file has it.
+	Raw                []byte `json:"-"`
 	DigestAlgorithm    string `json:"digestAlgorithm"`    // OID
 	SignatureAlgorithm string `json:"signatureAlgorithm"` // OID
 	// DigestName is "SHA-256" etc., empty if unknown; KeyName "RSA", "RSA-PSS",
@@ -110,6 +114,8 @@ type ValueFacts struct {
 	OverDER      bool `json:"overDER"`
 	// ReceivedIsDER: the received attributes are in DER (SET OF order included).
 	ReceivedIsDER bool `json:"receivedIsDER"`
+	// WithoutNull: it holds, but its DigestInfo lacks the NULL parameter (RFC 8017, 9.2).
+	WithoutNull bool `json:"withoutNull,omitempty"`
 	// Checked is false when no certificate or no known algorithm let it be tried.
 	Checked bool `json:"checked"`
 	// Note is the library's own word on why it does not hold.
@@ -156,7 +162,8 @@ type IdentityFacts struct {
 	Serial  string `json:"serial,omitempty"`  // hexadecimal
 	// Profile is "cns", "cie" or "qualified" where certificate and anchor agree.
 	Profile string `json:"profile,omitempty"`
-	// CodiceFiscale is empty unless Profile is set: a name alone proves nothing.
+	// CodiceFiscale is empty unless Profile is set: a name alone proves nothing. It is
+	// empty too for a qualified certificate of somebody who has none.
 	CodiceFiscale string `json:"codiceFiscale,omitempty"`
 	Given         string `json:"given,omitempty"`
 	Family        string `json:"family,omitempty"`
@@ -268,7 +275,10 @@ type RevocationFacts struct {
 	Source string `json:"source"`
 	// Object is the ObjectID of the answer's DER (a CertificateList, or the
 	// BasicOCSPResponse): what a time-stamp proves the existence of.
-	Object     string     `json:"object,omitempty"`
+	Object string `json:"object,omitempty"`
+	// Raw is that DER, as long as the program runs: facts that are saved do without it,
+	// and so do those from long lists.
+	Raw        []byte     `json:"-"`
 	ThisUpdate time.Time  `json:"thisUpdate"`
 	NextUpdate *time.Time `json:"nextUpdate,omitempty"`
 	// ProducedAt is an OCSP response's time; a list has none.
@@ -299,6 +309,8 @@ type RevocationFacts struct {
 
 // TimestampFacts is one RFC 3161 token on or in the signature.
 type TimestampFacts struct {
+	// Raw is the token itself. It is not saved with the facts: the file has it.
+	Raw []byte `json:"-"`
 	// ID is the ObjectID of the token's DER.
 	ID string `json:"id"`
 	// Kind is "content", "signature", "archive" or "document" (PAdES DocTimeStamp).

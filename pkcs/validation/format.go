@@ -4,16 +4,29 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+
+	"github.com/citel-pa/citel/pkcs/message"
 )
 
 // pdfFault begins the ids of faults in a PDF's structure: each of them is a way to show
 // something else than what was signed.
 const pdfFault = "pdf-"
 
+// said is a sentence of the catalogue for people, with the auditor's detail behind it.
+type said struct{ key, detail string }
+
+func (s said) in(lang message.Lang) string {
+	text := message.Text(lang, "pdf."+s.key)
+	if s.detail != "" {
+		text += " (" + s.detail + ")"
+	}
+	return text
+}
+
 func pdfStructure(f *view, _ *Policy) (out []outcome) {
 	for _, x := range f.Faults {
 		if strings.HasPrefix(x.ID, pdfFault) {
-			out = append(out, outcome{args: []any{"what", x.ID + ": " + x.Text}})
+			out = append(out, outcome{args: []any{"what", said{x.ID, x.Text}}})
 		}
 	}
 	return out
@@ -32,7 +45,7 @@ func pdfChanges(content bool) func(*view, *Policy) []outcome {
 		}
 		for _, c := range f.PDF.Changes {
 			if !slices.Contains(harmless, c.ID) && slices.Contains(contentChanges, c.ID) == content {
-				out = append(out, outcome{args: []any{"what", c.Text}})
+				out = append(out, outcome{args: []any{"what", said{c.ID, c.Text}}})
 			}
 		}
 		return out
@@ -46,7 +59,7 @@ func pdfCompared(f *view, _ *Policy) (out []outcome) {
 	}
 	for _, c := range f.PDF.Changes {
 		if c.ID == pdfNotCompared {
-			out = append(out, outcome{args: []any{"what", c.Text}})
+			out = append(out, outcome{args: []any{"what", said{c.ID, c.Text}}})
 		}
 	}
 	return out
@@ -60,7 +73,7 @@ func pdfForbidden(f *view, _ *Policy) (out []outcome) {
 	}
 	for _, c := range f.PDF.Changes {
 		if c.Forbidden {
-			out = append(out, outcome{args: []any{"what", c.Text}})
+			out = append(out, outcome{args: []any{"what", said{c.ID, c.Text}}})
 		}
 	}
 	return out

@@ -64,7 +64,13 @@ type Finding struct {
 
 // Text is the finding's sentence for people.
 func (f Finding) Text(lang message.Lang) string {
-	return message.Text(lang, "validation."+f.Check, f.args...)
+	args := slices.Clone(f.args)
+	for i, a := range args {
+		if s, ok := a.(said); ok {
+			args[i] = s.in(lang)
+		}
+	}
+	return message.Text(lang, "validation."+f.Check, args...)
 }
 
 // Result is the verdict on one signature.

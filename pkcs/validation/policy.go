@@ -85,7 +85,7 @@ func Strict() *Policy {
 	p := Default()
 	p.Name += "-strict"
 	p.ListKeepDays = 14
-	p.Checks = map[string]Level{CheckESSPresent: Fail, CheckRevocationNoSource: Fail, CheckKnownProfile: Fail}
+	p.Checks = map[string]Level{CheckESSPresent: Fail, CheckRevocationNoSource: Fail, CheckKnownProfile: Fail, CheckDigestInfoNull: Fail}
 	return p
 }
 

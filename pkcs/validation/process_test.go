@@ -71,6 +71,31 @@ func stamped(f *validation.Facts, stamps ...validation.TimestampFacts) *validati
 
 type change func(*validation.Facts)
 
+func remembering(r validation.RevocationFacts, since time.Time) validation.RevocationFacts {
+	r.Remembers = &since
+	return r
+}
+
+func hashed(r validation.RevocationFacts) validation.RevocationFacts {
+	same := true
+	r.CertHash = &same
+	return r
+}
+
+// delegated: a responder signed the answer, and this is known of it.
+func delegated(status string) change {
+	responder := []byte("responder")
+	return func(f *validation.Facts) {
+		f.Revocation[0].ByIssuer, f.Revocation[0].By = false, &validation.ChainFacts{Found: true, Links: []validation.LinkFacts{link(responder, 2019, 2025), link(caDER, 2015, 2030)}}
+		switch status {
+		case "good":
+			f.Revocation = append(f.Revocation, answer(responder, "good", month(2021, 5), month(2021, 7)))
+		case "revoked":
+			f.Revocation = append(f.Revocation, revokedAt(answer(responder, "", month(2021, 5), month(2021, 7)), month(2021, 4), "keyCompromise"))
+		}
+	}
+}
+
 // Each sub-indication of ETSI EN 319 102-1, 5.1.3 by facts that give it.
 func TestEverySubIndication(t *testing.T) {
 	const passed, open, failed = validation.TotalPassed, validation.Indeterminate, validation.TotalFailed
@@ -140,7 +165,16 @@ func TestEverySubIndication(t *testing.T) {
 		{"revoked, stamped after", []change{revoked, with(stamp("signature", month(2021, 4)))}, open, validation.RevokedNoPOE},
 		{"authority revoked", []change{revokedCA}, open, validation.RevokedCANoPOE},
 		{"authority revoked, stamped before", []change{revokedCA, with(stamp("signature", month(2020, 7)))}, passed, ""},
-		{"ended, known not revoked", []change{now(late), onSigner(answer(signerDER, "good", month(2023, 5), month(2023, 7)))}, open, validation.OutOfBoundsNotRevoked},
+		{"ended, known not revoked", []change{now(late), onSigner(remembering(answer(signerDER, "good", month(2023, 5), month(2023, 7)), month(2020, 1)))}, open, validation.OutOfBoundsNotRevoked},
+		{"ended, the answer holds its hash", []change{now(late), onSigner(hashed(answer(signerDER, "good", month(2023, 5), month(2023, 7))))}, open, validation.OutOfBoundsNotRevoked},
+		{"ended, the answer may have lost sight of it", []change{now(late), onSigner(answer(signerDER, "good", month(2023, 5), month(2023, 7)))}, open, validation.OutOfBoundsNoPOE},
+		{"ended before the time that the answer remembers", []change{now(late), onSigner(remembering(answer(signerDER, "good", month(2023, 5), month(2023, 7)), month(2023, 1)))}, open, validation.OutOfBoundsNoPOE},
+		{"answer by a responder that was revoked", []change{delegated("revoked")}, open, validation.CertificateChainGeneral},
+		{"answer signed with SHA-1", []change{func(f *validation.Facts) { f.Revocation[0].DigestName = "SHA-1" }}, open, validation.CertificateChainGeneral},
+		{"answer signed with a short key", []change{func(f *validation.Facts) { f.Revocation[0].KeyName, f.Revocation[0].KeyBits = "RSA", 512 }}, open, validation.CertificateChainGeneral},
+		{"answer by a responder of whom nothing is known", []change{delegated("")}, passed, ""},
+		{"answer by a responder that is good", []change{delegated("good")}, passed, ""},
+		{"answer by a revoked responder that nobody has to check", []change{delegated("revoked"), func(f *validation.Facts) { f.Revocation[0].By.Links[0].NoCheck = true }}, passed, ""},
 		{"ended", []change{now(late), func(f *validation.Facts) { f.Identity.NoRevocation = true; f.Revocation = nil }}, open, validation.OutOfBoundsNoPOE},
 		{"ended, stamped before", []change{now(late), with(stamp("signature", month(2021, 5)))}, passed, ""},
 		{"on hold", []change{onSigner(revokedAt(answer(signerDER, "", month(2021, 5), month(2021, 7)), month(2021, 4), "certificateHold"))}, open, validation.TryLater},

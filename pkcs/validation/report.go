@@ -77,6 +77,8 @@ type Message struct {
 
 // ReportedContent is what was signed.
 type ReportedContent struct {
+	// File is the one that the signature fits, where several contents were given.
+	File   string `json:"file,omitempty"`
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
 }
@@ -98,7 +100,7 @@ func (r *Result) Signature(lang message.Lang) Signature {
 		s.SigningTime = &u
 	}
 	if f.Content.Found {
-		s.Content = ReportedContent{SHA256: hexOf(f.Content.SHA256), Bytes: f.Content.Bytes}
+		s.Content = ReportedContent{File: f.Content.Name, SHA256: hexOf(f.Content.SHA256), Bytes: f.Content.Bytes}
 	}
 	s.Messages = messages(s.Messages, r.Findings, lang)
 	for _, t := range r.Timestamps {

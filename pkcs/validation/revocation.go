@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -52,6 +53,12 @@ func (f *view) statusOf(cert []byte, link int, p *Policy, depth int) known {
 			}
 			continue
 		}
+		if weak := f.weakAnswer(r, p); weak != "" {
+			if best.known == "" {
+				best.note = "the answer of " + day(r.ThisUpdate) + " is signed with " + weak + ", which was no longer safe"
+			}
+			continue
+		}
 		if !f.timely(r, link) {
 			if best.known == "" {
 				best = known{known: "late", at: r.ThisUpdate}
@@ -65,6 +72,10 @@ func (f *view) statusOf(cert []byte, link int, p *Policy, depth int) known {
 			}
 			return known{known: "revoked", at: *r.RevokedAt, reason: r.Reason}
 		case r.Status != "good" && r.Status != "revoked":
+		case link >= 0 && r.forgets(f.Chain.Links[link].NotAfter):
+			if best.known == "" {
+				best.note = "the answer of " + day(r.ThisUpdate) + " is from after the certificate's end, and does not say that it remembers ended certificates"
+			}
 		case !fresh(r, f.Time, p):
 			if best.known == "" || best.known == "late" {
 				best = known{known: "stale", at: r.ThisUpdate}
@@ -80,6 +91,33 @@ func (f *view) statusOf(cert []byte, link int, p *Policy, depth int) known {
 		}
 	}
 	return best
+}
+
+// weakAnswer names an algorithm of an answer's signature that the policy no longer took
+// when the answer is known to have existed; empty when there is none.
+func (f *view) weakAnswer(r *RevocationFacts, p *Policy) string {
+	at := f.existedID(r.Object)
+	if r.DigestName != "" {
+		if ok, _, level := p.Algorithms.Digest(r.DigestName, at); !ok && level == Fail {
+			return r.DigestName
+		}
+	}
+	if r.KeyName != "" {
+		if ok, _, level := p.Algorithms.Key(r.KeyName, r.KeyBits, at); !ok && level == Fail {
+			return r.KeyName + "-" + itoa(r.KeyBits)
+		}
+	}
+	return ""
+}
+
+// forgets tells whether an answer that was given after a certificate's end may have lost
+// sight of it: unless it says since when it remembers (archiveCutoff, RFC 6960, 4.4.4;
+// expiredCertsOnCRL), or holds the certificate's own hash.
+func (r *RevocationFacts) forgets(notAfter time.Time) bool {
+	if !r.ThisUpdate.After(notAfter) || r.Status == "revoked" || r.CertHash != nil && *r.CertHash {
+		return false
+	}
+	return r.Remembers == nil || r.Remembers.After(notAfter)
 }
 
 // vouching is what is known of the certificates that vouch for an answer and are not on
@@ -121,7 +159,7 @@ func subjectOf(der []byte) string {
 	if err != nil {
 		return "?"
 	}
-	return c.Subject.String()
+	return profile.DistinguishedName(c.Subject)
 }
 
 // below gives the links whose revocation counts: all but the anchor.
@@ -152,21 +190,21 @@ func revocationKnown(f *view, p *Policy) []outcome {
 		if i == 0 && (f.Identity.NoRevocation || s.known == "" && !f.Identity.RevocationSources) {
 			continue // revocationNoSource speaks of it
 		}
-		o := outcome{args: []any{"who", f.name(i), "note", noteOr(s.note)}}
-		if i > 0 {
-			o.level = Warn
-		}
 		if i == 0 && s.known == "late" {
 			continue // revocationIssuer speaks of it
 		}
-		switch s.known {
-		case "", "late":
-			out = append(out, o)
-		case "stale":
+		if s.known != "" && s.known != "late" && s.known != "stale" {
+			continue
+		}
+		o := outcome{args: []any{"who", f.name(i), "note", noteOr(s.note)}}
+		if s.known == "stale" {
 			o.sub = TryLater
 			o.args = []any{"who", f.name(i), "note", day(s.at)}
-			out = append(out, o)
 		}
+		if i > 0 {
+			o.level = Warn
+		}
+		out = append(out, o)
 	}
 	return out
 }

@@ -28,14 +28,22 @@ func Collect(ctx context.Context, f *validation.Facts, o Options, lists ...[]byt
 		if block, _ := pem.Decode(l); block != nil {
 			l = block.Bytes
 		}
-		c.keep("", l)
+		c.keep(l)
 	}
-	var fetch trust.Fetcher
+	var fetch trust.Source = &trust.Fetcher{}
 	if o.Revocation != nil && o.Revocation.Fetch != nil {
-		fetch = *o.Revocation.Fetch
+		fetch = o.Revocation.Fetch
 	}
-	fetch.Tap = c.keep
-	o.Revocation = &trust.Revocation{Store: o.Store, Fetch: &fetch}
+	o.Revocation = &trust.Revocation{Store: o.Store, Fetch: fetch}
+	seen := o.Seen
+	o.Seen = func(e trust.Evidence) {
+		if e.DER != nil {
+			c.keep(e.DER)
+		}
+		if seen != nil {
+			seen(e)
+		}
+	}
 	Complete(ctx, f, o)
 	if err := c.take(f); err != nil {
 		return nil, err
@@ -58,7 +66,7 @@ type collection struct {
 	out    pades.Evidence
 }
 
-func (c *collection) keep(_ string, body []byte) {
+func (c *collection) keep(body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if basic := cades.BasicResponse(body); basic != nil && !bytes.Equal(basic, body) {

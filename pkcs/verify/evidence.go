@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
 	"github.com/citel-pa/citel/pkcs/trust"
@@ -21,8 +23,13 @@ type evidence struct {
 // maxEvidence bounds the certificates, lists and responses that are looked at.
 const maxEvidence = 256
 
-func gather(f *validation.Facts) *evidence {
+func gather(f *validation.Facts, helpers []*x509.Certificate) *evidence {
 	e := &evidence{seen: map[[32]byte]bool{}}
+	for _, c := range helpers {
+		if e.fresh(c.Raw) {
+			e.certificates = append(e.certificates, c)
+		}
+	}
 	e.take(f)
 	return e
 }
@@ -67,7 +74,7 @@ func (e *evidence) fresh(der []byte) bool {
 // follow finds the way from a signature's certificate to an anchor, and what is known
 // of each certificate on it.
 func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *x509.Certificate {
-	signer := f.SignerX509()
+	signer := e.signer(f)
 	if signer == nil {
 		return nil
 	}
@@ -78,13 +85,21 @@ func (e *evidence) follow(ctx context.Context, f *validation.Facts, o Options) *
 	for i := range max(0, len(path)-1) {
 		from := len(f.Revocation)
 		f.Revocation = append(f.Revocation, o.Revocation.About(ctx, trust.Question{
-			Cert: path[i], Issuer: path[i+1], Path: path[i:], Helpers: helpers, CRLs: e.crls, OCSPs: e.ocsps,
+			Cert: path[i], Issuer: path[i+1], Path: path[i:], Helpers: helpers, CRLs: e.crls, OCSPs: e.ocsps, Seen: o.Seen,
 		})...)
 		if i == len(path)-2 {
 			remembers(f.Chain.Anchor, f.Revocation[from:])
 		}
 	}
 	return signer
+}
+
+// signer is the signature's certificate, which was read already as one of the file's.
+func (e *evidence) signer(f *validation.Facts) *x509.Certificate {
+	if i := slices.IndexFunc(e.certificates, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, f.Signer.Certificate) }); i >= 0 {
+		return e.certificates[i]
+	}
+	return f.SignerX509()
 }
 
 // remembers lets answers of a listed service's issuer count for certificates after their

@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -70,7 +71,7 @@ const inMemory = 8 << 20
 
 // anywhere makes a reader that can be read at any place: a file is one already, a stream
 // is put aside.
-func anywhere(r io.Reader) (at io.ReaderAt, size int64, done func(), err error) {
+func anywhere(r io.Reader, dir string) (at io.ReaderAt, size int64, done func(), err error) {
 	if f, ok := r.(interface {
 		io.ReaderAt
 		io.Seeker
@@ -87,13 +88,13 @@ func anywhere(r io.Reader) (at io.ReaderAt, size int64, done func(), err error) 
 	}
 	var head bytes.Buffer
 	n, err := io.CopyN(&head, r, inMemory)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return bytes.NewReader(head.Bytes()), n, func() {}, nil
 	}
 	if err != nil {
 		return nil, 0, nil, fmt.Errorf("verify: %w", err)
 	}
-	aside, err := os.CreateTemp("", "citel-verify-*")
+	aside, err := os.CreateTemp(dir, "citel-verify-*")
 	if err != nil {
 		return nil, 0, nil, fmt.Errorf("verify: %w", err)
 	}

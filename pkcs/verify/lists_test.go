@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,25 @@ func TestKindByTrustedList(t *testing.T) {
 		if want := x.want != "other"; (r.Facts.Identity.CodiceFiscale != "") != want {
 			t.Errorf("%s: codice fiscale %q", x.name, r.Facts.Identity.CodiceFiscale)
 		}
+	}
+}
+
+// Somebody without an Italian tax code has a qualified signature too; who that is here
+// stays open.
+func TestQualifiedForeigner(t *testing.T) {
+	p := pki.Shared(t)
+	id := p.MustIssue(t, pki.Qualified, pki.P256, pki.Citizens[0], func(c *x509.Certificate) {
+		names := c.Subject.ExtraNames
+		names[len(names)-1].Value = "PNOMT-TEST0001"
+	})
+	p7m := sign(t, id, "contenuto")
+	r := judge(t, p7m, verify.Options{Store: listed(t, p, nil)})
+	if r.Kind() != "qualified" || r.Facts.Identity.CodiceFiscale != "" || !r.Has(validation.CheckKnownProfile) {
+		t.Errorf("%s %q", r.Kind(), r.Facts.Identity.CodiceFiscale)
+		explain(t, r)
+	}
+	if r := judge(t, p7m, verify.Options{Store: listed(t, p, nil), Policy: validation.Strict()}); r.Indication == validation.TotalPassed {
+		t.Error("the server's policy takes it")
 	}
 }
 

@@ -31,15 +31,25 @@ type Options struct {
 	Store *trust.Store
 	// Revocation answers about certificates; nil asks the store's lists only.
 	Revocation *trust.Revocation
+	// Helpers are certificates that help to find paths, like those of the file; none of
+	// them is trusted.
+	Helpers []*x509.Certificate
 	// Policy judges; nil is validation.Default.
 	Policy *validation.Policy
 	// Time the validation is made for; zero is now.
 	Time time.Time
 	// Content of a detached signature.
 	Content io.Reader
+	// Contents, when there are several: each signer tells which one it fits.
+	Contents []cades.Content
 	// Extract receives the enveloped content as it is read. It must not be used
 	// before the results were looked at.
 	Extract io.Writer
+	// Seen, where set, gets what store and network said of revocation, in order.
+	Seen func(trust.Evidence)
+	// TempDir is where a PDF that comes as a stream is put aside, in a file that only
+	// this user can read; empty is the system's.
+	TempDir string
 }
 
 // Reader validates every signature of a file. The error is for what could not be
@@ -66,7 +76,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 	var facts []*validation.Facts
 	switch kind {
 	case "PDF":
-		at, size, done, err := anywhere(r)
+		at, size, done, err := anywhere(r, o.TempDir)
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +90,7 @@ func Facts(ctx context.Context, r io.Reader, o Options) ([]*validation.Facts, er
 		}
 		return facts, err
 	case "CMS":
-		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Extract: o.Extract}, 0)
+		facts, err = readEnvelope(ctx, r, cades.ReadOptions{Content: o.Content, Contents: o.Contents, Extract: o.Extract}, 0)
 	case "XML":
 		signed, err := signedXML(r)
 		if err != nil || !signed {
@@ -124,7 +134,7 @@ func Complete(ctx context.Context, f *validation.Facts, o Options) {
 	if o.Revocation == nil {
 		o.Revocation = &trust.Revocation{Store: o.Store}
 	}
-	complete(ctx, f, o, gather(f))
+	complete(ctx, f, o, gather(f, o.Helpers))
 }
 
 // maxStamps bounds what one signature's time-stamps and counter-signatures can cost.
@@ -156,6 +166,11 @@ func identify(f *validation.Facts, signer *x509.Certificate) {
 	who, err := profile.Identify(signer, listed)
 	if err != nil {
 		f.Identity.Problem = err.Error()
+		// A qualified certificate of somebody without an Italian tax code stays one: what
+		// is missing is who that is here.
+		if p, ok := profile.Of(signer); ok && p == profile.Qualified && slices.Contains(listed, p) {
+			f.Identity.Profile, f.Identity.QSCD = string(p), profile.OnQSCD(signer)
+		}
 		return
 	}
 	f.Identity.Profile = string(who.Profile)

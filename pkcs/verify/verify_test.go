@@ -73,7 +73,7 @@ func TestVerdicts(t *testing.T) {
 		{pki.CIE, pki.P256, validation.TotalPassed, "", "advanced-cie"},
 		{pki.Qualified, pki.P384, validation.TotalPassed, "", "qualified"},
 		{pki.NotYetValid, pki.P256, validation.TotalFailed, validation.NotYetValid, ""},
-		{pki.Expired, pki.P256, validation.Indeterminate, validation.OutOfBoundsNotRevoked, ""},
+		{pki.Expired, pki.P256, validation.Indeterminate, validation.OutOfBoundsNoPOE, ""},
 		{pki.OtherRoot, pki.P256, validation.Indeterminate, validation.NoCertificateChainFound, "other"},
 		{pki.SHA1, pki.P256, validation.Indeterminate, validation.CryptoConstraintsNoPOE, ""},
 		{pki.CNS, pki.RSA1024, validation.Indeterminate, validation.CryptoConstraintsNoPOE, ""},

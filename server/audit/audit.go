@@ -33,6 +33,9 @@ const (
 	Submitted    = "submitted"
 	SignRefused  = "signature-refused"
 	Downloaded   = "downloaded"
+	KeyAdded     = "api-key-added"
+	KeyRevoked   = "api-key-revoked"
+	Verified     = "api-verified"
 
 	Registered        = "registered"          // a debole credential
 	EmailConfirmed    = "email-confirmed"     //

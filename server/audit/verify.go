@@ -95,10 +95,10 @@ func (l *Log) Verify(ctx context.Context) (*Report, error) {
 
 // head is the end of a chain as the database keeps it.
 type head struct {
-	seq            int64
-	mac, over      []byte
-	key            string
-	there, ignored bool
+	seq       int64
+	mac, over []byte
+	key       string
+	there     bool
 }
 
 func (l *Log) head(ctx context.Context, ente string) (h head, err error) {

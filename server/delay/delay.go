@@ -113,9 +113,13 @@ func (g *Guard) Begin(ctx context.Context, what, from string) error {
 			return nil
 		}
 		for i, n := range names {
+			until := "" // not now: another process's clock may be behind
+			if wait := rules[i].wait(failures[i] + 1); wait > 0 {
+				until = store.Time(now.Add(wait))
+			}
 			_, err := tx.ExecContext(ctx, `INSERT INTO attempt (name, failures, last, until) VALUES (?,?,?,?)
 				ON CONFLICT (name) DO UPDATE SET failures = excluded.failures, last = excluded.last, until = excluded.until`,
-				n, failures[i]+1, store.Time(now), store.Time(now.Add(rules[i].wait(failures[i]+1))))
+				n, failures[i]+1, store.Time(now), until)
 			if err != nil {
 				return err
 			}
@@ -139,7 +143,7 @@ func (g *Guard) Success(ctx context.Context, what, from string) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM attempt WHERE name IN (?, ?)", names[0], names[1]); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE attempt SET failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END, until = last WHERE name = ?", names[2])
+		_, err := tx.ExecContext(ctx, "UPDATE attempt SET failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END, until = '' WHERE name = ?", names[2])
 		return err
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // ISO/IEC 7064, MOD 11,10, which finds every single wrong digit and nearly all that are
 // swapped.
 
-// checkDigit of ISO/IEC 7064, 8 (hybrid systems), with M = 10.
+// checkDigit of ISO/IEC 7064, the hybrid system MOD 11,10.
 func checkDigit(body string) byte {
 	p := 10
 	for i := range len(body) {

@@ -63,7 +63,7 @@ type Document struct {
 	Expires string `json:"expires"` // gg-mm-aaaa
 }
 
-// DocumentKinds are identity documents and their equivalents (DPR 445/2000, art. 35). Each
+// DocumentKinds are identity documents and their equivalents (DPR 445/2000, art. 35, comma 2). Each
 // has a name, "desk.document-<kind>".
 var DocumentKinds = []string{"identity-card", "passport", "driving-licence", "boat-licence", "pension-book", "boiler-licence", "firearms-licence", "state-card"}
 
@@ -277,8 +277,8 @@ func (d *Desk) Change(ctx context.Context, a role.Actor, typed string, to State,
 			return err
 		}
 		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.EnvelopeState, PersonID: e.Person, Credential: e.Credential, Detail: map[string]string{
-			"envelope": e.Code, "from": string(e.State), "to": string(to), "reason": reason,
-		}}.By(a))
+			"envelope": e.Code, "from": string(e.State), "to": string(to),
+		}, Personal: map[string]string{"reason": reason}}.By(a))
 	})
 }
 

@@ -164,7 +164,7 @@ func TestRefusals(t *testing.T) {
 			"own company": {d.urp, with(func(r *envelope.Release) {
 				r.Form, r.Company = nil, company(town.FormOf(11))
 			}), envelope.ErrSelf},
-			"dead":     {d.urp, with(func(r *envelope.Release) { f := town.FormOf(3); f.Reason = "verificato"; r.Form = &f }), envelope.ErrDead},
+			"dead":     {d.urp, with(func(r *envelope.Release) { f := town.FormOf(3); f.Reason = "visto"; r.Form = &f }), envelope.ErrDead},
 			"has one":  {d.urp, with(func(r *envelope.Release) { f := town.FormOf(1); r.Form = &f }), envelope.ErrHasMedia},
 			"no right": {tn.Operator("prova", 14, "R12"), with(func(*envelope.Release) {}), role.ErrDenied},
 		} {

@@ -158,6 +158,15 @@ func (d *Desk) Decide(ctx context.Context, a role.Actor, id string, grant bool) 
 		state := "refused"
 		if grant {
 			state = "granted"
+			// Who asked has left meanwhile: nothing is done in the name of somebody who may
+			// do nothing.
+			var active int
+			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM operator WHERE id = ? AND state = 'active'", x.First.Operator).Scan(&active); err != nil {
+				return fmt.Errorf("foureyes: %w", err)
+			}
+			if active == 0 {
+				return ErrNotFound
+			}
 			if err := act.Run(ctx, tx, x.Data, x.First, a); err != nil {
 				return err
 			}

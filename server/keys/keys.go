@@ -69,22 +69,30 @@ func Open(dir string, t *Token) (*Ring, error) {
 	if st.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%w: %s", ErrPermissions, r.path)
 	}
+	if r.keys, err = r.read(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Ring) read() ([]key, error) {
 	data, err := os.ReadFile(r.path)
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	if err := json.Unmarshal(data, &r.keys); err != nil {
+	var all []key
+	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, fmt.Errorf("keys: %s: %w", r.path, err)
 	}
-	for i := range r.keys {
-		if err := r.ready(&r.keys[i]); err != nil {
+	for i := range all {
+		if err := r.ready(&all[i]); err != nil {
 			return nil, err
 		}
 	}
-	if len(r.keys) == 0 {
+	if len(all) == 0 {
 		return nil, fmt.Errorf("keys: %s holds no key", r.path)
 	}
-	return r, nil
+	return all, nil
 }
 
 // ready checks a key and makes its secret known.
@@ -175,15 +183,34 @@ func (r *Ring) Has(id string) bool {
 	return err == nil
 }
 
+// find gives a key. One that is not there may have come since: another process rotated,
+// and the file is read again.
 func (r *Ring) find(id string) (key, error) {
+	if k, ok := r.known(id); ok {
+		return k, nil
+	}
+	if all, err := r.read(); err == nil {
+		r.mu.Lock()
+		if len(all) > len(r.keys) {
+			r.keys = all
+		}
+		r.mu.Unlock()
+	}
+	if k, ok := r.known(id); ok {
+		return k, nil
+	}
+	return key{}, fmt.Errorf("%w: %q", ErrUnknown, id)
+}
+
+func (r *Ring) known(id string) (key, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, k := range r.keys {
 		if k.ID == id {
-			return k, nil
+			return k, true
 		}
 	}
-	return key{}, fmt.Errorf("%w: %q", ErrUnknown, id)
+	return key{}, false
 }
 
 // Seal signs data: "id.signature", Ed25519 (RFC 8032) with a key of the file, RSA

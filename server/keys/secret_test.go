@@ -58,6 +58,26 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// What a process hashed after it rotated, another that has the same file verifies.
+func TestRotationElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	one, err1 := keys.Open(dir, nil)
+	two, err2 := keys.Open(dir, nil)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Rotate(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h, err := one.HashSecret(t.Context(), keys.PurposePassword, []byte("giusta"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := two.CheckSecret(t.Context(), keys.PurposePassword, h, []byte("giusta")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEncryption(t *testing.T) {
 	ring, err := keys.Open(t.TempDir(), nil)
 	if err != nil {

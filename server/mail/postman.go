@@ -75,7 +75,10 @@ func (p *Postman) Deliver(ctx context.Context) error {
 		}
 		for _, q := range batch {
 			failure := p.send(ctx, q)
-			if failure != nil {
+			switch {
+			case errors.Is(failure, ente.ErrNoMail):
+				p.Log.Debug("no mail is set up", "ente", q.Ente, "kind", string(q.Kind))
+			case failure != nil:
 				p.Log.Warn("a message was not sent", "ente", q.Ente, "kind", string(q.Kind), "try", q.tries+1, "error", failure)
 			}
 			if err := p.done(context.WithoutCancel(ctx), q, failure); err != nil {

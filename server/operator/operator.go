@@ -399,8 +399,8 @@ func (d *Desk) SetState(ctx context.Context, a role.Actor, id int64, to State, r
 			return err
 		}
 		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.OperatorState, Detail: map[string]string{
-			"of": strconv.FormatInt(id, 10), "from": string(o.State), "to": string(to), "reason": reason,
-		}, Personal: map[string]string{"of-name": o.Name()}}.By(a))
+			"of": strconv.FormatInt(id, 10), "from": string(o.State), "to": string(to),
+		}, Personal: map[string]string{"of-name": o.Name(), "reason": reason}}.By(a))
 	})
 }
 

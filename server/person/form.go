@@ -128,10 +128,10 @@ func (f Form) coherence(cf profile.CodiceFiscale, born, now time.Time) (out []st
 		return append(out, "warn-provisional")
 	}
 	family, given := cf.Names()
-	if f.Family != "" && profile.FamilyCode(f.Family) != family {
+	if f.Family != "" && profile.FamilyCode(f.Family) != family && profile.FamilyCode(written(f.Family)) != family {
 		out = append(out, "warn-family")
 	}
-	if f.Given != "" && profile.GivenCode(f.Given) != given {
+	if f.Given != "" && profile.GivenCode(f.Given) != given && profile.GivenCode(written(f.Given)) != given {
 		out = append(out, "warn-given")
 	}
 	// The code has two digits of the year: a hundred years are the same.
@@ -149,6 +149,12 @@ func (f Form) coherence(cf profile.CodiceFiscale, born, now time.Time) (out []st
 		out = append(out, "warn-place")
 	}
 	return out
+}
+
+// written is how the Agenzia delle Entrate has written ö and the like since 2011 (circolare
+// 34/E); codes of before leave the dots out, and both are right.
+func written(name string) string {
+	return strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "Ä", "AE", "Ö", "OE", "Ü", "UE").Replace(name)
 }
 
 // Check cleans a company's form; the representative's errors have the prefix

@@ -60,7 +60,8 @@ func (p *Person) Category() ente.Category {
 }
 
 // Ensure finds the account of somebody whom a card has just proved, and makes it
-// at the first time. Names follow the newest certificate that has some.
+// at the first time. Names follow the newest certificate that has some. A code that
+// somebody had before finds nobody: with omocodia it may rightly be another's.
 func Ensure(ctx context.Context, tx *sql.Tx, who profile.Person, now time.Time) (*Person, error) {
 	return EnsureAccount(ctx, tx, Natural, string(who.CodiceFiscale), who.Given, who.Family, now)
 }

@@ -3,56 +3,29 @@ package portal
 import (
 	"net"
 	"net/http"
-	"sync"
-	"time"
+
+	"github.com/citel-pa/citel/server/limit"
 )
 
 // limiter bounds what one address can make the server write: requests that change
 // something. Reading is not limited here.
-type limiter struct {
-	now func() time.Time
-
-	mu   sync.Mutex
-	seen map[string]*bucket
-}
-
-type bucket struct {
-	left float64
-	at   time.Time
-}
+type limiter struct{ limit.Limiter }
 
 const (
-	burst        = 120.0
-	perSecond    = 4.0
-	maxAddresses = 50_000
+	burst     = 120.0
+	perSecond = 4.0
 )
 
-func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, seen: map[string]*bucket{}}
+func newLimiter() *limiter {
+	return &limiter{limit.Limiter{Burst: burst, PerSecond: perSecond}}
 }
 
 func (l *limiter) allow(address string) bool {
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		address = host
 	}
-	now := l.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.seen[address]
-	if b == nil {
-		if len(l.seen) >= maxAddresses {
-			clear(l.seen) // forgetting is better than growing
-		}
-		b = &bucket{left: burst, at: now}
-		l.seen[address] = b
-	}
-	b.left = min(burst, b.left+now.Sub(b.at).Seconds()*perSecond)
-	b.at = now
-	if b.left < 1 {
-		return false
-	}
-	b.left--
-	return true
+	ok, _ := l.Allow(address)
+	return ok
 }
 
 func (l *limiter) wrap(address func(*http.Request) string, next http.Handler) http.Handler {

@@ -10,11 +10,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/person"
@@ -40,6 +40,8 @@ type Portal struct {
 	// ClientAddress tells who a request comes from, for limits.
 	ClientAddress func(*http.Request) string
 	Log           *slog.Logger
+	// Downloads offers the agent's packages; nil without a folder of releases.
+	Downloads *download.Folder
 }
 
 // maxForm bounds forms and JSON in bytes.
@@ -56,6 +58,8 @@ func (p *Portal) Handler() (http.Handler, error) {
 	page("GET /accedi", p.loginPage)
 	page("GET /aiuto", p.help)
 	page("GET /accessibilita", p.accessibility)
+	page("GET /scarica", p.downloads)
+	page("GET /scarica/{name}", p.downloadFile)
 	page("POST /esci", p.logout)
 	page("POST /api/login/nonce", p.apiNonce)
 	page("POST /api/login/token", p.apiToken)
@@ -78,7 +82,7 @@ func (p *Portal) Handler() (http.Handler, error) {
 	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
-	limit := newLimiter(time.Now)
+	limit := newLimiter()
 	return p.recovered(p.headers(limit.wrap(p.address, cross.Handler(mux)))), nil
 }
 

@@ -59,6 +59,9 @@ func (v *view) Ente() string { return v.p.Ente.Name }
 // Demo tells whether the banner is shown.
 func (v *view) Demo() bool { return v.p.Demo }
 
+// Downloads tells whether the agent can be downloaded here.
+func (v *view) Downloads() bool { return v.p.Downloads != nil }
+
 // Name is the person's, empty before the login.
 func (v *view) Name() string {
 	if v.person == nil {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -275,6 +276,11 @@ func (m *Manager) insert(ctx context.Context, tx *sql.Tx, w http.ResponseWriter,
 }
 
 func (m *Manager) set(w http.ResponseWriter, value string, age int) {
+	// A transaction that is tried again has set one already: the last counts.
+	lines := slices.DeleteFunc(w.Header()["Set-Cookie"], func(l string) bool { return strings.HasPrefix(l, m.cookie()+"=") })
+	if w.Header().Del("Set-Cookie"); len(lines) > 0 {
+		w.Header()["Set-Cookie"] = lines
+	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is off for the demo's http on loopback alone
 		Name: m.cookie(), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: m.Secure, SameSite: http.SameSiteLaxMode,
 	})

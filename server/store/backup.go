@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,10 +28,10 @@ import (
 
 // about says what a backup is.
 type about struct {
-	Format  int       `json:"format"`
-	Version int       `json:"version"` // migrations
-	Engine  Engine    `json:"engine"`
-	Made    time.Time `json:"made"`
+	Format     int       `json:"format"`
+	Migrations []string  `json:"migrations"`
+	Engine     Engine    `json:"engine"`
+	Made       time.Time `json:"made"`
 }
 
 const backupFormat = 1
@@ -39,7 +40,7 @@ const backupFormat = 1
 // Those that mean nothing after a restore (sessions, nonces, delays) are left out.
 var tables = []string{
 	"person", "draft", "register", "submission", "audit", "ente", "ente_switch", "ente_accepts", "ente_office", "ente_closed",
-	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox",
+	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
 	"journal", "journal_personal", "journal_head", "journal_day",
 	"service_version", "mandate", "application", "application_step", "application_signature", "application_file",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
@@ -53,7 +54,7 @@ var left = map[string]string{
 }
 
 // numbered are the tables whose id the database counts, and the migration that made each.
-var numbered = map[string]int{"person": 1, "ente_office": 4, "operator": 4, "person_code": 4}
+var numbered = map[string]string{"person": "0001_start.sql", "ente_office": "0004_desk.sql", "operator": "0004_desk.sql", "person_code": "0004_desk.sql"}
 
 // Backup writes a backup while the server runs. Keys are the content of keys.json, nil to
 // leave it out: without it seals, log and passwords of the backup are worth nothing.
@@ -68,11 +69,11 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, keys []byte, now time.T
 		return err
 	}
 	err := s.snapshot(ctx, func(q *sql.Conn) error {
-		version, err := s.connVersion(ctx, q)
+		done, err := applied(ctx, q)
 		if err != nil {
 			return err
 		}
-		head, err := json.Marshal(about{Format: backupFormat, Version: version, Engine: s.engine, Made: now.UTC()})
+		head, err := json.Marshal(about{Format: backupFormat, Migrations: done, Engine: s.engine, Made: now.UTC()})
 		if err != nil {
 			return err
 		}
@@ -85,7 +86,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, keys []byte, now time.T
 			}
 		}
 		for _, table := range tables {
-			if err := dump(ctx, q, table, add); err != nil {
+			if err := dump(ctx, q, s.dir, table, add); err != nil {
 				return fmt.Errorf("%s: %w", table, err)
 			}
 		}
@@ -122,19 +123,12 @@ func (s *Store) snapshot(ctx context.Context, f func(*sql.Conn) error) error {
 	return errors.Join(err, end)
 }
 
-func (s *Store) connVersion(ctx context.Context, c *sql.Conn) (n int, err error) {
-	if s.engine == Postgres {
-		return n, c.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM migration").Scan(&n)
-	}
-	return n, c.QueryRowContext(ctx, "PRAGMA user_version").Scan(&n)
-}
-
 type addFunc func(name string, size int64, r io.Reader) error
 
 // dump writes a table: the first line has the columns, each other one a row. Bytes are
 // {"b": base64}. It goes through a file, as a tar's entry begins with its size.
-func dump(ctx context.Context, c *sql.Conn, table string, add addFunc) (err error) {
-	tmp, err := os.CreateTemp("", "citel-backup-")
+func dump(ctx context.Context, c *sql.Conn, dir, table string, add addFunc) (err error) {
+	tmp, err := os.CreateTemp(dir, ".backup-")
 	if err != nil {
 		return err
 	}
@@ -277,30 +271,33 @@ func Restore(ctx context.Context, r io.Reader, address, dir string) (keys []byte
 	if err != nil {
 		return nil, err
 	}
-	if a.Version < 1 || a.Version > len(all) {
-		return nil, fmt.Errorf("store: the backup is of a newer version of CiTel (%d, this program knows %d)", a.Version, len(all))
+	if len(a.Migrations) == 0 {
+		return nil, fmt.Errorf("%w: about.json", ErrBackup)
 	}
-	s, err := openVersion(ctx, address, dir, a.Version)
+	if err := known(a.Migrations, all); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s, err := openOnly(ctx, address, dir, a.Migrations)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if keys, err = s.fill(ctx, z, t, a.Version); err != nil {
+	if keys, err = s.fill(ctx, z, t, a.Migrations); err != nil {
 		return nil, err
 	}
-	return keys, s.migrate(ctx, latest)
+	return keys, s.migrate(ctx, nil)
 }
 
-func openVersion(ctx context.Context, address, dir string, version int) (*Store, error) {
+func openOnly(ctx context.Context, address, dir string, only []string) (*Store, error) {
 	if address == "" {
-		return open(ctx, dir, version)
+		return open(ctx, dir, only)
 	}
-	return openPostgres(ctx, address, dir, version)
+	return openPostgres(ctx, address, dir, only)
 }
 
 // fill reads the entries: rows in one transaction, documents beside it; the documents of
 // a restore that fails are named by nobody.
-func (s *Store) fill(ctx context.Context, whole io.Reader, t *tar.Reader, version int) (keys []byte, err error) {
+func (s *Store) fill(ctx context.Context, whole io.Reader, t *tar.Reader, migrations []string) (keys []byte, err error) {
 	tx, err := s.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -310,7 +307,7 @@ func (s *Store) fill(ctx context.Context, whole io.Reader, t *tar.Reader, versio
 			_ = tx.Rollback()
 		}
 	}()
-	at, err := s.version(ctx, tx)
+	done, err := applied(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -318,12 +315,12 @@ func (s *Store) fill(ctx context.Context, whole io.Reader, t *tar.Reader, versio
 	if err := tx.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM person) + (SELECT count(*) FROM audit)").Scan(&people); err != nil {
 		return nil, err
 	}
-	if version >= 4 {
+	if slices.Contains(migrations, "0004_desk.sql") {
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM ente").Scan(&enti); err != nil {
 			return nil, err
 		}
 	}
-	if at != version || people+enti > 0 {
+	if !slices.Equal(done, migrations) || people+enti > 0 {
 		return nil, ErrNotEmpty
 	}
 	for {
@@ -356,7 +353,7 @@ func (s *Store) fill(ctx context.Context, whole io.Reader, t *tar.Reader, versio
 	}
 	if s.engine == Postgres {
 		for n, since := range numbered {
-			if version < since {
+			if !slices.Contains(migrations, since) {
 				continue
 			}
 			// PostgreSQL counts by itself; what was inserted with its id did not count.

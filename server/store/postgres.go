@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,8 +20,8 @@ import (
 // migrationLock is the advisory lock under which one process at a time migrates.
 const migrationLock = 0x436954656c // "CiTel"
 
-func openPostgres(ctx context.Context, address, dir string, version int) (*Store, error) {
-	if err := os.MkdirAll(filepath.Join(dir), 0o700); err != nil {
+func openPostgres(ctx context.Context, address, dir string, only []string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	config, err := pgx.ParseConfig(address)
@@ -36,14 +36,14 @@ func openPostgres(ctx context.Context, address, dir string, version int) (*Store
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(8)
 	s := &Store{DB: db, dir: dir, engine: Postgres, turn: make(chan struct{}, 1)}
-	if err := s.preparePostgres(ctx, version); err != nil {
+	if err := s.preparePostgres(ctx, only); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: postgresql: %w", err), db.Close())
 	}
 	return s, nil
 }
 
 // preparePostgres refuses a database that forgets, and migrates it.
-func (s *Store) preparePostgres(ctx context.Context, version int) error {
+func (s *Store) preparePostgres(ctx context.Context, only []string) error {
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
 		var v string
 		if err := s.QueryRowContext(ctx, "SELECT current_setting(?)", setting).Scan(&v); err != nil {
@@ -65,12 +65,12 @@ func (s *Store) preparePostgres(ctx context.Context, version int) error {
 	defer func() {
 		_, _ = c.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("SELECT pg_advisory_unlock(%d)", migrationLock))
 	}()
-	_, err = c.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration (version BIGINT PRIMARY KEY);
+	_, err = c.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration (name TEXT COLLATE "C" PRIMARY KEY);
 		CREATE OR REPLACE FUNCTION citel_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$`)
 	if err != nil {
 		return err
 	}
-	return s.migrate(ctx, version)
+	return s.migrate(ctx, only)
 }
 
 var (
@@ -169,10 +169,17 @@ func (c conn) CheckNamedValue(v *driver.NamedValue) error {
 	if err != nil {
 		return err
 	}
-	if b, ok := x.(bool); ok {
+	switch y := x.(type) {
+	case bool:
 		x = int64(0)
-		if b {
+		if y {
 			x = int64(1)
+		}
+	case string:
+		// PostgreSQL refuses what is no UTF-8, and NUL: what somebody typed must not be an
+		// error of the server's.
+		if !utf8.ValidString(y) || strings.ContainsRune(y, 0) {
+			x = strings.ReplaceAll(strings.ToValidUTF8(y, "\ufffd"), "\x00", "\ufffd")
 		}
 	}
 	v.Value = x

@@ -50,7 +50,7 @@ const (
 func (s *Store) Engine() Engine { return s.engine }
 
 // Open opens or makes the embedded database in a folder, which nobody else may read.
-func Open(ctx context.Context, dir string) (*Store, error) { return open(ctx, dir, latest) }
+func Open(ctx context.Context, dir string) (*Store, error) { return open(ctx, dir, nil) }
 
 // OpenURL opens the database that an address names (postgres://...), or the embedded
 // one where it is empty. The folder is for the embedded one and for keys.
@@ -58,10 +58,10 @@ func OpenURL(ctx context.Context, address, dir string) (*Store, error) {
 	if address == "" {
 		return Open(ctx, dir)
 	}
-	return openPostgres(ctx, address, dir, latest)
+	return openPostgres(ctx, address, dir, nil)
 }
 
-func open(ctx context.Context, dir string, version int) (*Store, error) {
+func open(ctx context.Context, dir string, only []string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -80,7 +80,7 @@ func open(ctx context.Context, dir string, version int) (*Store, error) {
 	s := &Store{DB: db, dir: dir, engine: SQLite, turn: make(chan struct{}, 1)}
 	// Turning WAL on is not waited for by the busy timeout when another process does the same.
 	for try := 1; ; try++ {
-		if err = s.prepare(ctx, version); err == nil || !retryable(err) || try == maxTries {
+		if err = s.prepare(ctx, only); err == nil || !retryable(err) || try == maxTries {
 			break
 		}
 		if err = pause(ctx, try); err != nil {
@@ -93,7 +93,7 @@ func open(ctx context.Context, dir string, version int) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) prepare(ctx context.Context, version int) error {
+func (s *Store) prepare(ctx context.Context, only []string) error {
 	var mode string
 	var sync int
 	if err := s.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -109,7 +109,7 @@ func (s *Store) prepare(ctx context.Context, version int) error {
 	if err := os.Chmod(filepath.Join(s.dir, "citel.db"), 0o600); err != nil {
 		return err
 	}
-	return s.migrate(ctx, version)
+	return s.migrate(ctx, only)
 }
 
 // maxTries bounds how often a transaction is tried that others got in the way of.
@@ -118,7 +118,7 @@ const maxTries = 50
 // Tx runs f in a transaction that is committed when f returns nil. Transactions are
 // serializable on both engines: what f reads is what holds when it is committed. So f
 // may run several times (another process was faster); it leaves nothing behind but
-// what it writes in the transaction, and does no slow work.
+// what it writes in the transaction, does no slow work, and begins no other one.
 func (s *Store) Tx(ctx context.Context, f func(*sql.Tx) error) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -221,4 +221,28 @@ func ParseTime(s string) time.Time {
 // Like makes a pattern for "LIKE ? ESCAPE '\'" that finds what begins with a text.
 func Like(prefix string) string {
 	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(prefix) + "%"
+}
+
+// TempDir is a folder below the data folder that nobody else may read, for what is put
+// aside while a request lasts. Each process has its own; what runs of days ago left is
+// taken away.
+func (s *Store) TempDir() (string, error) {
+	all := filepath.Join(s.dir, "tmp")
+	if err := os.MkdirAll(all, 0o700); err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	entries, err := os.ReadDir(all)
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 48*time.Hour {
+			_ = os.RemoveAll(filepath.Join(all, e.Name()))
+		}
+	}
+	dir, err := os.MkdirTemp(all, "run-*")
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return dir, nil
 }

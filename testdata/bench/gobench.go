@@ -93,6 +93,54 @@ func small(ctx context.Context, t *table, dir string, _ int64) error {
 	return nil
 }
 
+// validate: from bytes to verdict, chain and revocation known, beside the signature's value
+// alone on the same cores, and beside openssl's library on one.
+func validate(ctx context.Context, t *table, dir string, _ int64) error {
+	r, err := goBench(ctx, "./pkcs/verify", "^BenchmarkValidate10KiB$", nil, "-count", "5", "-benchtime", "0.5s", "-cpu", "2")
+	if err != nil {
+		return err
+	}
+	for _, alg := range []string{"rsa2048", "p256"} {
+		whole, value := r[alg+"/whole"], r[alg+"/value"]
+		if whole["ns/op"] == 0 || value["ns/op"] == 0 {
+			return errors.New("pkcs/verify: no figures for " + alg)
+		}
+		t.add(Row{Name: "validations, CAdES-B-B, 10 KiB, 2 cores, " + alg, Value: 1e9 / whole["ns/op"], Unit: "1/s", Peer: "its signature value alone",
+			Ratio: value["ns/op"] / whole["ns/op"], Target: "over 0.5"})
+		t.add(Row{Name: "allocations of a validation, " + alg, Value: whole["allocs/op"], Unit: "allocs"})
+	}
+	if _, err := goBench(ctx, "./pkcs/cades", "^BenchmarkVerify10KiB$", []string{"CITEL_BENCH_DIR=" + dir}, "-benchtime", "1x"); err != nil {
+		return err // it writes the file that openssl reads
+	}
+	openssl, err := opensslLibrary(ctx, dir)
+	if err != nil {
+		return err
+	}
+	one, err := goBench(ctx, "./pkcs/verify", "^BenchmarkValidate10KiB$/^rsa2048$/^whole$", nil, "-count", "5", "-benchtime", "0.5s", "-cpu", "1")
+	if err != nil {
+		return err
+	}
+	ours := one["rsa2048/whole"]["ns/op"]
+	t.add(Row{Name: "validation, 10 KiB, RSA-2048, one core", Value: ours / 1e3, Unit: "us", Peer: "openssl's CMS_verify (no chain, no revocation)", Ratio: ours / openssl})
+	return nil
+}
+
+// lists: a list of a million entries.
+func lists(ctx context.Context, t *table, _ string, _ int64) error {
+	r, err := goBench(ctx, "./pkcs/trust", "^BenchmarkCRLMillion$", nil, "-count", "3", "-benchtime", "1x", "-timeout", "10m")
+	if err != nil {
+		return err
+	}
+	asked, err := goBench(ctx, "./pkcs/trust", "^BenchmarkCRLMillion$/^ask$", nil, "-benchtime", "0.5s", "-timeout", "10m")
+	if err != nil {
+		return err
+	}
+	t.add(Row{Name: "a question to a list of a million entries", Value: asked["ask"]["ns/op"] / 1e3, Unit: "us", Target: "microseconds"})
+	t.add(Row{Name: "memory of a list of a million entries", Value: r["index"]["held-B"] / (1 << 20), Unit: "MiB", Peer: "the list's size", Ratio: r["index"]["held-B"] / r["index"]["list-B"], Target: "at most 1"})
+	t.add(Row{Name: "reading a list of a million entries", Value: r["index"]["ns/op"] / 1e6, Unit: "ms", Peer: "crypto/x509", Ratio: r["index"]["ns/op"] / r["x509"]["ns/op"]})
+	return nil
+}
+
 func opensslLibrary(ctx context.Context, dir string) (float64, error) {
 	program := filepath.Join(dir, "openssl-verify")
 	if out, err := exec.CommandContext(ctx, "cc", "-O2", "-Wall", "-Werror", "-o", program, "testdata/bench/openssl/verify.c", "-lcrypto").CombinedOutput(); err != nil { //nolint:gosec // our own source

@@ -42,7 +42,7 @@ func (t *table) add(r Row) {
 
 func main() {
 	out := flag.String("out", "build/bench.json", "the file to write")
-	only := flag.String("only", "", "one part alone: small, tokens, keys, program, cards, window, large")
+	only := flag.String("only", "", "one part alone: small, validate, lists, tokens, keys, program, cards, window, large")
 	big := flag.Int64("big", 2<<30, "bytes of the large document")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -67,7 +67,7 @@ func run(ctx context.Context, out, only string, big int64) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, *table, string, int64) error
-	}{{"small", small}, {"tokens", tokens}, {"keys", keys}, {"program", program}, {"cards", cards}, {"window", window}, {"large", large}} {
+	}{{"small", small}, {"validate", validate}, {"lists", lists}, {"tokens", tokens}, {"keys", keys}, {"program", program}, {"cards", cards}, {"window", window}, {"large", large}} {
 		if only != "" && only != part.name {
 			continue
 		}

@@ -101,7 +101,7 @@ func (f *Firefox) open(ctx context.Context, address string) error {
 		return fmt.Errorf("bidi: %w", err)
 	}
 	f.conn = conn
-	if err := f.call("session.new", map[string]any{"capabilities": map[string]any{}}, nil); err != nil {
+	if err := f.call("session.new", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{"acceptInsecureCerts": true}}}, nil); err != nil {
 		return err
 	}
 	var tree struct {

@@ -3,6 +3,7 @@
   atspi.py tree            every element on the screen: role, name, states, text
   atspi.py wait ROLE NAME  until an element of this role has this in its name
   atspi.py press NAME      the push button with this name, by its own action
+  atspi.py follow NAME     the link with this name, by its own action
   atspi.py type NAME       focus the field with this name and type standard input
 """
 import sys
@@ -75,6 +76,8 @@ def main():
         print(describe(find(sys.argv[2], sys.argv[3])))
     elif what == "press":
         find("push button", sys.argv[2]).get_action_iface().do_action(0)
+    elif what == "follow":
+        find("link", sys.argv[2]).get_action_iface().do_action(0)
     elif what == "type":
         field = find("password text", sys.argv[2])
         field.get_component_iface().grab_focus()

@@ -14,6 +14,17 @@ import (
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = free.Close() }()
+	return free.Addr().String()
+}
+
 // The portal that the client's README shows logs somebody in.
 func TestExamplePortal(t *testing.T) {
 	s := town(t)
@@ -26,14 +37,9 @@ func TestExamplePortal(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", portal, "./agent/client/example").CombinedOutput(); err != nil { //nolint:gosec // our own program
 		t.Fatalf("%v\n%s", err, out)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := freeAddress(t)
 	p, err := stack.Start(exec.Command(portal, "-listen", address, "-trust", filepath.Join(s.Dir, "cns.pem"), "-crl", filepath.Join(s.Dir, "cns.crl"), //nolint:gosec // as above
-		"-client", filepath.Join(dir, "citel.js")), nil)
+		"-client", dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,6 +99,9 @@ func TestPDFIsSignedInside(t *testing.T) {
 	d := newPDFDesk(t)
 	d.must(d.s.Agent, d.sign("--field", "Sindaco", "--reason", "Accettazione", d.path("istanza.pdf"))...)
 	once := d.path("istanza-signed.pdf")
+	if code, _, words := d.run(d.s.Agent, d.sign("--level", "T", "--tsa", "http://127.0.0.1:1/", "--out", d.path("due.pdf"), once)...); code != 69 {
+		t.Errorf("no authority: exit %d %s", code, words)
+	}
 	address := tsa.Start(t, d.s.PKI.TSA)
 	d.must(d.s.Agent, d.sign("--level", "T", "--tsa", address, "--out", d.path("due.pdf"), once)...)
 

@@ -169,6 +169,28 @@ func (l *Link) Login(nonce string, life time.Duration) (*wire.LoginReply, string
 	return &r, fingerprint, err
 }
 
+// Certificate asks for one whose key signs hashes.
+func (l *Link) Certificate() (*wire.CertificateReply, error) {
+	l.Events = nil
+	if err := l.Send(wire.Certificate{Head: wire.Head{Type: wire.TypeCertificate, ID: l.NextID()}, Language: "it"}); err != nil {
+		return nil, err
+	}
+	var r wire.CertificateReply
+	return &r, l.wait(wire.TypeCertificate, &r)
+}
+
+// SignHash has a hash of SHA-256 signed; the certificate is DER.
+func (l *Link) SignHash(certificate, hash []byte) (*wire.SignHashReply, error) {
+	l.Events = nil
+	err := l.Send(wire.SignHash{Head: wire.Head{Type: wire.TypeSignHash, ID: l.NextID()}, HashFunction: "SHA-256",
+		Certificate: base64.StdEncoding.EncodeToString(certificate), Hash: base64.StdEncoding.EncodeToString(hash)})
+	if err != nil {
+		return nil, err
+	}
+	var r wire.SignHashReply
+	return &r, l.wait(wire.TypeSignHash, &r)
+}
+
 // Document is one to be signed.
 type Document struct {
 	Name, MediaType string

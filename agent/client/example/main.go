@@ -3,6 +3,8 @@
 // from the repository's root after `make build`, with the agent in developer mode:
 //
 //	go run ./agent/client/example -trust build/demo/cns.pem
+//
+// /web-eid is a second page, written for Web eID's library, with our drop-in.
 package main
 
 import (
@@ -37,7 +39,7 @@ func main() {
 	anchors := flag.String("trust", "", "issuers of CNS certificates, PEM")
 	lists := flag.String("crl", "", "their revocation list")
 	dir := flag.String("dir", "agent/client/example", "the page's folder")
-	client := flag.String("client", "build/client/citel.js", "the client's bundle")
+	client := flag.String("client", "build/client", "the folder of the client's bundles")
 	flag.Parse()
 	p, err := newPortal("http://"+*listen, *anchors, *lists)
 	if err != nil {
@@ -48,9 +50,18 @@ func main() {
 	}
 	http.HandleFunc("GET /{$}", file(filepath.Join(*dir, "index.html")))
 	http.HandleFunc("GET /page.js", file(filepath.Join(*dir, "page.js")))
-	http.HandleFunc("GET /citel.js", file(*client))
+	http.HandleFunc("GET /citel.js", file(filepath.Join(*client, "citel.js")))
 	http.HandleFunc("POST /nonce", p.nonce)
 	http.HandleFunc("POST /login", p.login)
+	// The same for a site made for Web eID.
+	e := &webEID{portal: p}
+	http.HandleFunc("GET /web-eid", file(filepath.Join(*dir, "web-eid.html")))
+	http.HandleFunc("GET /web-eid-page.js", file(filepath.Join(*dir, "web-eid-page.js")))
+	http.HandleFunc("GET /web-eid.js", file(filepath.Join(*client, "web-eid.js")))
+	http.HandleFunc("GET /auth/challenge", e.challenge)
+	http.HandleFunc("POST /auth/login", e.login)
+	http.HandleFunc("POST /sign/prepare", e.prepare)
+	http.HandleFunc("POST /sign/finalize", e.finalize)
 	s := &http.Server{Addr: *listen, Handler: headers(http.DefaultServeMux), ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(s.ListenAndServe())
 }

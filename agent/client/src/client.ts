@@ -1,14 +1,13 @@
+import type { Certificate, Connection, HashOptions, HashSignature, LoginOptions, LoginResult, NonceOf, SignatureAlgorithm, SignedFile, SigningCertificate, SignOptions, SignResult, Waiting } from "./connection";
 import { CitelError, errorOf } from "./errors";
+import { extension } from "./extension";
 import { open, type State } from "./link";
 import { challenge, toBase64, verify, type Proof } from "./proof";
 
-export interface Certificate { sha256: string; subject: string; issuer: string; codiceFiscale?: string; notAfter: string }
-export interface SignedFile { name: string; mediaType: string; bytes: Uint8Array }
-export interface NonceOf { nonce: string; expiresIn: number }
-
 interface Message {
   type: string; id?: number; code?: string; triesLeft?: number; event?: string; card?: "present" | "absent"; agent?: string;
-  proof?: Proof; token?: object; nonce?: string; name?: string; mediaType?: string; size?: number; certificate?: Certificate;
+  proof?: Proof; token?: object; nonce?: string; name?: string; mediaType?: string; size?: number; certificate?: Certificate | string;
+  supportedSignatureAlgorithms?: SignatureAlgorithm[]; signature?: string; signatureAlgorithm?: SignatureAlgorithm;
 }
 type Handler = { message(m: Message): void; bytes?(b: Uint8Array): void; fail(e: CitelError): void };
 
@@ -18,19 +17,41 @@ const greeting = 5000; // milliseconds
 
 export interface ConnectOptions {
   ports?: number[]; language?: "it" | "en"; onState?: (s: State) => void; signal?: AbortSignal;
+  // extension false leaves the Web eID extension aside: it carries no documents.
+  extension?: boolean;
 }
 
-// connect finds the agent and greets it.
-export async function connect(o: ConnectOptions = {}): Promise<Citel> {
+// ends are the states in which finding the agent can end badly.
+const ends: Partial<Record<string, State>> = { "agent-missing": "missing", "permission-denied": "denied", "permission-dismissed": "dismissed" };
+
+// connect finds the agent and greets it: over its WebSocket; where nobody listens, or the
+// browser does not let this page, through the Web eID extension, if that is there.
+export async function connect(o: ConnectOptions = {}): Promise<Connection> {
   const state = o.onState ?? (() => undefined);
-  const socket = await open(o.ports ?? [52310, 52311, 52312, 52313], state, o.signal);
-  const citel = new Citel(socket, o.language ?? "it");
-  await citel.hello();
-  state("there");
-  return citel;
+  const language = o.language ?? "it";
+  try {
+    const socket = await open(o.ports ?? [52310, 52311, 52312, 52313], state, o.signal);
+    const citel = new Citel(socket, language);
+    await citel.hello();
+    state("there");
+    return citel;
+  } catch (e) {
+    if (!(e instanceof CitelError)) throw e;
+    if (o.extension !== false && (e.code === "agent-missing" || e.code === "permission-denied")) {
+      const through = await extension(language, o.signal);
+      if (through) {
+        state("there");
+        return through;
+      }
+    }
+    const end = ends[e.code];
+    if (end) state(end);
+    throw e;
+  }
 }
 
-export class Citel {
+export class Citel implements Connection {
+  readonly way = "websocket";
   agent = "";
   fingerprint?: string;
   card?: "present" | "absent";
@@ -124,22 +145,44 @@ export class Citel {
 
   // login gives a token for the server. Its nonce may be a fresh one, where the
   // person asked for more time.
-  async login(o: NonceOf & { onEvent?: (e: string) => void; freshNonce?: () => Promise<NonceOf>; signal?: AbortSignal }): Promise<{ token: object; nonce: string; fingerprint?: string }> {
+  async login(o: LoginOptions): Promise<LoginResult> {
     const random = challenge();
     const expires = (n: NonceOf): string => new Date(Date.now() + n.expiresIn * 1000).toISOString();
-    const m = await this.#request<Message>({ type: "login", nonce: o.nonce, expires: expires(o), challenge: toBase64(random), language: this.language }, o.signal, (m, id, done, fail) => {
+    const first = expires(o);
+    const m = await this.#request<Message>({ type: "login", nonce: o.nonce, expires: first, challenge: toBase64(random), language: this.language }, o.signal, (m, id, done, fail) => {
       if (m.type === "login") done(m);
       if (m.type !== "event" || !m.event) return;
       o.onEvent?.(m.event);
-      if (m.event === "nonce-needed" && o.freshNonce)
-        o.freshNonce().then((n) => this.#send({ type: "nonce", id, nonce: n.nonce, expires: expires(n) }), fail);
+      if (m.event !== "nonce-needed") return;
+      // Without a fresh one, more time is what the first has left.
+      if (o.freshNonce) o.freshNonce().then((n) => this.#send({ type: "nonce", id, nonce: n.nonce, expires: expires(n) }), fail);
+      else this.#send({ type: "nonce", id, nonce: o.nonce, expires: first });
     });
     return { token: m.token ?? {}, nonce: m.nonce ?? "", fingerprint: await verify(m.proof, location.origin, random) };
   }
 
+  // certificate lets the person choose one that may sign a hash; the PIN is not asked.
+  async certificate(o: Waiting = {}): Promise<SigningCertificate> {
+    const m = await this.#request<Message>({ type: "certificate", language: this.language }, o.signal, (m, _id, done) => {
+      if (m.type === "certificate") done(m);
+    });
+    if (typeof m.certificate !== "string") throw errorOf("internal");
+    return { certificate: m.certificate, supportedSignatureAlgorithms: m.supportedSignatureAlgorithms ?? [] };
+  }
+
+  // signHash has a hash signed that this page computed; only keys for signatures alone do.
+  async signHash(o: HashOptions): Promise<HashSignature> {
+    const { certificate, hash, hashFunction } = o;
+    const m = await this.#request<Message>({ type: "sign-hash", certificate, hash, hashFunction, language: this.language }, o.signal, (m, _id, done) => {
+      if (m.type === "sign-hash") done(m);
+    });
+    if (!m.signature || !m.signatureAlgorithm) throw errorOf("internal");
+    return { signature: m.signature, signatureAlgorithm: m.signatureAlgorithm };
+  }
+
   // sign has documents signed. With a fingerprint, no byte of them goes to an
   // agent that does not prove that key.
-  async sign(o: { documents: SignedFile[]; format?: "cades" | "pades"; detached?: boolean; codiceFiscale?: string; fingerprint?: string; onEvent?: (e: string) => void; signal?: AbortSignal }): Promise<{ results: SignedFile[]; certificate: Certificate }> {
+  async sign(o: SignOptions): Promise<SignResult> {
     const random = challenge();
     const results: SignedFile[] = [];
     let due = 0;
@@ -163,7 +206,7 @@ export class Citel {
           results.push({ name: m.name ?? "", mediaType: m.mediaType ?? "", bytes: new Uint8Array(Math.min(m.size ?? 0, 1 << 30)) });
           return;
         case "done":
-          if (m.certificate && results.length === o.documents.length) done({ results, certificate: m.certificate });
+          if (typeof m.certificate === "object" && results.length === o.documents.length) done({ results, certificate: m.certificate });
           else fail(errorOf("internal"));
       }
     }, (b) => {

@@ -7,4 +7,4 @@ export type Code =
   | "no-service" | "no-reader" | "no-card" | "card-unknown" | "card-removed" | "card-busy" | "card-failed" | "no-certificate"
   | "certificate-unfit" | "pin-wrong" | "pin-locked" | "pin-uncertain"
   | "busy" | "internal"
-  | "agent-missing" | "permission-dismissed" | "permission-denied" | "link-lost" | "proof-mismatch";
+  | "agent-missing" | "permission-dismissed" | "permission-denied" | "link-lost" | "proof-mismatch" | "extension-no-documents";

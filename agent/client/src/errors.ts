@@ -23,7 +23,7 @@ const families: [typeof CitelError, Code[]][] = [
   [PersonError, ["refused", "timed-out", "cancelled"]],
   [CardError, ["no-service", "no-reader", "no-card", "card-unknown", "card-removed", "card-busy", "card-failed", "no-certificate", "certificate-unfit", "pin-wrong", "pin-locked", "pin-uncertain"]],
   [AgentError, ["busy", "internal"]],
-  [LinkError, ["agent-missing", "permission-dismissed", "permission-denied", "link-lost", "proof-mismatch"]],
+  [LinkError, ["agent-missing", "permission-dismissed", "permission-denied", "link-lost", "proof-mismatch", "extension-no-documents"]],
 ];
 
 export function errorOf(code: string, triesLeft?: number): CitelError {

@@ -1,4 +1,6 @@
-export { connect, Citel, type Certificate, type ConnectOptions, type NonceOf, type SignedFile } from "./client";
+export { connect, Citel, type ConnectOptions } from "./client";
+export type { Certificate, Connection, HashOptions, HashSignature, LoginOptions, LoginResult, NonceOf, SignatureAlgorithm, SignedFile, SigningCertificate, SignOptions, SignResult, Waiting } from "./connection";
+export type { Extension } from "./extension";
 export { CitelError, PageError, GateError, PersonError, CardError, AgentError, LinkError, errorOf } from "./errors";
 export { sentences } from "./sentences";
 export type { Code } from "./codes";

@@ -21,7 +21,8 @@ async function permission(): Promise<Permission> {
 }
 
 // open tries all ports side by side, with no request before: the browser then
-// asks the person once. The sockets decide, the permission only explains.
+// asks the person once. The sockets decide, the permission only explains. How it ended
+// is the error's code; the caller tells the state, for there may be another way.
 export function open(ports: number[], onState: (s: State) => void, signal?: AbortSignal): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     const began = Date.now();
@@ -49,16 +50,9 @@ export function open(ports: number[], onState: (s: State) => void, signal?: Abor
     const explain = async (): Promise<void> => {
       end();
       const p = await permission();
-      if (p === "denied") {
-        onState("denied");
-        reject(errorOf("permission-denied"));
-      } else if (asked && p === "prompt" && Date.now() - began > pendingAfter) {
-        onState("dismissed");
-        reject(errorOf("permission-dismissed"));
-      } else {
-        onState("missing");
-        reject(errorOf("agent-missing"));
-      }
+      if (p === "denied") reject(errorOf("permission-denied"));
+      else if (asked && p === "prompt" && Date.now() - began > pendingAfter) reject(errorOf("permission-dismissed"));
+      else reject(errorOf("agent-missing"));
     };
     onState("connecting");
     if (signal?.aborted) return abort();

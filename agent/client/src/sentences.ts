@@ -38,4 +38,5 @@ export const sentences: Record<Code, { it: string; en: string }> = {
   "permission-denied": { it: "Il browser blocca CiTel per questo sito. Consentilo nelle impostazioni del sito e ricarica la pagina.", en: "The browser blocks CiTel for this site. Allow it in the site's settings and reload the page." },
   "link-lost": { it: "Il collegamento con CiTel si è interrotto. Riprova.", en: "The link to CiTel broke off. Try again." },
   "proof-mismatch": { it: "Risponde un altro CiTel, non quello con cui hai fatto l'accesso. Nessun documento è stato inviato: accedi di nuovo.", en: "Another CiTel answers, not the one you logged in with. No document was sent: log in again." },
+  "extension-no-documents": { it: "Tramite l'estensione Web eID si può solo accedere. Per firmare un documento consenti il collegamento a CiTel nelle impostazioni del sito, o avvia CiTel, e riprova.", en: "The Web eID extension carries logins only. To sign a document, allow the link to CiTel in the site's settings, or start CiTel, and try again." },
 };

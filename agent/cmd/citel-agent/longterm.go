@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/agent/worker"
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/profile"
@@ -27,7 +28,7 @@ type longTerm struct {
 
 // evidence reads the authorities and lists that flags name, before the card is touched.
 func (f *signFlags) evidence() (*longTerm, error) {
-	if f.level != levelLT {
+	if f.level != levelLT || f.format == signing.FormatCAdES {
 		return nil, nil //nolint:nilnil // nothing is collected
 	}
 	l := &longTerm{options: verify.Options{Store: trust.NewStore(trust.AllowTest())}}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/citel-pa/citel/agent/nativehost"
 	"github.com/citel-pa/citel/agent/worker"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/verify/command"
@@ -29,6 +30,9 @@ func run(args []string) int {
 		return worker.DocumentMain(os.Stdin, os.Stdout)
 	}
 	noCoreDumps()
+	if nativehost.Called(args) { // a browser: its manifest names a program without arguments
+		args = append([]string{nativeHostCommand}, args...)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRoot()
@@ -81,7 +85,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), doctorCommand(lang), versionCommand(lang))
+	root.AddCommand(runCommand(lang), signCommand(lang), command.New(lang), certsCommand(lang), cardsCommand(lang), sitesCommand(lang), historyCommand(lang), pinCommand(lang), openCommand(lang), nativeCommand(lang), nativeHost(lang), doctorCommand(lang), versionCommand(lang))
+	root.AddCommand(linkCommand(lang), updateCommand(lang), registerCommand(lang), cleanupCommand(lang), policyCommand(lang))
 	root.AddCommand(testerCommands(lang)...)
 	return root
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ import (
 
 func runCommand(lang message.Lang) *cobra.Command {
 	var c common
-	var developer, onTerminal bool
+	var developer, onTerminal, noTray, session, asked bool
 	var ports []int
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -26,11 +28,23 @@ func runCommand(lang message.Lang) *cobra.Command {
 		Long:  message.Text(lang, "command.run-long"),
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if session && c.runs(cmd.Context()) {
+				return nil
+			}
 			s, err := c.open()
 			if err != nil {
 				return err
 			}
 			defer func() { _ = s.Close() }()
+			if session && !asked {
+				// The session's own entry can be switched off by the person (their desktop
+				// knows how); this is the administrator's switch.
+				if p, err := s.store.Policy(); err != nil {
+					return exit(command.InputOutput, err)
+				} else if p.Autostart != nil && !*p.Autostart {
+					return nil
+				}
+			}
 			program := windowProgram()
 			if onTerminal {
 				program = ""
@@ -38,17 +52,22 @@ func runCommand(lang message.Lang) *cobra.Command {
 			if err := c.face(s, program); err != nil {
 				return err
 			}
-			return c.serve(cmd.Context(), s, ports, developer)
+			go lookForUpdates(cmd.Context(), s)
+			return c.serve(cmd.Context(), s, ports, developer, !noTray && !onTerminal)
 		},
 	}
 	c.register(cmd, lang)
 	cmd.Flags().BoolVar(&developer, "developer", false, message.Text(lang, "command.developer"))
 	cmd.Flags().BoolVar(&onTerminal, "terminal", false, message.Text(lang, "command.terminal"))
+	cmd.Flags().BoolVar(&session, "session", false, message.Text(lang, "installer.session"))
+	cmd.Flags().BoolVar(&asked, "asked", false, "")
+	_ = cmd.Flags().MarkHidden("asked")
+	cmd.Flags().BoolVar(&noTray, "no-tray", false, message.Text(lang, "hand.run-no-tray"))
 	cmd.Flags().IntSliceVar(&ports, "port", wire.Ports, message.Text(lang, "command.port"))
 	return cmd
 }
 
-func (c *common) serve(ctx context.Context, s *setup, ports []int, developer bool) error {
+func (c *common) serve(ctx context.Context, s *setup, ports []int, developer, tray bool) error {
 	listeners, err := gateway.Listen(ctx, ports)
 	if err != nil {
 		if errors.Is(err, gateway.ErrPortsTaken) {
@@ -57,7 +76,7 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer boo
 		return exit(command.InputOutput, err)
 	}
 	g := gateway.New(gateway.Config{
-		Signer: s.ceremony, Sites: s.store, Secret: s.store.Secret, Version: version.Version,
+		Signer: s.ceremony, Sites: s.store, Silence: s.store, Turn: s.store.Turn, Secret: s.store.Secret, Version: version.Version,
 		Cards: &cards{setup: s}, Developer: developer,
 		Limits: gateway.Limits{MaxTotal: s.settings.MaxTotal}, Log: s.log,
 	})
@@ -65,6 +84,13 @@ func (c *common) serve(ctx context.Context, s *setup, ports []int, developer boo
 	if developer {
 		_, _ = fmt.Fprintln(os.Stderr, message.Text(c.lang, "consent.developer"))
 	}
+	// What the person has at hand comes once pages can reach us.
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	if a, ok := listeners[0].Addr().(*net.TCPAddr); ok && !slices.Contains(ports, a.Port) {
+		ports = []int{a.Port} // a tester's --port 0
+	}
+	go c.atHand(ctx, s, c.hand(s, ports, listeners[0].Addr().String(), quit), tray, quit)
 	if err := g.Serve(ctx, listeners); err != nil {
 		return exit(command.InputOutput, err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/citel-pa/citel/agent/card"
 	"github.com/citel-pa/citel/agent/config"
 	"github.com/citel-pa/citel/agent/consent"
-	"github.com/citel-pa/citel/agent/consent/desktop"
 	"github.com/citel-pa/citel/agent/consent/terminal"
+	"github.com/citel-pa/citel/agent/history"
 	"github.com/citel-pa/citel/agent/signing"
 	"github.com/citel-pa/citel/agent/wire"
 	"github.com/citel-pa/citel/agent/worker"
@@ -48,6 +48,10 @@ func (c *common) register(cmd *cobra.Command, lang message.Lang) {
 type setup struct {
 	store    *config.Store
 	settings config.Settings
+	// settingsErr is why they could not be read.
+	settingsErr error
+	state       string // the folder for what is written by itself
+	history     *history.Store
 	// modules starts the PKCS#11 modules' helpers, once. fallback: they are those
 	// known by default, for cards that CiTel does not read by itself; they are not
 	// started before there is one, and leave the others alone.
@@ -56,6 +60,7 @@ type setup struct {
 	watcher  *card.Watcher
 	native   *card.Native // nil: the person named a module
 	ceremony *signing.Ceremony
+	windows  *inTurn // nil where no window can be shown
 	log      *slog.Logger
 	close    []func() error
 	// documents makes PDFs ready, in a process of its own.
@@ -70,7 +75,20 @@ func (s *setup) Close() error {
 	return errors.Join(errs...)
 }
 
-func (c *common) open() (_ *setup, err error) {
+// open reads the settings and starts to watch the readers.
+func (c *common) open() (*setup, error) {
+	s, err := c.openAnyway()
+	if err == nil && s.settingsErr != nil {
+		err = exit(command.InputOutput, errors.Join(s.settingsErr, s.Close()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openAnyway goes on without settings that cannot be read: the doctor has to.
+func (c *common) openAnyway() (_ *setup, err error) {
 	s := &setup{log: c.logger()}
 	defer func() {
 		if err != nil {
@@ -86,10 +104,11 @@ func (c *common) open() (_ *setup, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
-	s.store = config.Open(dir)
-	if s.settings, err = s.store.Settings(); err != nil {
-		return nil, exit(command.InputOutput, err)
+	if c.dir != "" {
+		c.dir = dir // named: the control socket goes with it
 	}
+	s.store = config.Open(dir)
+	s.settings, s.settingsErr = s.store.Settings()
 	if s.settings.Language != "" {
 		c.lang = message.ParseLang(s.settings.Language)
 	}
@@ -138,11 +157,16 @@ func (c *common) open() (_ *setup, err error) {
 			return nil, exit(command.InputOutput, err)
 		}
 	}
+	if s.state, err = stateDir(c.dir); err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	s.history = history.Open(s.state)
 	s.documents = &worker.Preparer{Exe: []string{exe, documentCommand}, Log: s.log}
 	s.ceremony = &signing.Ceremony{
 		Sources: s.sources,
 		Prepare: s.documents.Prepare,
 		Log:     s.log,
+		Used:    s.used,
 	}
 	return s, nil
 }
@@ -209,10 +233,14 @@ func windowProgram() string {
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	if st, err := os.Stat(name); err != nil || !st.Mode().IsRegular() {
-		return ""
+	// Beside the program in a build folder and on Windows; packages of Linux keep it off
+	// the PATH.
+	for _, path := range []string{name, "/usr/libexec/citel/citel-window"} {
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			return path
+		}
 	}
-	return name
+	return ""
 }
 
 // face finds somebody to ask: in windows where program is given, else on the
@@ -223,9 +251,7 @@ func (c *common) face(s *setup, program string) error {
 		return exit(command.Usage, err)
 	}
 	if face == nil && program != "" {
-		d := &desktop.Face{Program: program, Lang: c.lang, Log: s.log, Explain: explain}
-		s.close = append(s.close, d.Close)
-		face = d
+		face = s.turns(s.desktop(c.lang, program))
 	}
 	if face == nil {
 		terminal.Explain = explain

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,10 +16,8 @@ import (
 
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/signing"
-	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/message"
-	"github.com/citel-pa/citel/pkcs/timestamp"
-	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/pkcs/verify/command"
 )
 
@@ -29,7 +25,7 @@ type signFlags struct {
 	common
 	cert, format, level, out string
 	tsa, field, reason       string
-	trust, crl               []string
+	trust, private, crl      []string
 	detached, force          bool
 }
 
@@ -49,6 +45,7 @@ func signCommand(lang message.Lang) *cobra.Command {
 	x.StringVar(&f.format, "format", signing.FormatCAdES, message.Text(lang, "command.format"))
 	x.StringVar(&f.level, "level", "B", message.Text(lang, "command.level"))
 	x.StringVar(&f.tsa, "tsa", "", message.Text(lang, "command.tsa"))
+	x.StringArrayVar(&f.private, "allow-network", nil, message.Text(lang, "command.allow-network"))
 	x.StringVar(&f.field, "field", "", message.Text(lang, "sign.field-flag"))
 	x.StringVar(&f.reason, "reason", "", message.Text(lang, "sign.reason-flag"))
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "sign.trust-flag"))
@@ -65,18 +62,22 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.no-file")))
 	case !slices.Contains(signing.Formats, f.format):
 		return exit(command.Usage, fmt.Errorf("--format %q: %s", f.format, message.Text(f.lang, "command.possible", "list", strings.Join(signing.Formats, ", "))))
-	case f.level != "B" && f.level != "T" && f.level != levelLT:
-		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", "B, T, LT")))
-	case f.level == levelLT && len(f.trust) == 0:
-		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.lt-trust")))
+	case !slices.Contains(levels, f.level):
+		return exit(command.Usage, fmt.Errorf("--level %q: %s", f.level, message.Text(f.lang, "command.possible", "list", strings.Join(levels, ", "))))
 	case f.format == signing.FormatPAdES && f.detached:
 		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.not-detached")))
-	case f.format != signing.FormatPAdES && (f.field+f.reason != "" || f.level == levelLT):
+	case f.format == signing.FormatPAdES && f.level == levelLT && len(f.trust) == 0:
+		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.lt-trust")))
+	case f.format != signing.FormatPAdES && f.field+f.reason != "":
 		return exit(command.Usage, errors.New(message.Text(f.lang, "sign.only-pades")))
 	case (f.level != "B") != (f.tsa != ""):
 		return exit(command.Usage, errors.New(message.Text(f.lang, "command.tsa-level")))
 	}
-	later, err := f.evidence()
+	later, err := f.augmenter()
+	if err != nil {
+		return err
+	}
+	inPDF, err := f.evidence()
 	if err != nil {
 		return err
 	}
@@ -118,13 +119,16 @@ func (f *signFlags) run(ctx context.Context, files []string) (err error) {
 		}
 		return f.ended(err)
 	}
-	if f.level == "T" && f.format == signing.FormatCAdES {
-		if err := made.stamp(ctx, f.tsa); err != nil {
+	if f.level != "B" && f.format == signing.FormatCAdES {
+		if err := later.augment(ctx, made); err != nil {
+			if errors.Is(err, verify.ErrIncomplete) {
+				err = fmt.Errorf("%w\n%s", err, message.Text(f.lang, "sign.lt-incomplete"))
+			}
 			return exit(command.Unavailable, err)
 		}
 	}
-	if f.level == levelLT {
-		if err := made.extend(ctx, s.documents, values, later); err != nil {
+	if f.level == levelLT && f.format == signing.FormatPAdES {
+		if err := made.extend(ctx, s.documents, values, inPDF); err != nil {
 			return exit(command.Unavailable, err)
 		}
 	}
@@ -214,43 +218,6 @@ func (r *results) open(i int) (io.WriteCloser, error) {
 	}
 	r.temps = append(r.temps, f)
 	return f, nil
-}
-
-// authority asks for time-stamps. The person names it, so it may be on a private network.
-func authority(address string) cades.StampFunc {
-	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	client := &timestamp.Client{URL: address, Post: &trust.Fetcher{Private: everywhere}}
-	return func(ctx context.Context, digest []byte, h crypto.Hash) ([]byte, error) {
-		token, err := client.Stamp(ctx, digest, h)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errAuthority, err)
-		}
-		return token, nil
-	}
-}
-
-// errAuthority: no time-stamp came.
-var errAuthority = errors.New("time-stamping authority")
-
-// stamp puts a time-stamp on every result (CAdES-B-T).
-func (r *results) stamp(ctx context.Context, address string) error {
-	for i, f := range r.temps {
-		stamped, err := os.CreateTemp(filepath.Dir(r.names[i]), ".citel-*")
-		if err != nil {
-			return err
-		}
-		in, err := os.Open(f.Name())
-		if err == nil {
-			err = errors.Join(cades.Augment(ctx, cades.AugmentOptions{Stamp: authority(address)}, in, stamped), in.Close(), stamped.Close())
-		}
-		if err != nil {
-			return errors.Join(err, os.Remove(stamped.Name()))
-		}
-		if err := os.Rename(stamped.Name(), f.Name()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (r *results) keep() error {

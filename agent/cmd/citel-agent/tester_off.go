@@ -3,6 +3,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/citel-pa/citel/agent/consent"
@@ -17,5 +19,7 @@ type testerFlags struct{}
 func (*testerFlags) register(*cobra.Command) {}
 
 func (*testerFlags) face() (consent.Asker, error) { return nil, nil }
+
+func (*testerFlags) now(f func() time.Time) func() time.Time { return f }
 
 func testerCommands(message.Lang) []*cobra.Command { return nil }

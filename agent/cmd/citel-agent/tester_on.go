@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,7 @@ type testerFlags struct {
 	pinFD    int
 	origin   string
 	remember bool
+	clock    string
 }
 
 func (t *testerFlags) register(cmd *cobra.Command) {
@@ -34,7 +36,15 @@ func (t *testerFlags) register(cmd *cobra.Command) {
 	f.StringVar(&t.pinFile, "pin-file", "", "TESTER: say yes to everything, with the PIN in this file")
 	f.IntVar(&t.pinFD, "pin-fd", -1, "TESTER: say yes to everything, with the PIN from this descriptor")
 	f.StringVar(&t.origin, "pin-origin", "", "TESTER: say yes to this site only")
+	f.StringVar(&t.clock, "clock", "", "TESTER: the doctor takes this for the time (RFC 3339)")
 	f.BoolVar(&t.remember, "pin-remember", false, "TESTER: remember the site")
+}
+
+func (t *testerFlags) now(f func() time.Time) func() time.Time {
+	if at, err := time.Parse(time.RFC3339, t.clock); err == nil {
+		return func() time.Time { return at }
+	}
+	return f
 }
 
 func (t *testerFlags) face() (consent.Asker, error) {

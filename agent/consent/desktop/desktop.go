@@ -46,7 +46,11 @@ type Face struct {
 	// Program is citel-window's absolute path.
 	Program string
 	Lang    message.Lang
-	Log     *slog.Logger
+	// Chosen: Lang is the person's own choice; otherwise a page's wish counts.
+	Chosen bool
+	// Speak gives both where they may change; nil: they stay.
+	Speak func() (lang message.Lang, chosen bool)
+	Log   *slog.Logger
 	// Explain gives the sentence of an error.
 	Explain func(message.Lang, error) string
 
@@ -58,7 +62,7 @@ type Face struct {
 // no.
 func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, error) {
 	f.dismiss()
-	view := frame.View{Mode: frame.Ask, Lang: string(f.Lang), Purpose: r.Purpose, Caller: r.Caller, Certificates: r.Certificates,
+	view := frame.View{Mode: frame.Ask, Lang: string(f.lang(r)), Purpose: r.Purpose, Caller: r.Caller, Certificates: r.Certificates, Hash: r.Hash,
 		Deadline: r.Deadline, Extendable: r.Extend != nil}
 	for _, d := range r.Documents {
 		view.Documents = append(view.Documents, frame.DocumentInfo{Name: d.Name, MediaType: d.MediaType, Size: d.Size,
@@ -78,10 +82,22 @@ func (f *Face) Ask(ctx context.Context, r *consent.Request) (consent.Answer, err
 		answer.Wipe()
 		return consent.Answer{BlockOrigin: answer.BlockOrigin}, err
 	}
-	if r.Purpose != consent.PurposeOrigin {
+	if r.Purpose.UsesKey() {
 		f.working(r, answer.CertificateID)
 	}
 	return answer, nil
+}
+
+// lang is the language of a question.
+func (f *Face) lang(r *consent.Request) message.Lang {
+	own, chosen := f.Lang, f.Chosen
+	if f.Speak != nil {
+		own, chosen = f.Speak()
+	}
+	if chosen || r.Language == "" {
+		return own
+	}
+	return message.ParseLang(r.Language)
 }
 
 // one runs one window to its answer; an engine that does not come up gets a second
@@ -156,6 +172,8 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 					return consent.Answer{}, deadline, fmt.Errorf("%w: an answer from a review", ErrWindow)
 				}
 				return consent.Answer{CertificateID: m.Certificate, PIN: m.pin, RememberOrigin: m.Remember}, deadline, nil
+			default:
+				m.wipe()
 			}
 		}
 	}
@@ -164,7 +182,7 @@ func (f *Face) try(ctx context.Context, r *consent.Request, view frame.View) (_ 
 // working shows that the card is at work, or that the PIN is asked on the reader;
 // Outcome says how it ended.
 func (f *Face) working(r *consent.Request, certificate string) {
-	view := frame.View{Mode: frame.Status, Lang: string(f.Lang), Purpose: r.Purpose}
+	view := frame.View{Mode: frame.Status, Lang: string(f.lang(r)), Purpose: r.Purpose}
 	for _, c := range r.Certificates {
 		if c.ID == certificate && c.PIN.Pinpad {
 			view.Certificates = []consent.Certificate{c}
@@ -193,11 +211,20 @@ func (f *Face) dismiss() {
 
 // Outcome tells how a request ended.
 func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
+	if err != nil {
+		f.finish(r, frame.Message{Type: frame.Finished, Text: f.Explain(f.lang(r), err)})
+		return
+	}
+	f.finish(r, frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.lang(r), "consent.done-"+string(r.Purpose))})
+}
+
+// finish says the end in the window of the card's work.
+func (f *Face) finish(r *consent.Request, m frame.Message) {
 	f.mu.Lock()
 	p := f.status
 	f.mu.Unlock()
 	if p == nil {
-		if err == nil {
+		if m.Good {
 			return
 		}
 		// Nothing was asked, yet there is something to say, e.g. a locked card.
@@ -209,9 +236,9 @@ func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 			return
 		}
 	}
-	m, stay := frame.Message{Type: frame.Finished, Good: true, Text: message.Text(f.Lang, "consent.done-"+string(r.Purpose))}, goodTime
-	if err != nil {
-		m.Good, m.Text, stay = false, f.Explain(f.Lang, err), badTime
+	stay := badTime
+	if m.Good {
+		stay = goodTime
 	}
 	_ = p.send(m) // the person may have closed it
 	time.AfterFunc(stay, func() {
@@ -224,6 +251,26 @@ func (f *Face) Outcome(_ context.Context, r *consent.Request, err error) {
 	})
 }
 
+// Wait waits until the person closed what Outcome shows, or ctx is done.
+func (f *Face) Wait(ctx context.Context) {
+	f.mu.Lock()
+	p := f.status
+	f.mu.Unlock()
+	if p == nil {
+		return
+	}
+	for {
+		select {
+		case _, open := <-p.messages:
+			if !open {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Close takes away what is on the screen.
 func (f *Face) Close() error {
 	f.dismiss()
@@ -233,7 +280,13 @@ func (f *Face) Close() error {
 // received is a frame with what came after it.
 type received struct {
 	frame.Message
-	pin []byte
+	pin   []byte
+	fresh []byte // the new PIN, of secrets
+}
+
+func (r *received) wipe() {
+	clear(r.pin)
+	clear(r.fresh)
 }
 
 // process is one citel-window.
@@ -242,6 +295,7 @@ type process struct {
 	in       io.WriteCloser
 	messages chan received
 	done     chan struct{}
+	ended    chan struct{} // the process is gone
 	once     sync.Once
 	mu       sync.Mutex
 	stderr   *noise
@@ -249,7 +303,7 @@ type process struct {
 
 func (f *Face) start(view frame.View, documents []consent.Document) (*process, error) {
 	cmd := exec.Command(f.Program) //nolint:gosec,noctx // our own program, ended by end
-	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), stderr: &noise{}}
+	p := &process{cmd: cmd, messages: make(chan received, 8), done: make(chan struct{}), ended: make(chan struct{}), stderr: &noise{}}
 	cmd.Env = environment(os.Environ())
 	cmd.Stderr = p.stderr
 	in, err1 := cmd.StdinPipe()
@@ -262,7 +316,9 @@ func (f *Face) start(view frame.View, documents []consent.Document) (*process, e
 		return nil, fmt.Errorf("%w: %w", ErrWindow, err)
 	}
 	go p.read(out)
+	p.mu.Lock() // the view comes first, whatever is sent meanwhile
 	go func() {
+		defer p.mu.Unlock()
 		// What a window does not take in any more is no loss: it has ended.
 		if err := p.show(view, documents); err != nil && !errors.Is(err, os.ErrClosed) {
 			f.Log.Debug("showing", "error", err)
@@ -282,10 +338,8 @@ func environment(all []string) []string {
 	})
 }
 
-// show sends the view and the documents that can be shown.
+// show sends the view and the documents that can be shown. The caller holds p.mu.
 func (p *process) show(view frame.View, documents []consent.Document) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err := frame.WriteJSON(p.in, frame.Message{Type: frame.Show, View: &view}); err != nil {
 		return err
 	}
@@ -331,16 +385,22 @@ func (p *process) read(out io.Reader) {
 			return
 		}
 		r := received{Message: m}
-		if m.Type == frame.Answer && m.PIN {
+		if m.Type == frame.Answer && m.PIN || m.Type == frame.Secrets {
 			if k, r.pin, err = frame.Read(out); err != nil || k != frame.PIN {
 				clear(r.pin)
+				return
+			}
+		}
+		if m.Type == frame.Secrets {
+			if k, r.fresh, err = frame.Read(out); err != nil || k != frame.PIN {
+				r.wipe()
 				return
 			}
 		}
 		select {
 		case p.messages <- r:
 		case <-p.done:
-			clear(r.pin)
+			r.wipe()
 			return
 		}
 	}
@@ -353,13 +413,14 @@ func (p *process) end() {
 		_ = p.in.Close()
 		go func() {
 			for m := range p.messages { // a PIN that came too late
-				clear(m.pin)
+				m.wipe()
 			}
 		}()
 		timer := time.AfterFunc(endTime, func() { _ = p.cmd.Process.Kill() })
 		go func() {
 			_ = p.cmd.Wait() // how a window ends says nothing
 			timer.Stop()
+			close(p.ended)
 		}()
 	})
 }

@@ -71,6 +71,27 @@ func play(kind string) {
 				answer()
 			}
 		}
+	case "secrets", "secrets-cut":
+		say(frame.Message{Type: frame.Secrets})
+		_ = frame.Write(os.Stdout, frame.PIN, []byte("24680"))
+		if kind == "secrets" {
+			_ = frame.Write(os.Stdout, frame.PIN, []byte("27182"))
+		} else {
+			say(frame.Message{Type: frame.Refuse})
+		}
+	case "hand":
+		answer() // a hand has no say in anything
+		say(frame.Message{Type: frame.Call, ID: 1, Name: "home"})
+		for {
+			k, data, err := frame.Read(os.Stdin)
+			if err != nil || k != frame.JSON {
+				return
+			}
+			// What comes back is called again, for the test to see.
+			if m, err := frame.Decode(data); err == nil && (m.Type == frame.Reply || m.Type == frame.Page || m.Type == frame.Changed) {
+				say(frame.Message{Type: frame.Call, ID: 2, Name: "echo", Args: map[string]string{"type": string(m.Type), "data": string(m.Data), "text": m.Text, "name": m.Name}})
+			}
+		}
 	case "dies":
 		return
 	}

@@ -110,6 +110,9 @@ const (
 	Show     Type = "show"     // View; the documents' frames follow
 	Deadline Type = "deadline" // At
 	Finished Type = "finished" // Text; Good
+	Reply    Type = "reply"    // ID; Name, the language; Data, or Text, which says why there is none
+	Changed  Type = "changed"  // what the hand shows is not so any more
+	Page     Type = "page"     // Name: the hand goes to another page
 )
 
 // From the window to the agent.
@@ -119,17 +122,22 @@ const (
 	Answer  Type = "answer"  // Certificate, Remember; a PIN frame follows where PIN is set
 	Refuse  Type = "refuse"  // Block
 	Extend  Type = "extend"
+	Secrets Type = "secrets" // two PIN frames follow: PIN or PUK, and the new PIN
+	Call    Type = "call"    // ID, Name, Args: of a hand
 )
 
 // Mode is what a window is for.
 type Mode string
 
 // Modes: the first shows documents and can say next or refuse, the second takes the
-// PIN and shows no document, the third tells how it went.
+// PIN and shows no document, the third tells how it went. The fourth takes PIN or PUK
+// and a new PIN; the fifth has pages about card and agent, and takes no PIN.
 const (
 	Review Mode = "review"
 	Ask    Mode = "ask"
 	Status Mode = "status"
+	NewPIN Mode = "new-pin"
+	Hand   Mode = "hand"
 )
 
 // Message is any JSON frame.
@@ -143,6 +151,11 @@ type Message struct {
 	Remember    bool      `json:"remember,omitempty"`
 	Block       bool      `json:"block,omitempty"`
 	PIN         bool      `json:"pin,omitempty"`
+	// Of a hand's calls and replies.
+	ID   int               `json:"id,omitempty"`
+	Name string            `json:"name,omitempty"`
+	Args map[string]string `json:"args,omitempty"`
+	Data json.RawMessage   `json:"data,omitempty"`
 }
 
 // View is all that a window shows.
@@ -152,9 +165,14 @@ type View struct {
 	Purpose      consent.Purpose       `json:"purpose"`
 	Caller       consent.Caller        `json:"caller"`
 	Documents    []DocumentInfo        `json:"documents,omitempty"`
+	Hash         *consent.Hash         `json:"hash,omitempty"`
 	Certificates []consent.Certificate `json:"certificates,omitempty"`
 	Deadline     time.Time             `json:"deadline,omitzero"`
 	Extendable   bool                  `json:"extendable,omitempty"`
+	// NewPIN is what a window of this mode asks for.
+	NewPIN *consent.PINRequest `json:"newPIN,omitempty"`
+	// Page is the hand's first.
+	Page string `json:"page,omitempty"`
 }
 
 // DocumentInfo is a document without its bytes. Shown: they follow in a frame.

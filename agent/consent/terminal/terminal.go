@@ -91,6 +91,9 @@ func (a *Face) show(r *consent.Request) {
 		a.say("%s", a.text("asks-command-line"))
 	default:
 		a.say("%s", a.text("asks-site", "origin", clean(r.Caller.Origin)))
+		if r.Caller.Extension {
+			a.say("%s", a.text("extension"))
+		}
 		if strings.Contains(r.Caller.Origin, "xn--") {
 			a.say("%s", a.text("punycode"))
 		}
@@ -100,6 +103,13 @@ func (a *Face) show(r *consent.Request) {
 	}
 	if r.Caller.Developer {
 		a.say("%s", a.text("developer"))
+	}
+	if r.Hash != nil {
+		a.say("  %s %x", clean(r.Hash.Function), r.Hash.Value)
+		a.say("%s", a.text("hash-unseen"))
+	}
+	if r.Purpose == consent.PurposeCertificate {
+		a.say("%s", a.text("certificate-goes"))
 	}
 	for i, d := range r.Documents {
 		a.say("  %d. %s (%s, %d byte)", i+1, clean(d.Name), clean(d.MediaType), d.Size)
@@ -170,8 +180,8 @@ func (q *question) run(ctx context.Context) (answer consent.Answer, err error) {
 		}
 		break
 	}
-	if chosen == nil || chosen.PIN.Pinpad {
-		if chosen != nil {
+	if chosen == nil || chosen.PIN.Pinpad || !q.r.Purpose.UsesKey() {
+		if chosen != nil && q.r.Purpose.UsesKey() {
 			a.say("%s", a.text("pinpad"))
 		}
 		return answer, nil

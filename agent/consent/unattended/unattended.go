@@ -69,6 +69,9 @@ func read(r io.Reader) ([]byte, error) {
 // Ask says yes.
 func (f *Face) Ask(_ context.Context, r *consent.Request) (consent.Answer, error) {
 	who := r.Caller.Origin
+	if r.Caller.Extension {
+		who += " through the extension"
+	}
 	if who == "" {
 		who = "the command line"
 	}
@@ -85,7 +88,7 @@ func (f *Face) Ask(_ context.Context, r *consent.Request) (consent.Answer, error
 		return consent.Answer{}, consent.ErrRefused
 	}
 	a.CertificateID = r.Certificates[0].ID
-	if r.Certificates[0].PIN.Pinpad {
+	if r.Certificates[0].PIN.Pinpad || !r.Purpose.UsesKey() {
 		return a, nil
 	}
 	pin, err := f.PIN()

@@ -6,6 +6,7 @@ export interface State {
   good: boolean;
   text: string;
   version: number;
+  page: string; // that a hand is sent to
 }
 
 export async function post(path: string, body?: Uint8Array<ArrayBuffer> | string): Promise<Response> {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -119,6 +120,28 @@ func TestLoad(t *testing.T) {
 	}
 	if web.count("older.xml") != 0 {
 		t.Error("a pivot from before the notice was asked for")
+	}
+}
+
+// xmlsec1 holds the lists that the tests are made of for well signed.
+func TestListsAsXMLSec(t *testing.T) {
+	if _, err := exec.LookPath("xmlsec1"); err != nil {
+		t.Fatal("xmlsec1 is missing: make deps")
+	}
+	scene := newScene(t, "https://lists.example")
+	dir := t.TempDir()
+	if _, err := scene.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*made.Signer{"eu-lotl.xml": scene.Union, "eu-lotl-pivot-300.xml": scene.Official, "TSL-IT.xml": scene.Italy} {
+		cert := filepath.Join(dir, name+".pem")
+		if err := os.WriteFile(cert, pki.EncodePEM(s.Cert), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("xmlsec1", "verify", "--pubkey-cert-pem", cert, "--id-attr:Id", xades.Space+":SignedProperties", filepath.Join(dir, name)).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
 
@@ -245,6 +268,23 @@ func TestPivotPassedOver(t *testing.T) {
 	}
 }
 
+// Two lists of one territory (versions 5 and 6 side by side): one that holds is enough.
+func TestTwoLists(t *testing.T) {
+	web := newSite(t)
+	scene := newScene(t, web.URL)
+	six := scene.LOTL.Pointers[1]
+	six.Location = web.URL + "/TSL-IT-v6.xml"
+	scene.LOTL.Pointers = append(scene.LOTL.Pointers[:1:1], six, scene.LOTL.Pointers[1])
+	web.serve(t, scene)
+	for _, text := range []string{"", "<x/>", scene.IT.XML()} {
+		web.files["TSL-IT-v6.xml"] = text
+		l := loader(scene, t.TempDir())
+		if err := l.Refresh(t.Context()); err != nil || len(l.Store.Anchors()) != 4 {
+			t.Errorf("%v, %d anchors", err, len(l.Store.Anchors()))
+		}
+	}
+}
+
 // A LOTL that is its own newest pivot is signed by those who hand over in it.
 func TestLOTLIsPivot(t *testing.T) {
 	web := newSite(t)
@@ -306,6 +346,7 @@ func TestAttackRollback(t *testing.T) {
 	if err := l.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	newest := web.files
 	scene.IT.Sequence, scene.IT.Issued = 193, scene.IT.Issued.AddDate(0, -1, 0)
 	scene.IT.Services = scene.IT.Services[:1]
 	web.serve(t, scene)
@@ -328,6 +369,29 @@ func TestAttackRollback(t *testing.T) {
 	}
 	if s := again.States(); s[1].Sequence != 194 || !strings.Contains(s[1].Problem, "last good copy") {
 		t.Errorf("%+v", s)
+	}
+	// The LOTL in the memory of a program, for which nothing is kept on the disk.
+	web.files = newest
+	memory := loader(scene, "")
+	if err := memory.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, older := range []struct {
+		sequence int
+		days     int
+	}{{331, 0}, {332, -1}} {
+		scene.LOTL.Sequence = older.sequence
+		lotl := *scene.LOTL
+		lotl.Issued = lotl.Issued.AddDate(0, 0, older.days)
+		text, err := made.Sign(lotl.XML(), scene.Union, made.Style{V2: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		web.files["eu-lotl.xml"] = text
+		lists.Due(memory)
+		if err := memory.Refresh(t.Context()); !errors.Is(err, lists.ErrRollback) || len(memory.Store.Anchors()) != 4 {
+			t.Errorf("number %d: %v, %d anchors", older.sequence, err, len(memory.Store.Anchors()))
+		}
 	}
 	if got := anchorNamed(t, again.Store, "CiTel TEST CNS CA"); got.Services[0].ListProblem == "" {
 		t.Error("the report does not tell that an older copy is used")

@@ -75,19 +75,6 @@ type wanted struct {
 	still func(*List) bool
 }
 
-// State is how one list is doing.
-type State struct {
-	Role, Location string // "LOTL" or the territory
-	Version        int
-	Sequence       int64
-	Issued         time.Time
-	NextUpdate     time.Time // zero: closed
-	Checked        time.Time // when it was last seen to be the newest
-	Services       int
-	Skipped        int
-	Problem        string // of the last refresh; empty: none
-}
-
 // LOTL is the role of the list of lists.
 const LOTL = "LOTL"
 
@@ -98,25 +85,6 @@ func (l *Loader) Refresh(ctx context.Context) error { return l.refresh(ctx, true
 
 // Load is Refresh from what is on this machine alone.
 func (l *Loader) Load(ctx context.Context) error { return l.refresh(ctx, false) }
-
-// States tells how the lists are doing, the LOTL first.
-func (l *Loader) States() (out []State) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, role := range append([]string{LOTL}, l.names()...) {
-		k := l.roles[role]
-		if k == nil {
-			continue
-		}
-		s := State{Role: role, Location: k.location, Checked: k.checked, Problem: k.problem}
-		if k.list != nil {
-			s.Version, s.Sequence, s.Issued, s.NextUpdate = k.list.Version, k.list.Sequence, k.list.Issued, k.list.NextUpdate
-			s.Services, s.Skipped = len(k.list.Services), len(k.list.Skipped)
-		}
-		out = append(out, s)
-	}
-	return out
-}
 
 // Run refreshes until the context ends; after a failure sooner than otherwise. told,
 // when not nil, is called after each try.
@@ -301,9 +269,10 @@ func (l *Loader) pivot(ctx context.Context, ask bool, address string, signers Si
 }
 
 // national loads one territory's list by the LOTL's pointers: of several (two versions
-// side by side) the first that holds.
+// side by side) the first that is to be had and holds, else the first that is kept.
 func (l *Loader) national(ctx context.Context, ask bool, territory string, lotl *known) error {
 	var errs []error
+	var older *known
 	for _, p := range lotl.list.Pointers {
 		if p.Territory != territory || p.Type == typeOfLOTL || p.MimeType != mimeXML && (p.MimeType != "" || strings.HasSuffix(strings.ToLower(p.Location), ".pdf")) {
 			continue
@@ -314,13 +283,20 @@ func (l *Loader) national(ctx context.Context, ask bool, territory string, lotl 
 			}
 			return x.Verify(p.Signers)
 		}, still: func(x *List) bool { return p.Signers[x.Signer] }})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("the list of %s: %w", territory, err))
+		if err == nil {
+			if len(errs) > 0 {
+				l.log().Warn("of a territory's lists one is not to be had; another is", "territory", territory, "error", errors.Join(errs...))
+			}
+			l.publish(territory, k, lotl)
+			return nil
 		}
-		if k == nil {
-			continue
+		errs = append(errs, fmt.Errorf("the list of %s: %w", territory, err))
+		if older == nil {
+			older = k
 		}
-		l.publish(territory, k, lotl)
+	}
+	if older != nil {
+		l.publish(territory, older, lotl)
 		return errors.Join(errs...)
 	}
 	if len(errs) == 0 {
@@ -357,6 +333,9 @@ func (l *Loader) publish(territory string, k, lotl *known) {
 		c := *s // the store's readers keep what they have
 		c.Source, c.NextUpdate, c.ListProblem = k.location, next, problem
 		services = append(services, &c)
+	}
+	for _, why := range k.list.Skipped {
+		l.log().Debug("a service of a trusted list is not used", "territory", territory, "service", why)
 	}
 	n := l.Store.SetServices(storeKey(territory), services)
 	if l.published == nil {

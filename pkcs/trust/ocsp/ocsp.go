@@ -140,7 +140,7 @@ func Parse(der []byte) (*Response, error) {
 	if err := r.responder(b.Data.Responder); err != nil {
 		return nil, err
 	}
-	if r.scheme, err = scheme(b.Algorithm.FullBytes); err != nil {
+	if r.scheme, err = SchemeOf(b.Algorithm.FullBytes); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	for _, e := range b.Data.Extensions {
@@ -179,8 +179,9 @@ func (r *Response) responder(v asn1.RawValue) error {
 	return fmt.Errorf("%w: it does not name its responder", ErrMalformed)
 }
 
-// scheme settles the signature algorithm; one that names no hash is not known here.
-func scheme(raw []byte) (cms.Scheme, error) {
+// SchemeOf settles a signature algorithm (an AlgorithmIdentifier in DER) that names its
+// hash; one that does not is not known here.
+func SchemeOf(raw []byte) (cms.Scheme, error) {
 	var id struct {
 		OID    asn1.ObjectIdentifier
 		Params asn1.RawValue `asn1:"optional"`

@@ -1,6 +1,7 @@
 package rfc5280
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
@@ -11,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Name forms of GeneralName (RFC 5280, 4.2.1.6) that constraints are read for.
@@ -26,33 +30,71 @@ var errName = errors.New("rfc5280: a name that cannot be read")
 
 // parseName gives the relative distinguished names of a Name, each in a form in which
 // equal names are equal (RFC 5280, 7.1: case and white space of text do not count).
-func parseName(der []byte) ([]string, error) {
-	var seq asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &seq); err != nil || len(rest) > 0 || seq.Tag != asn1.TagSequence {
+func parseName(der []byte) (out []string, err error) {
+	rdns, ok := rdnSequence(der)
+	for ok && !rdns.Empty() {
+		var rdn string
+		if rdn, ok = nextRDN(&rdns); ok {
+			out = append(out, rdn)
+		}
+	}
+	if !ok {
 		return nil, errName
 	}
-	var out []string
-	for rest := seq.Bytes; len(rest) > 0; {
-		var set asn1.RawValue
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &set); err != nil || set.Tag != asn1.TagSet {
-			return nil, errName
-		}
-		var parts []string
-		for inner := set.Bytes; len(inner) > 0; {
-			var a struct {
-				Type  asn1.ObjectIdentifier
-				Value asn1.RawValue
-			}
-			if inner, err = asn1.Unmarshal(inner, &a); err != nil {
-				return nil, errName
-			}
-			parts = append(parts, a.Type.String()+"="+fold(a.Value))
-		}
-		slices.Sort(parts)
-		out = append(out, strings.Join(parts, "+"))
-	}
 	return out, nil
+}
+
+func rdnSequence(der []byte) (rdns cryptobyte.String, ok bool) {
+	s := cryptobyte.String(der)
+	return rdns, s.ReadASN1(&rdns, cbasn1.SEQUENCE) && s.Empty()
+}
+
+// nextRDN reads one RelativeDistinguishedName and folds it.
+func nextRDN(rdns *cryptobyte.String) (string, bool) {
+	var set cryptobyte.String
+	if !rdns.ReadASN1(&set, cbasn1.SET) {
+		return "", false
+	}
+	var parts []string
+	for !set.Empty() {
+		var pair, value, raw cryptobyte.String
+		var oid asn1.ObjectIdentifier
+		var tag cbasn1.Tag
+		if !set.ReadASN1(&pair, cbasn1.SEQUENCE) || !pair.ReadASN1ObjectIdentifier(&oid) {
+			return "", false
+		}
+		whole := pair
+		if !pair.ReadAnyASN1(&value, &tag) || !pair.Empty() || !whole.ReadAnyASN1Element(&raw, &tag) {
+			return "", false
+		}
+		parts = append(parts, oid.String()+"="+fold(tag, value, raw))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "+"), true
+}
+
+// SameName compares two Names in DER (RFC 5280, 7.1).
+func SameName(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, ok1 := rdnSequence(a)
+	y, ok2 := rdnSequence(b)
+	for ok1 && ok2 && !x.Empty() && !y.Empty() {
+		var left, right cryptobyte.String
+		if !x.ReadASN1Element(&left, cbasn1.SET) || !y.ReadASN1Element(&right, cbasn1.SET) {
+			return false
+		}
+		if bytes.Equal(left, right) {
+			continue
+		}
+		l, ok1 := nextRDN(&left)
+		r, ok2 := nextRDN(&right)
+		if !ok1 || !ok2 || l != r {
+			return false
+		}
+	}
+	return ok1 && ok2 && x.Empty() && y.Empty()
 }
 
 // NameKey is the same for Names that are the same (SameName), and only for them.
@@ -66,19 +108,19 @@ func NameKey(der []byte) string {
 
 // fold writes a value so that no two different ones, nor two of them in a row, look the
 // same: text is quoted.
-func fold(v asn1.RawValue) string {
-	switch v.Tag {
-	case asn1.TagPrintableString, asn1.TagUTF8String, asn1.TagIA5String, asn1.TagT61String:
-		text := v.Bytes
+func fold(tag cbasn1.Tag, value, raw []byte) string {
+	switch tag {
+	case cbasn1.PrintableString, cbasn1.UTF8String, cbasn1.IA5String, cbasn1.T61String:
+		text := value
 		if !utf8.Valid(text) { // Latin-1, as crypto/x509 reads T61String
 			text = nil
-			for _, b := range v.Bytes {
+			for _, b := range value {
 				text = utf8.AppendRune(text, rune(b))
 			}
 		}
 		return strconv.Quote(strings.ToLower(strings.Join(strings.Fields(string(text)), " ")))
 	}
-	return hex.EncodeToString(v.FullBytes)
+	return hex.EncodeToString(raw)
 }
 
 // subtrees are the names of one side of NameConstraints, by form.

@@ -4,7 +4,6 @@
 package rfc5280
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -208,14 +207,4 @@ func (s *state) wrapUp() []string {
 		s.fault(s.n, "policy", "no policy that is asked for, and one is required")
 	}
 	return policies
-}
-
-// SameName compares two Names in DER (RFC 5280, 7.1).
-func SameName(a, b []byte) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	x, err1 := parseName(a)
-	y, err2 := parseName(b)
-	return err1 == nil && err2 == nil && slices.Equal(x, y)
 }

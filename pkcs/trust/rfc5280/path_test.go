@@ -78,6 +78,17 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
+// A key is the same for names that are the same, and only for them.
+func FuzzSameName(f *testing.F) {
+	f.Add([]byte{0x30, 0x0D, 0x31, 0x0B, 0x30, 9, 6, 3, 0x55, 4, 3, 0x13, 2, 'a', 'b'}, []byte{0x30, 0x0D, 0x31, 0x0B, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0C, 2, 'A', 'B'})
+	f.Add([]byte{0x30, 0}, []byte{0x30, 0})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		if SameName(a, b) != (NameKey(a) == NameKey(b)) || SameName(a, b) != SameName(b, a) || !SameName(a, a) {
+			t.Errorf("%x %x: %v, %q %q", a, b, SameName(a, b), NameKey(a), NameKey(b))
+		}
+	})
+}
+
 func FuzzValidate(f *testing.F) {
 	f.Add([]byte{0x30, 0})
 	f.Fuzz(func(_ *testing.T, b []byte) {

@@ -10,11 +10,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/citel-pa/citel/pkcs/bundle"
+	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/profile"
@@ -60,7 +63,7 @@ var worst = []int{Usage, Unavailable, InputOutput, Invalid, Undecided, Done}
 type flags struct {
 	trust   []string
 	crl     []string
-	content string
+	content []string
 	at      string
 	policy  string
 	extract string
@@ -70,6 +73,11 @@ type flags struct {
 	save    string
 	facts   bool
 	lotl    lotlFlags
+	report  string
+	bundle  string
+	without bool
+
+	clock time.Time // of this run: everything is judged, and asked, as of one moment
 }
 
 // New makes the command. Sentences are in lang.
@@ -80,20 +88,25 @@ func New(lang message.Lang) *cobra.Command {
 		Short: message.Text(lang, "command.verify-short"),
 		Long:  message.Text(lang, "command.verify-long"),
 		Example: `  citel-agent verify --trust ca.pem istanza.pdf.p7m
-  citel-agent verify --trust cns=cns.pem --content istanza.pdf istanza.pdf.p7s --json`,
+  citel-agent verify --trust cns=cns.pem --content istanza.pdf istanza.pdf.p7s --json
+  citel-agent verify --trust ca.pem --report rapporto.pdf --bundle fascicolo.zip istanza.pdf.p7m
+  citel-agent verify fascicolo.zip`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args, lang) },
 	}
 	x := c.Flags()
 	x.StringArrayVar(&f.trust, "trust", nil, message.Text(lang, "command.verify-trust"))
 	x.StringArrayVar(&f.crl, "crl", nil, message.Text(lang, "command.verify-crl"))
 	f.lotl.add(x, lang)
-	x.StringVar(&f.content, "content", "", message.Text(lang, "command.verify-content"))
+	x.StringArrayVar(&f.content, "content", nil, message.Text(lang, "command.verify-content"))
 	x.StringVar(&f.extract, "extract", "", message.Text(lang, "command.verify-extract"))
 	x.StringVar(&f.at, "time", "", message.Text(lang, "command.verify-time"))
 	x.BoolVar(&f.offline, "offline", false, message.Text(lang, "command.verify-offline"))
 	x.StringVar(&f.policy, "policy", "", message.Text(lang, "command.verify-policy"))
 	x.StringVar(&f.save, "save-facts", "", message.Text(lang, "command.verify-save-facts"))
 	x.BoolVar(&f.facts, "facts", false, message.Text(lang, "command.verify-facts"))
+	x.StringVar(&f.report, "report", "", message.Text(lang, "command.verify-report"))
+	x.StringVar(&f.bundle, "bundle", "", message.Text(lang, "command.verify-bundle"))
+	x.BoolVar(&f.without, "bundle-without-document", false, message.Text(lang, "command.verify-bundle-without"))
 	x.BoolVar(&f.json, "json", false, message.Text(lang, "command.json"))
 	x.BoolVar(&f.force, "force", false, message.Text(lang, "command.force"))
 	return c
@@ -103,17 +116,16 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 	if len(files) == 0 {
 		return exit(Usage, "%s", message.Text(lang, "command.no-file"))
 	}
-	if len(files) > 1 && (f.content != "" || f.extract != "" || f.save != "") {
+	if len(files) > 1 && (len(f.content) > 0 || f.extract != "" || f.save != "" || f.bundle != "") {
 		return exit(Usage, "%s", message.Text(lang, "command.one-file"))
 	}
+	if err := f.checkOutputs(lang); err != nil {
+		return err
+	}
+	f.clock = time.Now().UTC().Round(0)
 	o, err := f.options(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return err
-	}
-	if f.save != "" {
-		if _, err := os.Lstat(f.save); err == nil && !f.force {
-			return exit(InputOutput, "%s exists (--force)", f.save)
-		}
 	}
 	code := Done
 	var all []fileReport
@@ -124,6 +136,9 @@ func (f *flags) run(cmd *cobra.Command, files []string, lang message.Lang) error
 	}
 	if err := f.print(cmd.OutOrStdout(), all, lang); err != nil {
 		return exit(InputOutput, "%w", err)
+	}
+	if err := f.writeReport(all, o, lang); err != nil {
+		return exit(InputOutput, "--report: %w", err)
 	}
 	if code != Done {
 		return &ExitError{Code: code}
@@ -168,10 +183,11 @@ func (f *flags) options(ctx context.Context, stderr io.Writer) (verify.Options, 
 			return o, exit(Usage, "--crl: %w", err)
 		}
 	}
-	o.Revocation = &trust.Revocation{Store: o.Store}
+	o.Revocation = &trust.Revocation{Store: o.Store, Now: func() time.Time { return f.clock }}
 	if !f.offline {
 		o.Revocation.Fetch = &trust.Fetcher{}
 	}
+	o.Time = f.clock
 	if f.at != "" {
 		t, err := time.Parse(time.RFC3339, f.at)
 		if err != nil {
@@ -207,11 +223,13 @@ type fileReport struct {
 	File       string                 `json:"file"`
 	Signatures []validation.Signature `json:"signatures"`
 	Error      string                 `json:"error,omitempty"`
+
+	judged judged // for reports and bundles
 }
 
 // file validates one file and gives its exit code.
 func (f *flags) file(ctx context.Context, name string, o verify.Options, lang message.Lang, stderr io.Writer) (fileReport, int) {
-	report := fileReport{File: name, Signatures: []validation.Signature{}}
+	report := fileReport{File: name, Signatures: []validation.Signature{}, judged: judged{time: o.Time, policy: o.Policy, lang: lang}}
 	fail := func(code int, err error) (fileReport, int) {
 		report.Error = err.Error()
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
@@ -222,38 +240,56 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 		return fail(InputOutput, err)
 	}
 	defer func() { _ = in.Close() }()
-	if f.content != "" {
-		content, err := os.Open(f.content)
+	for _, file := range f.content {
+		content, err := os.Open(file) //nolint:gosec // the person names the file
 		if err != nil {
 			return fail(InputOutput, err)
 		}
 		defer func() { _ = content.Close() }()
 		o.Content = content
+		o.Contents = append(o.Contents, cades.Content{Name: file, Reader: content})
+	}
+	if len(o.Contents) == 1 {
+		o.Contents = nil
+	}
+	if f.report != "" || f.bundle != "" {
+		if report.judged.sha256, report.judged.bytes, err = sumOf(in); err != nil {
+			return fail(InputOutput, err)
+		}
 	}
 	keep, err := f.extractTo(&o)
 	if err != nil {
 		return fail(InputOutput, err)
 	}
-	results, err := f.results(ctx, in, name, o)
+	results, err := f.results(ctx, in, &report, o, lang, stderr)
 	switch {
-	case errors.Is(err, verify.ErrSaved):
+	case errors.Is(err, errWrongUse), errors.Is(err, verify.ErrSaved):
+		_ = keep(false) // nothing was kept, the error below is the one to tell
 		return fail(Usage, err)
+	case errors.Is(err, bundle.ErrLeftOut):
+		_ = keep(false)
+		return fail(Undecided, errors.New(message.Text(lang, "bundle.left-out")))
 	case errors.Is(err, verify.ErrNoSignature):
-		_ = keep(false) // nothing was kept, the error below is the one to tell
+		_ = keep(false)
+		report.judged.noSignature = true
 		return fail(Undecided, errors.New(message.Text(lang, "command.no-signature")))
-	case errors.Is(err, cms.ErrMalformed), errors.Is(err, cms.ErrTooLarge):
-		_ = keep(false) // nothing was kept, the error below is the one to tell
+	case errors.Is(err, cms.ErrMalformed), errors.Is(err, cms.ErrTooLarge), errors.Is(err, bundle.ErrMalformed):
+		_ = keep(false)
 		return fail(Invalid, err)
 	case err != nil:
-		_ = keep(false) // nothing was kept, the error below is the one to tell
+		_ = keep(false)
 		return fail(InputOutput, err)
 	}
 	code := Done
 	if len(results) == 0 {
 		code = Undecided
 	}
+	if report.judged.changed {
+		code = Invalid
+	}
+	report.judged.results = results
 	for _, r := range results {
-		report.Signatures = append(report.Signatures, r.Signature(lang))
+		report.Signatures = append(report.Signatures, r.Signature(report.judged.lang))
 		switch r.Indication {
 		case validation.TotalFailed:
 			code = worse(code, Invalid)
@@ -267,24 +303,44 @@ func (f *flags) file(ctx context.Context, name string, o verify.Options, lang me
 	return report, code
 }
 
-// results judges a signed file, or facts that were saved of one.
-func (f *flags) results(ctx context.Context, in io.Reader, name string, o verify.Options) ([]*validation.Result, error) {
+// results judges a signed file, the evidence bundle of one, or facts that were saved.
+func (f *flags) results(ctx context.Context, in *os.File, report *fileReport, o verify.Options, lang message.Lang, stderr io.Writer) ([]*validation.Result, error) {
 	if f.facts {
 		saved, err := verify.ReadSaved(in)
 		if err != nil {
 			return nil, err
 		}
-		return saved.Judge(o.Policy, o.Time), nil
+		at := time.Time{}
+		if f.at != "" {
+			at = o.Time
+		}
+		return saved.Judge(o.Policy, at), nil
+	}
+	if bundle.Is(in, sizeOf(in)) {
+		return f.again(ctx, in, report, o, lang, stderr)
+	}
+	var seen []trust.Evidence
+	if f.bundle != "" {
+		o.Seen = func(e trust.Evidence) { seen = append(seen, e) }
 	}
 	results, err := verify.Reader(ctx, in, o)
-	if err != nil || f.save == "" {
+	if err != nil {
 		return results, err
 	}
-	data, err := verify.Save(filepath.Base(name), results)
-	if err != nil {
-		return nil, err
+	if f.save != "" {
+		data, err := verify.Save(filepath.Base(report.File), results)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(f.save, data, 0o600); err != nil { //nolint:gosec // the person names the file
+			return nil, err
+		}
 	}
-	return results, os.WriteFile(f.save, data, 0o600) //nolint:gosec // the person names the file
+	if f.bundle != "" {
+		report.judged.results = results
+		return results, f.writeBundle(report, seen, o, lang, stderr)
+	}
+	return results, nil
 }
 
 // extractTo writes the content beside its final name and moves it there only when
@@ -344,6 +400,15 @@ func Print(w io.Writer, file string, signatures []validation.Signature, lang mes
 		fmt.Fprintf(&b, "  %s: %s %s\n", message.Text(lang, "command.signer"), printable(s.Signer.Subject), s.Signer.CodiceFiscale)
 		if s.SigningTime != nil {
 			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.signing-time"), s.SigningTime.Format(time.RFC3339))
+		}
+		if s.Content.File != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", message.Text(lang, "command.content"), printable(s.Content.File))
+		}
+		if p := s.PDF; p != nil {
+			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.place", "field", printable(p.Field), "n", p.Revision, "all", p.Revisions))
+			if p.Certification > 0 {
+				fmt.Fprintf(&b, "  %s\n", message.Text(lang, "pdf.certified-"+strconv.Itoa(p.Certification)))
+			}
 		}
 		if s.Nested > 0 {
 			fmt.Fprintf(&b, "  %s\n", message.Text(lang, "command.nested", "n", s.Nested))

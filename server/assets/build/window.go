@@ -12,7 +12,7 @@ func window() error {
 	if err := addLook(out); err != nil {
 		return err
 	}
-	if err := bundle(out, winHome+"/dist/app", []string{winHome + "/src/window.ts", winHome + "/src/review.ts"}); err != nil {
+	if err := bundle(out, winHome+"/dist/app", []string{winHome + "/src/window.ts", winHome + "/src/review.ts", winHome + "/src/pin.ts", winHome + "/src/hand.ts"}); err != nil {
 		return err
 	}
 	own, err := os.ReadFile(winHome + "/src/window.css")

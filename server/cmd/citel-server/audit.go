@@ -109,7 +109,7 @@ func releases(out io.Writer, entries []audit.Entry) error {
 			return text
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Ente, e.Seq, e.Time.UTC().Format(time.RFC3339), e.Kind, e.Detail["envelope"],
-			erased("operator", "operator-name"), erased("person"), erased("document"))
+			fmt.Sprintf("#%d %s", e.Operator, erased("operator", "operator-name")), erased("person"), erased("document"))
 	}
 	return w.Flush()
 }

@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 			return err
 		},
 	}
-	root.AddCommand(serveCommand(), command.New(message.ParseLang(os.Getenv("LANG"))), auditCommand(), keysCommand(), setupCommand(), backupCommand(), restoreCommand(), versionCommand)
+	root.AddCommand(serveCommand(), command.New(message.ParseLang(os.Getenv("LANG"))), auditCommand(), keysCommand(), apiKeyCommand(), setupCommand(), backupCommand(), restoreCommand(), versionCommand)
 	return root
 }
 

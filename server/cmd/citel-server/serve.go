@@ -26,6 +26,8 @@ import (
 	"github.com/citel-pa/citel/pkcs/trust/lists"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify/command"
+	"github.com/citel-pa/citel/server/apikey"
+	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/login"
@@ -33,6 +35,7 @@ import (
 	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/verification"
 )
 
 var timeNow = time.Now
@@ -45,6 +48,7 @@ type serveFlags struct {
 	data, listen, origin, code, name string
 	trust, crl, private              []string
 	tlsCert, tlsKey, acme, metrics   string
+	releases                         string
 	demo, proxy, verbose             bool
 	ports                            []int
 	token                            keys.Token
@@ -74,6 +78,7 @@ func serveCommand() *cobra.Command {
 	x.StringVar(&f.tlsKey, "tls-key", "", "private key in PEM")
 	x.StringVar(&f.acme, "acme", "", "get certificates by ACME; the folder to keep them in")
 	x.BoolVar(&f.proxy, "behind-proxy", false, "plain http from a proxy on this machine that does TLS and sets X-Forwarded-For")
+	x.StringVar(&f.releases, "releases", "", "folder with the agent's packages (make dist), offered at /scarica")
 	x.StringVar(&f.metrics, "metrics", "", "address for /healthz, /readyz and /metrics")
 	x.BoolVar(&f.demo, "demo", false, "accept test certificates and http on loopback; every page says so")
 	x.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
@@ -190,7 +195,12 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err := s.directory(ctx, &e); err != nil {
 		return nil, err
 	}
-	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher}
+	// Answers outlive a restart: a responder that is gone stops nobody whom one covers.
+	kept, err := trust.OpenKept(filepath.Join(f.data, "revocation"))
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
@@ -211,11 +221,28 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if f.proxy {
 		p.ClientAddress = forwarded
 	}
+	if f.releases != "" {
+		p.Downloads = &download.Folder{Dir: f.releases}
+		if _, err := p.Downloads.Release(); err != nil {
+			return nil, exit(command.InputOutput, err)
+		}
+	}
 	pages, err := p.Handler()
 	if err != nil {
 		return nil, exit(command.Unavailable, err)
 	}
-	s.handler = s.measured(pages)
+	temp, err := s.store.TempDir()
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	api := &verification.Service{
+		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: s.rooms.Audit}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),
+		Audit: s.rooms.Audit, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.Handle(verification.Prefix, api.Handler())
+	s.handler = s.measured(mux)
 	return s, nil
 }
 

@@ -4,7 +4,8 @@ import { link, ports, post, progress, run } from "./lib/card";
 const json = { "Content-Type": "application/json" };
 
 run("card-login", async (box, signal) => {
-  const citel = await link(ports(box), signal);
+  const citel = await link(ports(box), signal, true);
+  box.dataset["way"] = citel.way;
   try {
     const nonce = async () => {
       const n = await post("/api/login/nonce", "{}", json, signal);

@@ -12,7 +12,7 @@ run("card-sign", async (box, signal) => {
     problem(document.getElementById("words")?.dataset["changed"] ?? "");
     return;
   }
-  const citel = await link(ports(box), signal);
+  const citel = await link(ports(box), signal, false);
   try {
     // Documents go only over a socket that proves the key that the login came
     // over; after a login without one the agent's word is all there is.

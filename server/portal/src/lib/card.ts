@@ -1,6 +1,6 @@
 // What both pages that use the card do: show where things are, and explain what
 // went wrong. All words are in the page; this file has none.
-import { connect, CitelError, type Citel, type State } from "@citel/client";
+import { connect, CitelError, type Connection, type State } from "@citel/client";
 
 const root = (id: string): HTMLElement => {
   const e = document.getElementById(id);
@@ -44,10 +44,12 @@ export async function post(path: string, body: BodyInit, headers: Record<string,
   return data;
 }
 
-export async function link(ports: number[], signal: AbortSignal): Promise<Citel> {
+// link finds the agent. Documents go over its own link alone; a login also goes through
+// the browser's Web eID extension.
+export async function link(ports: number[], signal: AbortSignal, extension: boolean): Promise<Connection> {
   progress("connecting");
   const citel = await connect({
-    ports, language: lang(), signal,
+    ports, language: lang(), signal, extension,
     onState: (s) => show(states.includes(s) ? s : ""),
   });
   show("");

@@ -1,0 +1,4 @@
+package store
+
+// OpenOnly opens a database and runs some migrations alone.
+var OpenOnly = openOnly
