@@ -68,6 +68,13 @@ const (
 	EnteChanged       = "ente-changed"        //
 	SwitchChanged     = "switch-changed"      //
 	LogRead           = "log-read"            //
+	ServicePublished  = "service-published"   // a service's definition, a new version
+	ApplicationMoved  = "application-moved"   // an office's act: taken in charge, answered, ...
+	ApplicationFile   = "application-file"    // an attachment was taken or refused
+	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
+	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason
+	RegisterEmergency = "register-emergency"  // the emergency register was opened or closed
+	Deposited         = "deposited"           // a package for conservazione
 	Erased            = "personal-erased"     // names and codes of rows were deleted
 )
 

@@ -118,15 +118,21 @@ func (t *Token) choose() (token.Identity, error) {
 	return found[0], nil
 }
 
-// sign signs with PKCS#1 v1.5 and SHA-256. A session that was lost (the token was
-// restarted) is opened again once; a PIN that was refused is never tried again.
+// sign signs with PKCS#1 v1.5 and SHA-256.
 func (t *Token) sign(id string, data []byte) ([]byte, error) {
+	digest := sha256.Sum256(data)
+	return t.signDigest(id, digest[:], crypto.SHA256)
+}
+
+// signDigest signs; a session that was lost (the token was restarted) is opened again
+// once; a PIN that was refused is never tried again.
+func (t *Token) signDigest(id string, digest []byte, o crypto.SignerOpts) ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var err error
 	for range 2 {
 		var sig []byte
-		if sig, err = t.signOnce(id, data); err == nil {
+		if sig, err = t.signOnce(id, digest, o); err == nil {
 			return sig, nil
 		}
 		if refused := (*token.PINError)(nil); errors.As(err, &refused) {
@@ -140,7 +146,7 @@ func (t *Token) sign(id string, data []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %w", ErrToken, err)
 }
 
-func (t *Token) signOnce(id string, data []byte) ([]byte, error) {
+func (t *Token) signOnce(id string, digest []byte, o crypto.SignerOpts) ([]byte, error) {
 	if err := t.open(); err != nil {
 		return nil, err
 	}
@@ -152,8 +158,7 @@ func (t *Token) signOnce(id string, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		digest := sha256.Sum256(data)
-		return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+		return key.Sign(rand.Reader, digest, o)
 	}
 	return nil, fmt.Errorf("%w: its certificate %s is not there", ErrUnknown, id)
 }

@@ -31,6 +31,14 @@ const (
 	PasswordChanged Kind = "password-changed" //
 	Joined          Kind = "joined"           // a debole credential joined the person's account
 	StateChanged    Kind = "state-changed"    // a desk suspended, resumed or revoked a credential
+
+	ApplicationReceived Kind = "application-received" // number: the protocol's; link: the application
+	ApplicationNumber   Kind = "application-number"   // the outside system's number came
+	ApplicationMore     Kind = "application-more"     // the office asks for more
+	ApplicationMessage  Kind = "application-message"  // the office has written
+	ApplicationAnswered Kind = "application-answered" //
+	ApplicationClosed   Kind = "application-closed"   //
+	ApplicationCode     Kind = "application-code"     // number: a code that the desk asks for
 )
 
 // Message is one to be.

@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/portal"
+	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
@@ -288,7 +289,7 @@ func TestSwitchedOffSaysWhyAndSinceWhen(t *testing.T) {
 	d := newDesk(t)
 	v := d.visitor()
 	// A new ente: off for citizens.
-	has(t, v.get("/enti/altro/accedi"), "DL 76/2020", "CAD, art. 64", "dal "+d.Today().Format("02/01/2006"), `id="off-debole"`, `id="off-media"`)
+	has(t, v.get("/enti/altro/accedi"), "DL 76/2020", "CAD, art. 64", "dal "+d.Today().In(register.Rome()).Format("02/01/2006"), `id="off-debole"`, `id="off-media"`)
 	for _, path := range []string{"/enti/altro/registrazione", "/enti/altro/busta"} {
 		a := v.get(path)
 		has(t, a, "DL 76/2020", "cittadini")

@@ -11,16 +11,22 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/delay"
+	"github.com/citel-pa/citel/server/deposit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/mail"
+	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/seal"
+	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/server/submission"
 )
 
 // Rooms are all of them.
@@ -36,8 +42,16 @@ type Rooms struct {
 	Credentials *credential.Desk
 	Envelopes   *envelope.Desk
 	Postman     *mail.Postman
-	Citizens    *session.Manager // sessions of the portal
-	Console     *session.Manager // sessions of the console
+	Services    *service.Desk
+	Mandates    *mandate.Desk
+	Seals       *seal.Desk
+	Register    *register.Desk
+	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
+	Applications *submission.Desk
+	// Deposits wants To.
+	Deposits *deposit.Desk
+	Citizens *session.Manager // sessions of the portal
+	Console  *session.Manager // sessions of the console
 
 	now func() time.Time
 }
@@ -71,6 +85,17 @@ func New(o Options) *Rooms {
 	r.Credentials = &credential.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, People: r.People, Guard: r.Guard, Four: r.Four, Sessions: r.Citizens, Now: now}
 	r.Envelopes = &envelope.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Credentials: r.Credentials, Guard: r.Guard, Sessions: r.Citizens, Now: now}
 	r.Postman = &mail.Postman{Store: o.Store, Enti: r.Enti, Origin: o.Origin, Log: o.Log, Now: now}
+	r.Services = &service.Desk{Store: o.Store, Audit: r.Audit, Now: now}
+	r.Mandates = &mandate.Desk{Store: o.Store, Audit: r.Audit, Now: now}
+	r.Seals = &seal.Desk{Store: o.Store, Keys: o.Keys, Now: now}
+	r.Register = &register.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Seals: r.Seals, Now: now}
+	log := o.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Register: r.Register,
+		Seals: r.Seals, Guard: r.Guard, Log: log, Now: now}
+	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
 		foureyes.RoleAssigned: r.Operators.Action(), foureyes.CodeChanged: r.People.Action(), foureyes.MediaReset: r.Credentials.Action(),
 	}
@@ -106,5 +131,6 @@ func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
 		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
+		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx),
 	)
 }

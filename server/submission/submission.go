@@ -76,6 +76,10 @@ func Code(err error) string {
 			return c.code
 		}
 	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
 	return "internal"
 }
 
@@ -285,14 +289,20 @@ type judgement struct {
 }
 
 // judge decides on results; it knows nothing of files and rows.
-func (o *Office) judge(d *Draft, who *person.Person, content []byte, results []*validation.Result, lang message.Lang) (j judgement, err error) {
+func (o *Office) judge(d *Draft, who *person.Person, content []byte, results []*validation.Result, lang message.Lang) (judgement, error) {
+	return judge(d.SHA256, []string{who.CodiceFiscale, d.Cosigner}, content, results, lang)
+}
+
+// judge: every signature is good, over the document of that hash, and by one of those who
+// may sign it.
+func judge(hash []byte, may []string, content []byte, results []*validation.Result, lang message.Lang) (j judgement, err error) {
 	sum := sha256.Sum256(content)
 	for _, r := range results {
 		if r.Indication == validation.TotalFailed {
 			return j, &InvalidError{Report: validation.NewReport(results, lang)}
 		}
 	}
-	if subtle.ConstantTimeCompare(sum[:], d.SHA256) != 1 {
+	if subtle.ConstantTimeCompare(sum[:], hash) != 1 {
 		return j, ErrOtherContent
 	}
 	for _, r := range results {
@@ -301,11 +311,11 @@ func (o *Office) judge(d *Draft, who *person.Person, content []byte, results []*
 			return j, &InvalidError{Report: validation.NewReport(results, lang)}
 		}
 		// The facts' own hash: what the signature is over, not what was extracted.
-		if subtle.ConstantTimeCompare(f.Content.SHA256, d.SHA256) != 1 || f.Content.Detached || f.Attribute.Declaration {
+		if subtle.ConstantTimeCompare(f.Content.SHA256, hash) != 1 || f.Content.Detached || f.Attribute.Declaration {
 			return j, ErrOtherContent
 		}
 		cf := f.Identity.CodiceFiscale
-		if cf == "" || cf != who.CodiceFiscale && cf != d.Cosigner {
+		if cf == "" || !slices.Contains(may, cf) {
 			return j, ErrOtherSigner
 		}
 		if !slices.Contains(j.signers, cf) {
@@ -371,10 +381,12 @@ func (o *Office) record(ctx context.Context, s *Submission, who *person.Person, 
 	}
 	err = o.Store.Tx(ctx, func(tx *sql.Tx) error {
 		s.Received = o.now().UTC().Truncate(time.Millisecond)
-		var err error
-		if s.Number, err = register.Next(ctx, tx, o.Ente.Code, s.Received); err != nil {
+		entry := register.Entry{Ente: o.Ente.Code, Time: s.Received, Direction: register.In, Party: who.Name() + ", " + who.CodiceFiscale,
+			Subject: text("service." + s.Service.ID + "-title"), SHA256: s.SHA256, Document: s.ID}
+		if err := register.Enter(ctx, tx, o.Keys, &entry); err != nil {
 			return err
 		}
+		s.Number = entry.Number
 		if s.Seal, err = o.Keys.Seal(s.sealed(o.Ente.Code)); err != nil {
 			return err
 		}

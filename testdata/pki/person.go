@@ -36,6 +36,12 @@ func Invented(n int) Person {
 	return citizen("Inventata"[:9-n%2], string(letters[n%10])+"a"+string(letters[n/10%10])+"o"+surname, 1950+n%50, time.Month(1+n%12), 1+n%28, "F", "G702", fmt.Sprintf("6090000%08d", n))
 }
 
+// Child makes an invented child, born in 2023 or 2024.
+func Child(n int) Person {
+	letter := string("BCDFGHLMNP"[n%10])
+	return citizen("Bimba"+letter+"a", "Prova"+letter+"a", 2023+n%2, time.Month(1+n%12), 1+n%28, "F", "G702", fmt.Sprintf("6090001%08d", n))
+}
+
 // ByCF finds a citizen; ok is false for a code that is none of theirs.
 func ByCF(cf string) (Person, bool) {
 	for _, p := range Citizens {

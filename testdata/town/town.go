@@ -135,6 +135,9 @@ func FormOf(n int) person.Form {
 		Email: fmt.Sprintf("persona%d@example.org", n)}
 }
 
+// Child is an invented child's code.
+func (town *Town) Child(n int) string { return pki.Child(n).CF }
+
 // Document is one that holds.
 func (town *Town) Document() envelope.Document {
 	return envelope.Document{Kind: "identity-card", Number: "CA00000AA", Issuer: "Comune di Prova", Issued: "01-02-2024", Expires: town.Today().AddDate(5, 0, 0).Format(person.BornLayout)}

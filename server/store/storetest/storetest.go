@@ -93,7 +93,7 @@ type server struct {
 	db    *sql.DB
 	mu    sync.Mutex
 	count int
-	alive io.Closer // open as long as this program lives
+	alive io.WriteCloser // open as long as this program lives
 }
 
 func (c *server) address(name string) string {
@@ -155,8 +155,10 @@ func start() (*server, error) {
 	if out, err := run.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("storetest: initdb: %w\n%s", err, out)
 	}
-	script := `"$1" -D "$2" -k "$3" -c listen_addresses= -c max_connections=200 -c shared_buffers=32MB >"$3/log" 2>&1 &
-p=$!; cat >/dev/null; kill -INT $p; wait $p; rm -rf "$3" 2>/dev/null || rm -rf "$3"/*`
+	// Each line that it reads is a crash: QUIT is PostgreSQL's immediate shutdown, which
+	// writes nothing back, so that the next start recovers from the log.
+	script := `run() { "$1" -D "$2" -k "$3" -c listen_addresses= -c max_connections=200 -c shared_buffers=32MB >>"$3/log" 2>&1 & p=$!; }
+run "$@"; while read -r x; do kill -QUIT $p; wait $p; run "$@"; done; kill -INT $p; wait $p; rm -rf "$3" 2>/dev/null || rm -rf "$3"/*`
 	run = exec.Command("/bin/sh", "-c", script, "sh", postgres, data, dir) //nolint:gosec // the words above
 	run.SysProcAttr, run.Dir = &syscall.SysProcAttr{Credential: who, Setpgid: true}, dir
 	if c.alive, err = run.StdinPipe(); err != nil {
@@ -176,6 +178,28 @@ p=$!; cat >/dev/null; kill -INT $p; wait $p; rm -rf "$3" 2>/dev/null || rm -rf "
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // our own folder
 			return nil, fmt.Errorf("storetest: PostgreSQL does not start: %w\n%s", err, log)
+		}
+	}
+}
+
+// Crash stops the PostgreSQL server as a power cut would, starts it again, and waits until
+// it answers. Tests that run at the same time on it feel it.
+func Crash(t testing.TB) {
+	t.Helper()
+	c, err := cluster()
+	if err == nil {
+		_, err = io.WriteString(c.alive, "crash\n")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // the old one has gone
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if err = c.exec("SELECT 1"); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("PostgreSQL does not come back: %v", err)
 		}
 	}
 }

@@ -1,0 +1,97 @@
+package register
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/store"
+)
+
+// Paper is a document that was registered by hand while the system was down.
+type Paper struct {
+	Time    time.Time // of its registration
+	Party   string
+	Subject string
+	SHA256  []byte
+	// Direction is In when empty.
+	Direction Direction
+}
+
+// OpenEmergency opens an emergency register with its cause and the time since when
+// (DPR 445/2000, art. 63 c. 1 and 2).
+func (d *Desk) OpenEmergency(ctx context.Context, a role.Actor, cause string, since time.Time) (id int, err error) {
+	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
+		return 0, err
+	}
+	if r := []rune(cause); len(r) < 3 || len(r) > 500 {
+		return 0, ErrReason
+	}
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) + 1 FROM register_emergency WHERE ente = ?", a.Ente).Scan(&id); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO register_emergency (ente, id, cause, opened, operator) VALUES (?,?,?,?,?)", a.Ente, id, cause, store.Time(since), a.Operator); err != nil {
+			return err
+		}
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "cause": cause}}.By(a))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("register: %w", err)
+	}
+	return id, nil
+}
+
+// EnterEmergency takes what was registered by hand over, in its order: each gets the next
+// number of the ordinary register too, and both stay together (art. 63 c. 5). The
+// emergency series never repeats in the AOO (c. 4): register and number.
+func (d *Desk) EnterEmergency(ctx context.Context, a role.Actor, id int, papers []Paper) (out []Entry, err error) {
+	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
+		return nil, err
+	}
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		out = nil
+		for _, p := range papers {
+			var n int
+			err := tx.QueryRowContext(ctx, "UPDATE register_emergency SET last = last + 1 WHERE ente = ? AND id = ? AND closed = '' RETURNING last", a.Ente, id).Scan(&n)
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrEmergency, err)
+			}
+			e := Entry{Ente: a.Ente, Time: d.now(), Direction: p.Direction, Party: p.Party, Subject: p.Subject, SHA256: p.SHA256,
+				Document: fmt.Sprintf("emergency/%d/%d", id, n), Emergency: fmt.Sprintf("E%d/%07d", id, n), Origin: p.Time.In(rome).Format("2006-01-02 15:04")}
+			if e.Direction == "" {
+				e.Direction = In
+			}
+			if err := Enter(ctx, tx, d.Keys, &e); err != nil {
+				return err
+			}
+			out = append(out, e)
+		}
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "entered": fmt.Sprint(len(papers))}}.By(a))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	return out, nil
+}
+
+// CloseEmergency closes it.
+func (d *Desk) CloseEmergency(ctx context.Context, a role.Actor, id int) error {
+	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
+		return err
+	}
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		var n int
+		if err := tx.QueryRowContext(ctx, "UPDATE register_emergency SET closed = ? WHERE ente = ? AND id = ? AND closed = '' RETURNING last", store.Time(d.now()), a.Ente, id).Scan(&n); err != nil {
+			return fmt.Errorf("%w: %w", ErrEmergency, err)
+		}
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "closed": fmt.Sprint(n)}}.By(a))
+	})
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return nil
+}

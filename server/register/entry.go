@@ -1,0 +1,263 @@
+package register
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/seal"
+	"github.com/citel-pa/citel/server/store"
+)
+
+// Code of the register; an AOO has one protocol register.
+const Code = "PROT"
+
+// Direction of a document.
+type Direction string
+
+// The directions.
+const (
+	In  Direction = "in"
+	Out Direction = "out"
+)
+
+// Entry is a registration (DPR 445/2000, art. 53 c. 1): number and time are given by the
+// register, what is in it is never changed.
+type Entry struct {
+	Ente      string
+	Number    Number
+	IPA, AOO  string
+	Registry  string
+	Time      time.Time
+	Direction Direction
+	Party     string // sender, or recipients
+	Subject   string
+	SHA256    []byte
+	Document  string // what it belongs to: an application's id
+	Origin    string // date and number of the document that came in, if known
+	Emergency string // number in the emergency register
+	Seal      string
+	Cancelled *Cancellation
+}
+
+// Cancellation of an entry, which stays readable (art. 54).
+type Cancellation struct {
+	Time     time.Time
+	Operator int64
+	Author   string
+	Reason   string
+}
+
+// Hash is the document's, as people compare it.
+func (e *Entry) Hash() string { return hex.EncodeToString(e.SHA256) }
+
+// Desk is the register of every ente.
+type Desk struct {
+	Store *store.Store
+	Audit *audit.Log
+	Keys  *keys.Ring
+	Enti  *ente.Directory
+	Seals *seal.Desk
+	Now   func() time.Time
+}
+
+func (d *Desk) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+// Errors of this room.
+var (
+	ErrNotFound = errors.New("register: no such number")
+	// ErrCancelled: it was cancelled before.
+	ErrCancelled = errors.New("register: the number is cancelled already")
+	ErrReason    = errors.New("register: a reason of 3 to 500 characters is needed")
+	// ErrInvalid: sender or recipients, subject or hash are missing.
+	ErrInvalid = errors.New("register: sender, subject and hash are needed")
+	// ErrEmergency: no such emergency register is open.
+	ErrEmergency = errors.New("register: no open emergency register of that number")
+)
+
+// sealed is what an entry's seal is over.
+func (e *Entry) sealed() []byte {
+	b, err := json.Marshal([]any{"citel-register-1", e.Ente, e.Number.String(), e.IPA, e.AOO, e.Registry, store.Time(e.Time), e.Direction, e.Party, e.Subject, e.Hash(), e.Document, e.Origin, e.Emergency})
+	if err != nil {
+		panic(err) // strings always have JSON
+	}
+	return b
+}
+
+// Enter registers a document in one step, with no hand in between (art. 53 c. 3): number,
+// time, sender, subject and hash, in the transaction of what it is about.
+func Enter(ctx context.Context, tx *sql.Tx, ring *keys.Ring, e *Entry) (err error) {
+	if e.Party == "" || e.Subject == "" || len(e.SHA256) == 0 || e.Time.IsZero() {
+		return ErrInvalid
+	}
+	err = tx.QueryRowContext(ctx, "SELECT ipa, aoo FROM ente WHERE code = ?", e.Ente).Scan(&e.IPA, &e.AOO)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("register: %w", err)
+	}
+	e.Registry, e.Time = Code, e.Time.UTC().Truncate(time.Millisecond)
+	if e.Number, err = Next(ctx, tx, e.Ente, e.Time); err != nil {
+		return err
+	}
+	if e.Seal, err = ring.Seal(e.sealed()); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO register_entry (ente, year, number, ipa, aoo, registry, time, direction, party, subject, sha256, document, origin, emergency, seal)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, e.Ente, e.Number.Year, e.Number.Number, e.IPA, e.AOO, e.Registry, store.Time(e.Time), string(e.Direction),
+		e.Party, e.Subject, e.SHA256, e.Document, e.Origin, e.Emergency, e.Seal)
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return nil
+}
+
+const columns = `r.ente, r.year, r.number, r.ipa, r.aoo, r.registry, r.time, r.direction, r.party, r.subject, r.sha256, r.document, r.origin, r.emergency, r.seal,
+	coalesce(c.time, ''), coalesce(c.operator, 0), coalesce(c.author, ''), coalesce(c.reason, '')
+	FROM register_entry r LEFT JOIN register_cancelled c ON c.ente = r.ente AND c.year = r.year AND c.number = r.number `
+
+func scan(row interface{ Scan(...any) error }) (*Entry, error) {
+	var e Entry
+	var c Cancellation
+	var at, cancelled string
+	err := row.Scan(&e.Ente, &e.Number.Year, &e.Number.Number, &e.IPA, &e.AOO, &e.Registry, &at, &e.Direction, &e.Party, &e.Subject, &e.SHA256, &e.Document, &e.Origin, &e.Emergency, &e.Seal,
+		&cancelled, &c.Operator, &c.Author, &c.Reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	e.Time = store.ParseTime(at)
+	if cancelled != "" {
+		c.Time = store.ParseTime(cancelled)
+		e.Cancelled = &c
+	}
+	return &e, nil
+}
+
+// Get reads an entry and checks its seal; those of before the register have none.
+func (d *Desk) Get(ctx context.Context, ente string, n Number) (*Entry, error) {
+	e, err := scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+"WHERE r.ente = ? AND r.year = ? AND r.number = ?", ente, n.Year, n.Number))
+	if err != nil {
+		return nil, err
+	}
+	return e, d.check(e)
+}
+
+func (d *Desk) check(e *Entry) error {
+	if e.Seal == "" {
+		return nil
+	}
+	if err := d.Keys.CheckSeal(e.sealed(), e.Seal); err != nil {
+		return fmt.Errorf("register: %s: %w", e.Number, err)
+	}
+	return nil
+}
+
+// List gives a year's entries from a number on, at most limit.
+func (d *Desk) List(ctx context.Context, a role.Actor, year, from, limit int) ([]*Entry, error) {
+	if err := role.Check(a, a.Ente, role.RoutingRead); err != nil {
+		return nil, err
+	}
+	return d.entries(ctx, "WHERE r.ente = ? AND r.year = ? AND r.number >= ? ORDER BY r.number LIMIT ?", a.Ente, year, from, min(max(limit, 1), 500))
+}
+
+func (d *Desk) entries(ctx context.Context, where string, args ...any) (out []*Entry, err error) {
+	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+where, args...) //nolint:gosec // our own words
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Cancel cancels an entry with its reason and author; it stays readable (art. 54).
+func (d *Desk) Cancel(ctx context.Context, a role.Actor, n Number, reason string) error {
+	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
+		return err
+	}
+	if r := []rune(reason); len(r) < 3 || len(r) > 500 {
+		return ErrReason
+	}
+	if _, err := d.Get(ctx, a.Ente, n); err != nil {
+		return err
+	}
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO register_cancelled (ente, year, number, time, operator, author, reason) VALUES (?,?,?,?,?,?,?)",
+			a.Ente, n.Year, n.Number, store.Time(d.now()), a.Operator, a.Name, reason)
+		if store.IsUnique(err) {
+			return ErrCancelled
+		}
+		if err != nil {
+			return err
+		}
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterCancelled, Detail: map[string]string{"protocol": n.String()}, Personal: map[string]string{"reason": reason}}.By(a))
+	})
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return nil
+}
+
+// Gap is what Verify found.
+type Gap struct {
+	Number Number
+	Why    string
+}
+
+// Verify reads a year's register: every number from one to the last is there once, in the
+// order of time, with a seal that holds.
+func (d *Desk) Verify(ctx context.Context, ente string, year int) (n int, found []Gap, err error) {
+	var last int
+	err = d.Store.QueryRowContext(ctx, "SELECT coalesce(max(last), 0) FROM register WHERE ente = ? AND year = ?", ente, year).Scan(&last)
+	if err != nil {
+		return 0, nil, fmt.Errorf("register: %w", err)
+	}
+	var before time.Time
+	for n < last {
+		page, err := d.entries(ctx, "WHERE r.ente = ? AND r.year = ? AND r.number > ? ORDER BY r.number LIMIT 500", ente, year, n)
+		if err != nil {
+			return n, found, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			for n+1 < e.Number.Number {
+				n++
+				found = append(found, Gap{Number{year, n}, "missing"})
+			}
+			n = e.Number.Number
+			if err := d.check(e); err != nil {
+				found = append(found, Gap{e.Number, err.Error()})
+			}
+			if e.Time.Before(before) {
+				found = append(found, Gap{e.Number, "earlier than the number before"})
+			}
+			before = e.Time
+		}
+	}
+	for ; n < last; n++ {
+		found = append(found, Gap{Number{year, n + 1}, "missing"})
+	}
+	return last, found, nil
+}

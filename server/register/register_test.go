@@ -1,0 +1,199 @@
+package register_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/seal"
+	"github.com/citel-pa/citel/testdata/town"
+)
+
+func desk(town *town.Town) *register.Desk {
+	return &register.Desk{Store: town.Store, Audit: town.Audit, Keys: town.Keys, Enti: town.Enti, Now: town.Today,
+		Seals: &seal.Desk{Store: town.Store, Keys: town.Keys, Now: town.Today}}
+}
+
+func enter(t *testing.T, town *town.Town, ente string) register.Number {
+	t.Helper()
+	sum := sha256.Sum256([]byte("x"))
+	e := register.Entry{Ente: ente, Time: town.Today(), Direction: register.In, Party: "Prova Esempio", Subject: "Iscrizione", SHA256: sum[:], Document: "d"}
+	err := town.Store.Tx(context.Background(), func(tx *sql.Tx) error { return register.Enter(context.Background(), tx, town.Keys, &e) })
+	if err != nil {
+		t.Error(err)
+	}
+	return e.Number
+}
+
+func TestRegister(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d := desk(town)
+		boss, clerk := town.Operator("prova", 1, "R6"), town.Operator("prova", 2, "R12")
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() { enter(t, town, "prova") })
+		}
+		wait.Wait()
+		year := town.Today().In(register.Rome()).Year()
+		if n := enter(t, town, "altro"); n.Number != 1 || n.String()[5:] != "0000001" {
+			t.Error("another ente's", n)
+		}
+		n, found, err := d.Verify(t.Context(), "prova", year)
+		if n != 20 || len(found) > 0 || err != nil {
+			t.Fatal(n, found, err)
+		}
+		// A transaction that fails gives its number back.
+		_ = town.Store.Tx(t.Context(), func(tx *sql.Tx) error {
+			sum := sha256.Sum256(nil)
+			e := register.Entry{Ente: "prova", Time: town.Today(), Direction: register.In, Party: "x", Subject: "x", SHA256: sum[:]}
+			return errors.Join(register.Enter(t.Context(), tx, town.Keys, &e), errors.New("back"))
+		})
+		if n := enter(t, town, "prova"); n.Number != 21 {
+			t.Error(n)
+		}
+
+		// Unchangeable, for the database's owner too.
+		for _, q := range []string{"UPDATE register_entry SET subject = 'x'", "DELETE FROM register_entry"} {
+			if _, err := town.Store.ExecContext(t.Context(), q); err == nil {
+				t.Error(q)
+			}
+		}
+		third := register.Number{Year: year, Number: 3}
+		for _, c := range []struct {
+			actor  role.Actor
+			n      register.Number
+			reason string
+			want   error
+		}{
+			{clerk, third, "doppio", role.ErrDenied}, {boss, third, "", register.ErrReason}, {boss, register.Number{Year: year, Number: 99}, "doppio", register.ErrNotFound},
+			{town.Operator("altro", 3, "R6"), third, "doppio", register.ErrNotFound}, {boss, third, "Registrato due volte", nil}, {boss, third, "ancora", register.ErrCancelled},
+		} {
+			if err := d.Cancel(t.Context(), c.actor, c.n, c.reason); !errors.Is(err, c.want) {
+				t.Errorf("%+v: %v", c, err)
+			}
+		}
+		e, err := d.Get(t.Context(), "prova", third)
+		if err != nil || e.Cancelled == nil || e.Cancelled.Author != boss.Name || e.Subject != "Iscrizione" {
+			t.Error(e, err)
+		}
+		if _, err := town.Store.ExecContext(t.Context(), "DELETE FROM register_cancelled"); err == nil {
+			t.Error("a cancellation was deleted")
+		}
+
+		// Emergency: both numbers stay together.
+		id, err := d.OpenEmergency(t.Context(), boss, "Guasto elettrico", town.Today().Add(-time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte("carta"))
+		got, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Time: town.Today(), Party: "A", Subject: "uno", SHA256: sum[:]}, {Time: town.Today(), Party: "B", Subject: "due", SHA256: sum[:]}})
+		if err != nil || len(got) != 2 || got[1].Emergency != "E1/0000002" || got[1].Number.Number != 23 {
+			t.Fatal(got, err)
+		}
+		if err := d.CloseEmergency(t.Context(), boss, id); err != nil {
+			t.Error(err)
+		}
+		if _, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Party: "C", Subject: "tre", SHA256: sum[:]}}); !errors.Is(err, register.ErrEmergency) {
+			t.Error(err)
+		}
+		if list, err := d.List(t.Context(), clerk, year, 20, 2); err != nil || len(list) != 2 || list[0].Number.Number != 20 {
+			t.Error(list, err)
+		}
+	})
+}
+
+func TestDailyRegister(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d := desk(town)
+		now := town.Today().In(register.Rome()) // from noon, so that no day is near its end
+		town.Move(time.Date(now.Year(), now.Month(), now.Day()+1, 12, 0, 0, 0, register.Rome()).Sub(now))
+		enter(t, town, "prova")
+		if err := d.CloseDays(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if days, _ := d.Days(t.Context(), "prova", 10); len(days) != 0 {
+			t.Error("today is closed", days)
+		}
+		town.Move(3 * 24 * time.Hour)
+		for range 2 {
+			if err := d.CloseDays(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		days, err := d.Days(t.Context(), "prova", 10)
+		if err != nil || len(days) != 3 || days[2].Entries != 1 || days[0].Entries != 0 {
+			t.Fatal(days, err)
+		}
+		f, err := town.Store.OpenFile(t.Context(), days[2].Document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		data, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "giorno.pdf")
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range [][]string{{"pdfsig", "-nocert", name, "Signature is Valid"}, {"pdfinfo", "-struct-text", name, "Iscrizione"}, {"qpdf", "--check", name, "No syntax"}} {
+			out, err := exec.CommandContext(t.Context(), c[0], c[1:3]...).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), c[3]) {
+				t.Errorf("%v (make deps): %v\n%s", c, err, out)
+			}
+		}
+	})
+}
+
+func TestSegnatura(t *testing.T) {
+	sum := sha256.Sum256([]byte("x"))
+	e := &register.Entry{Number: register.Number{Year: 2026, Number: 42}, IPA: "c_prova", AOO: "AOO1", Registry: register.Code, Time: time.Date(2026, 1, 1, 23, 30, 0, 0, time.UTC),
+		Direction: register.In, Subject: "Iscrizione <nido> & altro", SHA256: sum[:]}
+	out, err := register.Segnatura(e, "Comune di Prova", "istruzione", register.Subject{Given: "Prova", Family: "Esempio", Code: town.FormOf(1).Code},
+		[]register.File{{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", SHA256: sum[:], Signed: true}, {Name: "a.pdf", MediaType: "application/pdf", SHA256: sum[:]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Order and names are the schema's.
+	const ns = "http://www.agid.gov.it/protocollo/"
+	var names []string
+	dec := xml.NewDecoder(strings.NewReader(string(out)))
+	for {
+		x, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := x.(xml.StartElement); ok {
+			if s.Name.Space != ns {
+				t.Errorf("%v", s.Name)
+			}
+			names = append(names, s.Name.Local)
+		}
+	}
+	want := "SegnaturaInformatica Intestazione Identificatore CodiceAmministrazione CodiceAOO CodiceRegistro NumeroRegistrazione DataRegistrazione OraRegistrazione Oggetto Classifica Denominazione CodiceFlat " +
+		"Descrizione Mittente PersonaFisica Nome Cognome CodiceFiscale Destinatario PA DenominazionePA CodiceIPAPA CodiceIPAAOO DocumentoPrimario Descrizione Impronta firmatoDigitalmente UnDetached Allegato Descrizione Impronta"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("%s", got)
+	}
+	for _, x := range []string{">0000042<", ">2026-01-02<", ">00:30:00<", "&lt;nido&gt; &amp;"} {
+		if !strings.Contains(string(out), x) {
+			t.Errorf("%s is not in\n%s", x, out)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package service
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var (
+	idForm   = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	yearForm = regexp.MustCompile(`^-?[0-9]{1,3}y$`)
+)
+
+// Prefills are where a field's first value can come from.
+var Prefills = []string{"person.code", "person.given", "person.family", "record.email", "record.phone", "record.residence", "record.cap", "record.town", "record.born", "record.birth-place"}
+
+// checker looks for what the form of a text does not tell.
+type checker struct {
+	d        *Definition
+	lines    map[string]int
+	problems []Problem
+	fields   map[string]Question
+}
+
+// index writes down the line of each value by its path, "sections.0.fields.2.kind".
+func (c *checker) index(path string, n *yaml.Node) {
+	c.lines[path] = n.Line
+	join := func(s string) string { return strings.TrimPrefix(path+"."+s, ".") }
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			c.index(join(n.Content[i].Value), n.Content[i+1])
+			c.lines[join(n.Content[i].Value)] = n.Content[i].Line
+		}
+	case yaml.SequenceNode:
+		for i, x := range n.Content {
+			c.index(join(strconv.Itoa(i)), x)
+		}
+	}
+}
+
+// say writes a problem down at the line of a path, or of what is around it.
+func (c *checker) say(path, code, detail string) {
+	for p := path; ; {
+		if line := c.lines[p]; line > 0 {
+			c.problems = append(c.problems, Problem{line, code, detail})
+			return
+		}
+		i := strings.LastIndexByte(p, '.')
+		if i < 0 {
+			c.problems = append(c.problems, Problem{max(c.lines[""], 1), code, detail})
+			return
+		}
+		p = p[:i]
+	}
+}
+
+func (c *checker) words(path string, w Words) {
+	if strings.TrimSpace(w.It) == "" || strings.TrimSpace(w.En) == "" {
+		c.say(path, "words", path)
+	}
+}
+
+func oneOf[T ~string](c *checker, path string, v T, all ...T) {
+	if !slices.Contains(all, v) {
+		c.say(path, "one-of", fmt.Sprintf("%s: %q (%v)", path, v, all))
+	}
+}
+
+func (c *checker) run() {
+	d := c.d
+	if !idForm.MatchString(d.ID) || len(d.ID) > 40 {
+		c.say("id", "id", d.ID)
+	}
+	c.words("title", d.Title)
+	if !idForm.MatchString(d.Topic) {
+		c.say("topic", "id", d.Topic)
+	}
+	oneOf(c, "act", d.Act, Istanza, Message, SelfCertification)
+	oneOf(c, "level", d.Level, "debole", "media", "forte")
+	oneOf(c, "signature", d.Signature, SignatureRequired, SignatureOptional, SignatureNone)
+	oneOf(c, "term.silence", d.Term.Silence, SilenceNone, SilenceConsent, SilenceRefusal)
+	if len(d.Actors) == 0 {
+		c.say("actors", "missing", "actors")
+	}
+	for i, a := range d.Actors {
+		oneOf(c, fmt.Sprintf("actors.%d", i), a, "citizen", "company", "professional")
+	}
+	for i, m := range d.Mandates {
+		oneOf(c, fmt.Sprintf("mandates.%d", i), m, "minor", "ward", "company", "delegate")
+	}
+	// CAD, art. 65 c. 1: an istanza is signed, or its sender was identified by a card.
+	if d.Act == Istanza && d.Level != "forte" && d.Signature != SignatureRequired {
+		c.say("signature", "istanza-proof", d.ID)
+	}
+	if strings.TrimSpace(d.Office) == "" {
+		c.say("office", "missing", "office")
+	}
+	if d.Act == Istanza && strings.TrimSpace(d.Responsible.Name) == "" {
+		c.say("responsible", "missing", "responsible.name")
+	}
+	if d.Term.Days < 0 || d.Term.Days > 3650 || d.Act != SelfCertification && d.Term.Days == 0 {
+		c.say("term.days", "days", strconv.Itoa(d.Term.Days))
+	}
+	if d.Act == Istanza {
+		c.words("remedies", d.Remedies)
+	}
+	if d.Fee != nil && (d.Fee.Cents <= 0 || d.Fee.Cents > 10_000_000) {
+		c.say("fee.cents", "money", strconv.Itoa(d.Fee.Cents))
+	}
+	if d.Retention < 0 || d.Retention > 100 {
+		c.say("retention", "years", strconv.Itoa(d.Retention))
+	}
+	if d.MinimumAge < 0 || d.MinimumAge > 100 {
+		c.say("minimum-age", "years", strconv.Itoa(d.MinimumAge))
+	}
+	for path, day := range map[string]string{"opens": d.Opens, "closes": d.Closes} {
+		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+			c.say(path, "day", day)
+		}
+	}
+	if d.Privacy.Version == "" {
+		c.say("privacy", "missing", "privacy.version")
+	}
+	c.words("privacy.text", d.Privacy.Text)
+	c.form()
+}
+
+func (c *checker) form() {
+	d := c.d
+	c.fields = map[string]Question{}
+	if len(d.Sections) == 0 || len(d.Fields()) == 0 {
+		c.say("sections", "missing", "sections")
+	}
+	seen := map[string]bool{}
+	for i, s := range d.Sections {
+		at := fmt.Sprintf("sections.%d", i)
+		c.unique(at+".id", s.ID, seen)
+		c.words(at+".title", s.Title)
+		for j, q := range s.Questions {
+			c.question(fmt.Sprintf("%s.fields.%d", at, j), q)
+		}
+	}
+	seen = map[string]bool{}
+	for i, a := range d.Attachments {
+		at := fmt.Sprintf("attachments.%d", i)
+		c.unique(at+".id", a.ID, seen)
+		c.words(at+".title", a.Title)
+		c.when(at+".when", a.When)
+	}
+	for i, s := range d.Cosigners {
+		at := fmt.Sprintf("cosigners.%d", i)
+		if q, ok := c.fields[s.Field]; !ok || q.Kind != CodiceFiscale {
+			c.say(at+".field", "no-field", s.Field)
+		}
+		c.when(at+".when", s.When)
+	}
+	if d.Routes != nil {
+		q, ok := c.fields[d.Routes.Field]
+		if !ok || q.Kind != Choice {
+			c.say("routes.field", "no-field", d.Routes.Field)
+		}
+		for v := range d.Routes.To {
+			if !slices.ContainsFunc(q.Options, func(o Option) bool { return o.Value == v }) {
+				c.say("routes.to."+v, "no-option", v)
+			}
+		}
+	}
+}
+
+func (c *checker) unique(path, id string, seen map[string]bool) {
+	switch {
+	case !idForm.MatchString(id) || len(id) > 40:
+		c.say(path, "id", id)
+	case seen[id]:
+		c.say(path, "twice", id)
+	}
+	seen[id] = true
+}
+
+func (c *checker) question(at string, q Question) {
+	if !idForm.MatchString(q.ID) || len(q.ID) > 40 {
+		c.say(at+".id", "id", q.ID)
+	} else if _, ok := c.fields[q.ID]; ok {
+		c.say(at+".id", "twice", q.ID)
+	}
+	oneOf(c, at+".kind", q.Kind, kinds...)
+	c.words(at+".label", q.Label)
+	choice := q.Kind == Choice || q.Kind == Choices
+	if choice && len(q.Options) == 0 {
+		c.say(at+".options", "missing", "options")
+	}
+	if !choice && len(q.Options) > 0 {
+		c.say(at+".options", "not-here", "options")
+	}
+	seen := map[string]bool{}
+	for k, o := range q.Options {
+		c.unique(fmt.Sprintf("%s.options.%d.value", at, k), o.Value, seen)
+		c.words(fmt.Sprintf("%s.options.%d.label", at, k), o.Label)
+	}
+	if q.Max < 0 || q.Max > 10_000 {
+		c.say(at+".max", "max", strconv.Itoa(q.Max))
+	}
+	for name, v := range map[string]string{"after": q.After, "before": q.Before} {
+		if _, err := time.Parse(time.DateOnly, v); v != "" && (q.Kind != Date || err != nil && !yearForm.MatchString(v)) {
+			c.say(at+"."+name, "day", v)
+		}
+	}
+	if (q.Least != nil || q.Most != nil) && q.Kind != Number && q.Kind != Money {
+		c.say(at, "not-here", "least, most")
+	}
+	if q.Points != 0 && q.Kind != Check {
+		c.say(at+".points", "not-here", "points")
+	}
+	if q.Prefill != "" {
+		oneOf(c, at+".prefill", q.Prefill, Prefills...)
+	}
+	c.when(at+".when", q.When)
+	c.fields[q.ID] = q
+}
+
+// when may only look at what was asked before, so that no circle can be.
+func (c *checker) when(path string, w *When) {
+	if w == nil {
+		return
+	}
+	q, ok := c.fields[w.Field]
+	if !ok {
+		c.say(path+".field", "no-field", w.Field)
+		return
+	}
+	if len(w.Is) == 0 {
+		c.say(path+".is", "missing", "is")
+	}
+	for i, v := range w.Is {
+		known := q.Kind == Check && v == "yes" || slices.ContainsFunc(q.Options, func(o Option) bool { return o.Value == v })
+		if !known {
+			c.say(fmt.Sprintf("%s.is.%d", path, i), "no-option", v)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package service_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/testdata/town"
+)
+
+func TestDefaults(t *testing.T) {
+	for id, text := range service.Defaults {
+		d, err := service.Parse(text)
+		if err != nil || d.ID != id {
+			t.Errorf("%s: %+v, %v", id, d, err)
+		}
+	}
+	if len(service.Defaults) < 4 {
+		t.Error(len(service.Defaults))
+	}
+}
+
+// What is wrong is told at its line, with a sentence in both languages.
+func TestProblemsHaveLines(t *testing.T) {
+	good := string(service.Defaults["iscrizione-nido"])
+	for _, c := range []struct{ from, to, code, at string }{
+		{"level: forte", "livello: forte", "unknown", "livello"},
+		{"level: forte", "level: fortissimo", "one-of", "fortissimo"},
+		{"level: forte\nsignature: required", "level: media\nsignature: none", "istanza-proof", "signature: none"},
+		{"kind: money", "kind: gold", "one-of", "kind: gold"},
+		{"field: other-cf, when", "field: other-xx, when", "no-field", "field: other-xx"},
+		{"when: {field: other, is: [consents]}}\n      - {id: other-signs", "when: {field: other, is: [agrees]}}\n      - {id: other-signs", "no-option", "agrees"},
+		{"when: {field: relation, is: [guardian, foster]}", "when: {field: nothing, is: [guardian]}", "no-field", "nothing"},
+		{"id: child-family", "id: child-given", "twice", "family name"},
+		{"act: istanza", "act: istanza\nact: message", "form", ""},
+		{"term: {days: 60, silence: none}", "term: {days: 60, silence: golden}", "one-of", "golden"},
+		{"office: Istruzione", "office: ''", "missing", "office: ''"},
+		{"after: -4y", "after: tomorrow", "day", "tomorrow"},
+		{"title: {it: La bambina o il bambino, en: The child}", "title: {it: La bambina}", "words", "La bambina"},
+		{"prefill: record.phone", "prefill: record.password", "one-of", "record.password"},
+		{"title: {it: Iscrizione", "title: &x {it: Iscrizione", "alias", ""},
+	} {
+		text := strings.Replace(good, c.from, c.to, 1)
+		if text == good {
+			t.Fatalf("%q is not in the text", c.from)
+		}
+		_, err := service.Parse([]byte(text))
+		var p *service.ProblemsError
+		if !errors.As(err, &p) {
+			t.Errorf("%s: %v", c.to, err)
+			continue
+		}
+		found := false
+		for _, x := range p.Problems {
+			lines := strings.Split(text, "\n")
+			found = found || x.Code == c.code && (c.at == "" || strings.Contains(strings.ToLower(lines[x.Line-1]), strings.ToLower(c.at)))
+			for _, l := range []message.Lang{message.Italian, message.English} {
+				if s := x.Sentence(l); strings.Contains(s, "definition.") || !strings.Contains(s, fmt.Sprint(x.Line)) {
+					t.Errorf("%s: no sentence: %s", x.Code, s)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: %v", c.to, err)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	d, err := service.Parse(service.Defaults["iscrizione-nido"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	in := map[string]string{
+		"child-given": "Prova", "child-family": "Esempio", "child-cf": town.FormOf(3).Code, "child-born": "2025-01-10", "relation": "parent", "email": "a@example.org",
+		"other": "none", "other-cf": "not asked", "first": "girasole", "time": "full", "sibling": "on", "isee": "12.345,6", "vaccinated": "on", "disability": "on",
+	}
+	got, errs := d.Validate(func(id string) string { return in[id] }, now, true)
+	if len(errs) > 0 || got["other-cf"] != "" || got["isee"] != "12345,60" || got["sibling"] != "yes" {
+		t.Errorf("%v %v", got, errs)
+	}
+	if p := d.Points(got); p != 40 {
+		t.Errorf("%d points", p)
+	}
+	for _, c := range []struct{ id, value, code string }{
+		{"isee", "12.34", "error-money"}, {"isee", "-1", "error-money"}, {"isee", "1,234", "error-money"}, {"first", "montagna", "error-choice"},
+		{"child-born", "2020-01-01", "error-date-range"}, {"vaccinated", "", "error-check"}, {"other", "consents", ""},
+	} {
+		bad := map[string]string{}
+		for k, v := range in {
+			bad[k] = v
+		}
+		bad[c.id] = c.value
+		_, errs := d.Validate(func(id string) string { return bad[id] }, now, true)
+		want, at := c.code, c.id
+		if c.id == "other" {
+			want, at = "error-codice-fiscale", "other-cf"
+		}
+		if errs[at] != want {
+			t.Errorf("%s=%q: %v", c.id, c.value, errs)
+		}
+	}
+	if _, errs := d.Validate(func(string) string { return "" }, now, false); len(errs) > 0 {
+		t.Errorf("a draft needs nothing: %v", errs)
+	}
+	blocks := d.Preview(got, message.Italian)
+	if len(blocks) != 5 || !blocks[4].Sensitive || blocks[3].Lines[3].Value != "12345,60 €" {
+		t.Errorf("%+v", blocks)
+	}
+	in["other"], in["other-cf"], in["other-signs"] = "consents", town.FormOf(4).Code, "on"
+	got, _ = d.Validate(func(id string) string { return in[id] }, now, true)
+	if s := d.Signers(got); len(s) != 1 || s[0] != town.FormOf(4).Code {
+		t.Error(s)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d := &service.Desk{Store: town.Store, Audit: town.Audit, Now: town.Today}
+		boss := town.Operator("prova", 1, "R6")
+		v, err := d.Current(t.Context(), "prova", "instradamento")
+		if err != nil || v.Number != 0 {
+			t.Fatal(v, err)
+		}
+		if _, err := d.Publish(t.Context(), town.Operator("prova", 2, "R14"), v.Text, 0); !errors.Is(err, role.ErrDenied) {
+			t.Errorf("who hands envelopes out: %v", err)
+		}
+		one, err := d.Publish(t.Context(), boss, v.Text, 0)
+		if err != nil || one.Number != 1 {
+			t.Fatal(err)
+		}
+		text := []byte(strings.Replace(string(v.Text), "days: 30", "days: 20", 1))
+		if _, err := d.Publish(t.Context(), boss, text, 0); !errors.Is(err, service.ErrChanged) {
+			t.Errorf("edited from an older one: %v", err)
+		}
+		two, err := d.Publish(t.Context(), boss, text, 1)
+		if err != nil || two.Number != 2 || two.Term.Days != 20 {
+			t.Fatal(two, err)
+		}
+		old, err := d.At(t.Context(), "prova", "instradamento", 1)
+		if err != nil || old.Term.Days != 30 {
+			t.Error(old, err)
+		}
+		if v, err := d.Current(t.Context(), "altro", "instradamento"); err != nil || v.Term.Days != 30 {
+			t.Error("another ente's", err)
+		}
+		n := 0
+		for _, c := range service.Diff(v.Text, text) {
+			if c.Op != ' ' {
+				n++
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d lines differ", n)
+		}
+		for _, q := range []string{"UPDATE service_version SET content = ''", "DELETE FROM service_version"} {
+			if _, err := town.Store.ExecContext(t.Context(), q); err == nil {
+				t.Error(q)
+			}
+		}
+		all, err := d.List(t.Context(), "prova")
+		if err != nil || len(all) != len(service.Defaults) {
+			t.Error(len(all), err)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	for _, text := range service.Defaults {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d, err := service.Parse(text)
+		var p *service.ProblemsError
+		if err != nil && !errors.As(err, &p) {
+			t.Fatal(err)
+		}
+		if d != nil {
+			d.Validate(func(string) string { return "x" }, time.Unix(0, 0), true)
+		}
+	})
+}

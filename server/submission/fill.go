@@ -1,0 +1,584 @@
+package submission
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/attachment"
+	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/mandate"
+	"github.com/citel-pa/citel/server/pdf"
+	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/store"
+)
+
+// may tells who the application would be for, and whether the visitor may make it. The
+// level is looked at when it is sent: a draft can be begun below.
+func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service.Definition) (owner *person.Person, err error) {
+	today := d.now().In(register.Rome())
+	if !s.Open(today) {
+		return nil, ErrClosed
+	}
+	if v.Operator != nil {
+		if err := role.Check(*v.Operator, v.Ente, role.AssistedFile); err != nil {
+			return nil, err
+		}
+	}
+	if v.Person == nil {
+		if v.Level < session.Debole || v.Credential == "" || s.Needs() > session.Debole || v.Mandate != "" {
+			return nil, ErrLevel
+		}
+		return nil, nil
+	}
+	owner = v.Person
+	if v.Mandate != "" {
+		m, err := d.Mandates.For(ctx, q, v.Ente, v.Mandate, v.Person.ID, s.ID)
+		if errors.Is(err, mandate.ErrNotFound) || err == nil && !slices.Contains(s.Mandates, string(m.Kind)) {
+			return nil, ErrMandate
+		}
+		if err != nil {
+			return nil, err
+		}
+		if owner, err = person.Get(ctx, q, m.Principal); err != nil {
+			return nil, err
+		}
+	} else if !slices.Contains(s.Actors, string(owner.Category())) {
+		return nil, ErrActor
+	}
+	if born, ok := mandate.Born(v.Person.CodiceFiscale, today); ok && born.AddDate(s.Age(), 0, 0).After(today) {
+		return nil, ErrAge
+	}
+	return owner, nil
+}
+
+// Start begins a draft, with what the ente knows already filled in.
+func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Application, error) {
+	a := &Application{ID: store.NewID(), Ente: v.Ente, Credential: v.Credential, Level: v.Level, Profile: v.Profile, State: StateDraft, Email: v.Email, Mandate: v.Mandate, Created: d.now().UTC()}
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		if a.Service, err = d.Services.Fix(ctx, tx, v.Ente, serviceID); err != nil {
+			return err
+		}
+		owner, err := d.may(ctx, tx, v, a.Service.Definition)
+		if err != nil {
+			return err
+		}
+		var open int
+		if owner != nil {
+			a.Person = owner.ID
+			if owner.ID != v.Person.ID {
+				a.Agent = v.Person.ID
+			}
+			err = tx.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE person = ? AND ente = ? AND state IN ('draft', 'to-sign')", owner.ID, v.Ente).Scan(&open)
+		} else {
+			err = tx.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE person = 0 AND credential = ? AND state IN ('draft', 'to-sign')", v.Credential).Scan(&open)
+		}
+		if err != nil {
+			return err
+		}
+		if open >= maxDrafts {
+			return ErrTooMany
+		}
+		if v.Operator != nil {
+			a.Operator = v.Operator.Operator
+		}
+		if a.Fields, err = d.prefill(ctx, tx, v, a.Service.Definition); err != nil {
+			return err
+		}
+		fields, err := json.Marshal(a.Fields)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO application (id, ente, service, version, person, agent, mandate, credential, operator, level, session, state, fields, email, created, changed)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, a.ID, a.Ente, a.Service.ID, a.Service.Number, a.Person, a.Agent, a.Mandate, a.Credential, a.Operator, int(a.Level), a.Profile,
+			string(a.State), string(fields), a.Email, store.Time(a.Created), store.Time(a.Created))
+		if err != nil {
+			return err
+		}
+		return d.step(ctx, tx, a.ID, Step{Kind: "started", State: a.State, Operator: a.Operator, Person: a.Actor()})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	return a, nil
+}
+
+// prefill takes what the person gave before (once only, C.SE.1.5): from the account and
+// from the own ente's record, of whoever acts.
+func (d *Desk) prefill(ctx context.Context, tx *sql.Tx, v Visitor, s *service.Definition) (map[string]string, error) {
+	out := map[string]string{}
+	if v.Person == nil {
+		return out, nil
+	}
+	known := map[string]string{"person.code": v.Person.CodiceFiscale, "person.given": v.Person.Given, "person.family": v.Person.Family}
+	r, err := person.RecordOf(ctx, tx, v.Person.ID, v.Ente)
+	if err != nil {
+		return nil, err
+	}
+	if r != nil && r.Form != nil {
+		f := r.Form
+		for k, x := range map[string]string{"email": f.Email, "phone": f.Phone, "residence": f.Residence, "cap": f.CAP, "town": f.Town, "birth-place": f.BirthPlace} {
+			known["record."+k] = x
+		}
+		if born, err := time.Parse(person.BornLayout, f.Born); err == nil {
+			known["record.born"] = born.Format(time.DateOnly)
+		}
+	}
+	get := func(id string) string {
+		q, _ := s.Field(id)
+		return known[q.Prefill]
+	}
+	values, errs := s.Validate(get, d.now(), false)
+	for id, x := range values {
+		if q, _ := s.Field(id); q.Prefill != "" && errs[id] == "" {
+			out[id] = x
+		}
+	}
+	return out, nil
+}
+
+// change runs f on a draft of the visitor's, in a transaction.
+func (d *Desk) change(ctx context.Context, v Visitor, id string, in []State, f func(tx *sql.Tx, a *Application) error) error {
+	a, err := d.Get(ctx, v, id)
+	if err != nil {
+		return err
+	}
+	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		now, err := d.read(ctx, tx, v.Ente, id)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(in, now.State) {
+			return ErrState
+		}
+		now.Service = a.Service
+		if err := f(tx, now); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE application SET changed = ? WHERE id = ?", store.Time(d.now()), id)
+		return err
+	})
+}
+
+// Save keeps the answers of a draft. What is wrong is told and kept all the same: nobody
+// types anything twice. Requests with complete ask for everything that is required.
+func (d *Desk) Save(ctx context.Context, v Visitor, id string, get func(string) string, complete bool) (errs service.Errors, err error) {
+	err = d.change(ctx, v, id, []State{StateDraft}, func(tx *sql.Tx, a *Application) error {
+		var values map[string]string
+		values, errs = a.Service.Validate(get, d.now(), complete)
+		fields, err := json.Marshal(values)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE application SET fields = ? WHERE id = ?", string(fields), id)
+		return err
+	})
+	return errs, err
+}
+
+// Make checks that everything is there and writes the document that is signed or sent.
+// warned: the warnings of DPR 445/2000, art. 75 and 76 (penalties, and the loss of what
+// was got by a false declaration) were accepted; privacy is the version of the notice
+// that was shown.
+func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, privacy string) (*Application, error) {
+	a, err := d.Get(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	if a.State != StateDraft {
+		return nil, ErrState
+	}
+	if _, errs := a.Service.Validate(func(id string) string { return a.Fields[id] }, d.now(), true); len(errs) > 0 {
+		return nil, ErrFields
+	}
+	if privacy != a.Service.Privacy.Version || a.Service.Declaration && !warned {
+		return nil, ErrNotices
+	}
+	files, err := d.Files(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range a.Service.Wanted(a.Fields) {
+		if w.Required && !slices.ContainsFunc(files, func(f *File) bool { return f.Slot == w.ID && f.State != FileInfected }) {
+			return nil, ErrFiles
+		}
+	}
+	a.Made = d.now().UTC()
+	var b bytes.Buffer
+	if err := d.document(ctx, a, files, &b); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	a.SHA256 = sum[:]
+	if err := d.Store.WriteFile(ctx, a.documentFile(), &b); err != nil {
+		return nil, err
+	}
+	err = d.change(ctx, v, id, []State{StateDraft}, func(tx *sql.Tx, now *Application) error {
+		if !sameFields(now.Fields, a.Fields) {
+			return ErrState // it was changed in another tab meanwhile
+		}
+		warnedAt := ""
+		if warned {
+			warnedAt = store.Time(a.Made)
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE application SET state = ?, sha256 = ?, sealed = ?, warned = ?, privacy = ? WHERE id = ?",
+			string(StateToSign), a.SHA256, store.Time(a.Made), warnedAt, privacy, id)
+		if err != nil {
+			return err
+		}
+		return d.step(ctx, tx, id, Step{Kind: "made", State: StateToSign, Operator: a.Operator, Person: a.Actor()})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d.Get(ctx, v, id)
+}
+
+func sameFields(a, b map[string]string) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return bytes.Equal(x, y)
+}
+
+// Reopen makes a draft of it again: document and signatures go.
+func (d *Desk) Reopen(ctx context.Context, v Visitor, id string) error {
+	return d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) error {
+		if v.Person != nil && v.Operator == nil && v.Person.ID != a.Actor() {
+			return ErrState // who only signs too changes nothing
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM application_signature WHERE application = ?", id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE application SET state = 'draft', sha256 = NULL, sealed = '', warned = '', privacy = '', assisted = '' WHERE id = ?", id)
+		return err
+	})
+}
+
+// Discard throws a draft away.
+func (d *Desk) Discard(ctx context.Context, v Visitor, id string) error {
+	return d.change(ctx, v, id, []State{StateDraft, StateToSign}, func(tx *sql.Tx, a *Application) error {
+		if v.Person != nil && v.Operator == nil && v.Person.ID != a.Actor() {
+			return ErrState
+		}
+		for _, table := range []string{"application_signature", "application_file", "application_step"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE application = ?", id); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM application WHERE id = ?", id)
+		return err
+	})
+}
+
+func (a *Application) file(what string) string {
+	return "applications/" + a.ID[:2] + "/" + a.ID + what
+}
+
+// documentFile has the document's hash in its name: one that was made before is another.
+func (a *Application) documentFile() string { return a.file("-" + a.Fingerprint()[:16] + ".pdf") }
+
+// Document opens the document, byte for byte as it is signed.
+func (d *Desk) Document(ctx context.Context, a *Application) (io.ReadCloser, error) {
+	if len(a.SHA256) == 0 {
+		return nil, ErrNotFound
+	}
+	return d.Store.OpenFile(ctx, a.documentFile())
+}
+
+// people reads those who are named in the document.
+func (d *Desk) people(ctx context.Context, a *Application) (owner, agent *person.Person, err error) {
+	if a.Person != 0 {
+		if owner, err = person.Get(ctx, d.Store, a.Person); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		owner = &person.Person{}
+		if err := d.Store.QueryRowContext(ctx, "SELECT given, family FROM credential WHERE id = ?", a.Credential).Scan(&owner.Given, &owner.Family); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, nil, fmt.Errorf("submission: %w", err)
+		}
+	}
+	if a.Agent != 0 {
+		agent, err = person.Get(ctx, d.Store, a.Agent)
+	}
+	return owner, agent, err
+}
+
+// whoFields are the lines that name owner, agent with title, and operator.
+func (d *Desk) whoFields(ctx context.Context, a *Application) ([]pdf.Field, error) {
+	owner, agent, err := d.people(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	out := []pdf.Field{{Label: text("application.owner"), Value: owner.Name()}}
+	if owner.CodiceFiscale != "" {
+		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: owner.CodiceFiscale})
+	} else {
+		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: text("application.not-proved")})
+	}
+	if agent != nil {
+		all, err := d.Mandates.Of(ctx, a.Ente, a.Agent)
+		if err != nil {
+			return nil, err
+		}
+		title := ""
+		for _, m := range all {
+			if m.ID == a.Mandate {
+				title = m.Title
+			}
+		}
+		out = append(out, pdf.Field{Label: text("application.agent"), Value: agent.Name() + ", " + agent.CodiceFiscale + " (" + title + ")"})
+	}
+	if a.Operator != 0 {
+		var given, family string
+		if err := d.Store.QueryRowContext(ctx, "SELECT given, family FROM operator WHERE id = ?", a.Operator).Scan(&given, &family); err != nil {
+			return nil, fmt.Errorf("submission: %w", err)
+		}
+		out = append(out, pdf.Field{Label: text("application.operator"), Value: given + " " + family})
+	}
+	return out, nil
+}
+
+func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io.Writer) error {
+	e, err := d.Enti.Get(ctx, a.Ente)
+	if err != nil {
+		return err
+	}
+	title := a.Service.Title.It
+	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
+	doc.Heading(1, title)
+	if a.Service.Act != service.SelfCertification {
+		doc.Paragraph(text("application.to", "ente", e.Name, "office", a.Service.OfficeFor(a.Fields)))
+	}
+	if d.Trust != nil && d.Trust.HasTest() {
+		doc.Note(text("submission.test-note"))
+	}
+	who, err := d.whoFields(ctx, a)
+	if err != nil {
+		return err
+	}
+	doc.Heading(2, text("submission.applicant"))
+	doc.Fields(who)
+	for _, b := range a.Service.Preview(a.Fields, message.Italian) {
+		doc.Heading(2, b.Title)
+		var fields []pdf.Field
+		for _, l := range b.Lines {
+			fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
+		}
+		doc.Fields(fields)
+	}
+	if len(files) > 0 {
+		doc.Heading(2, text("application.attachments"))
+		var items []string
+		for _, f := range files {
+			items = append(items, text("application.attachment", "name", f.Name, "hash", fmt.Sprintf("%x", f.SHA256)))
+		}
+		doc.List(items)
+	}
+	if a.Service.Declaration {
+		doc.Heading(2, text("application.declaration"))
+		doc.Paragraph(text("application.warnings"))
+	}
+	doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
+	doc.Paragraph(text("application.made", "time", a.Made.In(register.Rome()).Format("02/01/2006 15:04")))
+	doc.Footer(text("submission.form-footer", "id", a.ID))
+	_, err = doc.WriteTo(w)
+	return err
+}
+
+// FileState is what the scanner said.
+type FileState string
+
+// The states of a file.
+const (
+	FileWaiting  FileState = "waiting"
+	FileClean    FileState = "clean"
+	FileInfected FileState = "infected"
+)
+
+// Slots besides those that the service wants.
+const (
+	SlotPaper    = "paper"    // the scan of the document signed by hand
+	SlotIdentity = "identity" // a copy of the document of identity
+	SlotMore     = "more"     // what an office asked for
+)
+
+// maxFiles of an application.
+const maxFiles = 30
+
+// File is an attachment.
+type File struct {
+	ID      string
+	Slot    string
+	Name    string
+	Kind    attachment.Kind
+	Size    int64
+	SHA256  []byte
+	State   FileState
+	Threat  string
+	Sent    bool // with the application, or as an answer to a request
+	Created time.Time
+}
+
+func (f *File) name() string { return "attachments/" + f.ID[:2] + "/" + f.ID }
+
+// Attach takes a file: what it is is told by its content, and what could act, hide or harm
+// is refused with the reason (*attachment.Refused).
+func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r io.ReaderAt, size int64) (*File, error) {
+	a, err := d.Get(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	known := slot == SlotIdentity || slot == SlotPaper || slot == SlotMore && a.State == StateMore ||
+		slices.ContainsFunc(a.Service.Attachments, func(x service.Attachment) bool { return x.ID == slot })
+	if !known {
+		return nil, ErrFiles
+	}
+	kind, err := attachment.Check(ctx, r, size, d.Limits)
+	var refused *attachment.Refused
+	if errors.As(err, &refused) {
+		return nil, errors.Join(err, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.ApplicationFile, PersonID: a.Actor(), Credential: v.Credential, Address: v.Address,
+			Detail: map[string]string{"application": id, "refused": refused.Code}}))
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := &File{ID: store.NewID(), Slot: slot, Name: tidyName(name, kind), Kind: kind, Size: size, State: FileWaiting, Created: d.now().UTC()}
+	if d.Scanner == nil {
+		f.State = FileClean
+	}
+	h := sha256.New()
+	if err := d.Store.WriteFile(ctx, f.name(), io.TeeReader(io.NewSectionReader(r, 0, size), h)); err != nil {
+		return nil, err
+	}
+	f.SHA256 = h.Sum(nil)
+	states := []State{StateDraft}
+	switch slot {
+	case SlotPaper:
+		states = []State{StateToSign}
+	case SlotIdentity:
+		states = []State{StateDraft, StateToSign}
+	case SlotMore:
+		states = []State{StateMore}
+	}
+	err = d.change(ctx, v, id, states, func(tx *sql.Tx, _ *Application) error {
+		var n int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ?", id).Scan(&n); err != nil {
+			return err
+		}
+		if n >= maxFiles {
+			return ErrFiles
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO application_file (id, application, slot, name, kind, size, sha256, state, created) VALUES (?,?,?,?,?,?,?,?,?)",
+			f.ID, id, f.Slot, f.Name, string(f.Kind), f.Size, f.SHA256, string(f.State), store.Time(f.Created))
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, d.Store.RemoveFile(ctx, f.name()))
+	}
+	if d.Scanner != nil {
+		if err := d.scanFile(ctx, f); err != nil {
+			d.Log.Warn("an attachment waits for the scanner", "ente", a.Ente, "error", err)
+		}
+	}
+	return f, nil
+}
+
+// Detach takes a file of a draft away.
+func (d *Desk) Detach(ctx context.Context, v Visitor, id, file string) error {
+	return d.change(ctx, v, id, []State{StateDraft, StateToSign, StateMore}, func(tx *sql.Tx, a *Application) error {
+		r, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE id = ? AND application = ? AND sent = 0 AND (slot IN ('paper', 'identity', 'more') OR ? = 'draft')", file, id, string(a.State))
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, ErrNotFound)
+		}
+		return nil
+	})
+}
+
+// Files lists an application's attachments.
+func (d *Desk) Files(ctx context.Context, a *Application) (out []*File, err error) {
+	return d.files(ctx, "application = ? ORDER BY created, id", a.ID)
+}
+
+func (d *Desk) files(ctx context.Context, where string, args ...any) (out []*File, err error) {
+	rows, err := d.Store.QueryContext(ctx, "SELECT id, slot, name, kind, size, sha256, state, threat, sent, created FROM application_file WHERE "+where, args...) //nolint:gosec // our own words
+	if err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var f File
+		var created string
+		if err := rows.Scan(&f.ID, &f.Slot, &f.Name, &f.Kind, &f.Size, &f.SHA256, &f.State, &f.Threat, &f.Sent, &created); err != nil {
+			return nil, fmt.Errorf("submission: %w", err)
+		}
+		f.Created = store.ParseTime(created)
+		out = append(out, &f)
+	}
+	return out, rows.Err()
+}
+
+// OpenFile opens an attachment that the scanner called clean. It is sent as a download,
+// with File.Kind's media type and a CSP sandbox.
+func (d *Desk) OpenFile(ctx context.Context, a *Application, id string) (*File, io.ReadCloser, error) {
+	all, err := d.Files(ctx, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range all {
+		if f.ID != id {
+			continue
+		}
+		if f.State != FileClean {
+			return f, nil, ErrScan
+		}
+		r, err := d.Store.OpenFile(ctx, f.name())
+		return f, r, err
+	}
+	return nil, nil, ErrNotFound
+}
+
+func (d *Desk) scanFile(ctx context.Context, f *File) error {
+	r, err := d.Store.OpenFile(ctx, f.name())
+	if err != nil {
+		return err
+	}
+	verdict, err := d.Scanner.Scan(ctx, r, f.Size)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	f.State, f.Threat = FileClean, ""
+	if !verdict.Clean {
+		f.State, f.Threat = FileInfected, verdict.Threat
+	}
+	_, err = d.Store.ExecContext(ctx, "UPDATE application_file SET state = ?, threat = ? WHERE id = ?", string(f.State), f.Threat, f.ID)
+	return err
+}
+
+// ScanWaiting asks about files again that the scanner gave no verdict on.
+func (d *Desk) ScanWaiting(ctx context.Context) error {
+	if d.Scanner == nil {
+		return nil
+	}
+	all, err := d.files(ctx, "state = 'waiting' ORDER BY created LIMIT 100")
+	for _, f := range all {
+		if err = d.scanFile(ctx, f); err != nil {
+			break // it is down: the next round asks again
+		}
+	}
+	return err
+}

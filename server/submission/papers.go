@@ -1,0 +1,106 @@
+package submission
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/store"
+)
+
+// Paper is a document of an application's file.
+type Paper struct {
+	Name, MediaType, Title string
+	Open                   func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Papers lists everything that an application's file holds: document, signed files with
+// their reports, attachments, receipt, steps, the form that it was made with.
+func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
+	stored := func(name string) func(context.Context) (io.ReadCloser, error) {
+		return func(ctx context.Context) (io.ReadCloser, error) { return d.Store.OpenFile(ctx, name) }
+	}
+	ready := func(data []byte) func(context.Context) (io.ReadCloser, error) {
+		return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	}
+	out := []Paper{{"istanza.pdf", "application/pdf", a.Service.Title.It, stored(a.documentFile())}}
+	signed, err := d.Signatures(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	var seen []string
+	for i, s := range signed {
+		report, err := json.MarshalIndent(s.Report, "", " ")
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(seen, s.File) {
+			seen = append(seen, s.File)
+			out = append(out, Paper{fmt.Sprintf("istanza-%d.pdf.p7m", i+1), "application/pkcs7-mime", a.Service.Title.It, stored(s.File)})
+		}
+		out = append(out, Paper{fmt.Sprintf("rapporto-%d.json", i+1), "application/json", "Rapporto di verifica", ready(report)})
+	}
+	files, err := d.Files(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range files {
+		if f.Sent && f.State == FileClean {
+			out = append(out, Paper{fmt.Sprintf("allegato-%02d%s", i+1, f.Kind.Ext()), f.Kind.MediaType(), f.Name, stored(f.name())})
+		}
+	}
+	if a.Service.Act != service.SelfCertification {
+		out = append(out, Paper{"ricevuta.pdf", "application/pdf", "Ricevuta", func(ctx context.Context) (io.ReadCloser, error) { return d.Receipt(ctx, a) }})
+	}
+	steps, err := d.Steps(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	history, err := json.MarshalIndent(steps, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	return append(out, Paper{"passi.json", "application/json", "Passi della pratica", ready(history)}, Paper{"servizio.yaml", "application/yaml", "Scheda del servizio", ready(a.Service.Text)}), nil
+}
+
+// SentOn lists an ente's applications of a day of Rome, ClosedOn those that ended in it.
+func (d *Desk) SentOn(ctx context.Context, ente string, day time.Time) ([]*Application, error) {
+	return d.query(ctx, "WHERE ente = ? AND sent >= ? AND sent < ? ORDER BY sent, id", ente, store.Time(day), store.Time(day.AddDate(0, 0, 1)))
+}
+
+// ClosedOn lists the applications that were closed or withdrawn on a day.
+func (d *Desk) ClosedOn(ctx context.Context, ente string, day time.Time) ([]*Application, error) {
+	return d.query(ctx, "WHERE ente = ? AND sent <> '' AND closed >= ? AND closed < ? ORDER BY closed, id", ente, store.Time(day), store.Time(day.AddDate(0, 0, 1)))
+}
+
+// KeepUntil is the day until which an application is kept: its end and the service's
+// years. Empty: it has not ended, or is kept for good.
+func (a *Application) KeepUntil() string {
+	if a.Closed.IsZero() || a.Service.Retention == 0 {
+		return ""
+	}
+	return a.Closed.In(register.Rome()).AddDate(a.Service.Retention, 0, 0).Format(time.DateOnly)
+}
+
+// Expired lists applications whose retention is over. They are shown and not deleted: an
+// archive's documents are discarded only with a permission (D.Lgs. 42/2004, art. 21).
+func (d *Desk) Expired(ctx context.Context, a role.Actor) (out []*Application, err error) {
+	if err := role.Check(a, a.Ente, role.PortalUse); err != nil {
+		return nil, err
+	}
+	all, err := d.query(ctx, "WHERE ente = ? AND closed <> '' AND closed < ? ORDER BY closed LIMIT 5000", a.Ente, store.Time(d.now().AddDate(-1, 0, 0)))
+	today := d.now().In(register.Rome()).Format(time.DateOnly)
+	for _, x := range all {
+		if k := x.KeepUntil(); k != "" && k < today {
+			out = append(out, x)
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,408 @@
+package submission
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/citel-pa/citel/pkcs/cms"
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/validation"
+	"github.com/citel-pa/citel/pkcs/verify"
+	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/mail"
+	"github.com/citel-pa/citel/server/onetime"
+	"github.com/citel-pa/citel/server/pdf"
+	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/store"
+)
+
+// Signature is one that was put under the document.
+type Signature struct {
+	Code    string // the signer's codice fiscale
+	Time    time.Time
+	File    string
+	Report  validation.Report
+	ToCheck bool
+}
+
+// Signatures lists an application's, in their order.
+func (d *Desk) Signatures(ctx context.Context, a *Application) ([]*Signature, error) {
+	return signatures(ctx, d.Store, a.ID)
+}
+
+type rowsQuerier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func signatures(ctx context.Context, q rowsQuerier, id string) (out []*Signature, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT code, time, file, report, to_check FROM application_signature WHERE application = ? ORDER BY n", id)
+	if err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var s Signature
+		var at, report string
+		if err := rows.Scan(&s.Code, &at, &s.File, &report, &s.ToCheck); err != nil {
+			return nil, fmt.Errorf("submission: %w", err)
+		}
+		s.Time = store.ParseTime(at)
+		if err := json.Unmarshal([]byte(report), &s.Report); err != nil {
+			return nil, fmt.Errorf("submission: %w", err)
+		}
+		out = append(out, &s)
+	}
+	return out, rows.Err()
+}
+
+// Wanted lists the codici fiscali of those who must sign, the one who acts first.
+func (d *Desk) Wanted(ctx context.Context, a *Application) ([]string, error) {
+	who, err := person.Get(ctx, d.Store, a.Actor())
+	if err != nil {
+		return nil, err
+	}
+	out := []string{who.CodiceFiscale}
+	for _, c := range a.Service.Signers(a.Fields) {
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// Sign takes a signed file of the document. Several people sign one after the other: each
+// sends a file of its own over the same document, or one with all signatures in it.
+func (d *Desk) Sign(ctx context.Context, v Visitor, id string, signed io.Reader, lang message.Lang) (*Application, error) {
+	a, err := d.Get(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	if a.State != StateToSign || a.Service.Signature == service.SignatureNone || v.Person == nil {
+		return nil, ErrState
+	}
+	wanted, err := d.Wanted(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	err = d.sign(ctx, v, a, wanted, signed, lang)
+	if err != nil && (Code(err) != "internal") {
+		err = errors.Join(err, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.SignRefused, PersonID: v.Person.ID, Person: v.Person.CodiceFiscale, Address: v.Address,
+			Detail: map[string]string{"application": id, "code": Code(err)}}))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.Get(ctx, v, id)
+}
+
+func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []string, signed io.Reader, lang message.Lang) error {
+	data, err := io.ReadAll(io.LimitReader(signed, MaxSigned+1))
+	if err != nil {
+		return fmt.Errorf("submission: %w", err)
+	}
+	if len(data) > MaxSigned {
+		return ErrTooLarge
+	}
+	var content bytes.Buffer
+	results, err := verify.Reader(ctx, bytes.NewReader(data), verify.Options{Store: d.Trust, Revocation: d.Revocation, Policy: d.Policy, Time: d.now(), Extract: &content})
+	switch {
+	case errors.Is(err, verify.ErrNoSignature), errors.Is(err, cms.ErrMalformed), errors.Is(err, cms.ErrTooLarge), err == nil && len(results) == 0:
+		return fmt.Errorf("%w: %v", ErrNotSigned, err) //nolint:errorlint // the cause is for the log alone
+	case err != nil:
+		return fmt.Errorf("submission: %w", err)
+	}
+	found, err := judge(a.SHA256, wanted, content.Bytes(), results, lang)
+	if err != nil {
+		return err
+	}
+	name := a.file("-" + store.NewID()[:12] + ".p7m")
+	if err := d.Store.WriteFile(ctx, name, bytes.NewReader(data)); err != nil {
+		return err
+	}
+	var facts []*validation.Facts
+	for _, r := range results {
+		facts = append(facts, r.Facts)
+	}
+	factsJSON, err1 := json.Marshal(facts)
+	report, err2 := json.Marshal(validation.NewReport(results, lang))
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	return d.change(ctx, v, a.ID, []State{StateToSign}, func(tx *sql.Tx, now *Application) error {
+		if !bytes.Equal(now.SHA256, a.SHA256) {
+			return ErrOtherContent // it was made anew meanwhile
+		}
+		for _, code := range found.signers {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM application_signature WHERE application = ? AND code = ?", a.ID, code); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO application_signature (application, n, code, time, file, report, facts, to_check)
+				VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM application_signature WHERE application = ?), ?,?,?,?,?,?)`,
+				a.ID, a.ID, code, store.Time(d.now()), name, string(report), string(factsJSON), found.toCheck)
+			if err != nil {
+				return err
+			}
+		}
+		if found.test {
+			if _, err := tx.ExecContext(ctx, "UPDATE application SET test = 1 WHERE id = ?", a.ID); err != nil {
+				return err
+			}
+		}
+		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Person: v.Person.ID})
+	})
+}
+
+// codeSubject binds a code to the very document.
+func (a *Application) codeSubject() string { return a.ID + "/" + a.Fingerprint() }
+
+// codeLife is how long a one-time code holds.
+const codeLife = 10 * time.Minute
+
+// SendCode mails the person at the desk a code that signs the document.
+func (d *Desk) SendCode(ctx context.Context, v Visitor, id string) error {
+	if v.Operator == nil {
+		return ErrAssisted
+	}
+	return d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) error {
+		to := a.recipient()
+		if to == "" {
+			return ErrEmail
+		}
+		code, err := onetime.IssueCode(ctx, tx, onetime.ApplicationCode, a.Ente, a.codeSubject(), d.now().Add(codeLife))
+		if err != nil {
+			return err
+		}
+		return mail.Queue(ctx, tx, mail.Message{Ente: a.Ente, To: to, Kind: mail.ApplicationCode, Number: code}, d.now())
+	})
+}
+
+// recipient is where the person is written to.
+func (a *Application) recipient() string {
+	if a.Fields["email"] != "" {
+		return a.Fields["email"]
+	}
+	return a.Email
+}
+
+// SignAtDesk says how the person signed before the operator: on paper (a scan of the
+// signed document is attached) or with the code that was mailed. The card signs as ever.
+func (d *Desk) SignAtDesk(ctx context.Context, v Visitor, id string, how Assisted, code string) error {
+	if v.Operator == nil || how != OnPaper && how != WithCode {
+		return ErrAssisted
+	}
+	if how == WithCode {
+		if err := d.Guard.Begin(ctx, "application-code:"+id, v.Address); err != nil {
+			return err
+		}
+	}
+	err := d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) error {
+		if how == WithCode {
+			if err := onetime.TakeCode(ctx, tx, onetime.ApplicationCode, a.Ente, a.codeSubject(), code, d.now()); errors.Is(err, onetime.ErrLink) {
+				return ErrCode
+			} else if err != nil {
+				return err
+			}
+		} else {
+			var n int
+			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ? AND slot = 'paper' AND state <> 'infected'", id).Scan(&n); err != nil {
+				return err
+			}
+			if n == 0 {
+				return ErrAssisted
+			}
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE application SET assisted = ? WHERE id = ?", string(how), id); err != nil {
+			return err
+		}
+		return d.step(ctx, tx, id, Step{Kind: "signed", State: StateToSign, Operator: v.Operator.Operator, Person: a.Actor(), Text: string(how)})
+	})
+	if err == nil && how == WithCode {
+		err = d.Guard.Success(ctx, "application-code:"+id, v.Address)
+	}
+	return err
+}
+
+// Send sends an application: from here on it is the office's. When Send has returned, the
+// application, its documents and its number are on disk. Sending again gives the same.
+func (d *Desk) Send(ctx context.Context, v Visitor, id string) (*Application, error) {
+	a, err := d.Get(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	if a.State.AtOffice() {
+		return a, nil
+	}
+	if a.State != StateToSign || v.Person != nil && v.Operator == nil && v.Person.ID != a.Actor() {
+		return nil, ErrState
+	}
+	if v.Operator == nil && v.Level < a.Service.Needs() {
+		return nil, ErrLevel
+	}
+	v.Mandate = a.Mandate
+	var wanted []string
+	if a.Actor() != 0 {
+		if wanted, err = d.Wanted(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	who, err := d.whoFields(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	party := partyOf(who)
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		now, err := d.read(ctx, tx, v.Ente, id)
+		if err != nil {
+			return err
+		}
+		if now.State.AtOffice() {
+			return nil // another tab was faster
+		}
+		now.Service = a.Service
+		if now.State != StateToSign || !bytes.Equal(now.SHA256, a.SHA256) {
+			return ErrState
+		}
+		return d.sendTx(ctx, tx, v, now, wanted, party)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	if a, err = d.Get(ctx, v, id); err == nil {
+		d.Log.Info("application received", "ente", a.Ente, "protocol", a.Protocol(), "service", a.Service.ID)
+	}
+	return a, err
+}
+
+func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application, wanted []string, party string) error {
+	if _, err := d.may(ctx, tx, v, a.Service.Definition); err != nil {
+		return err // a mandate that was revoked a moment ago, a service that has closed
+	}
+	letter, toCheck, err := d.proof(ctx, tx, v, a, wanted)
+	if err != nil {
+		return err
+	}
+	a.Letter, a.Sent = letter, d.now().UTC().Truncate(time.Millisecond)
+	a.Office, a.State = a.Service.OfficeFor(a.Fields), StateSent
+	if toCheck {
+		a.State = StateToCheck
+	}
+	if a.Service.Term.Days > 0 {
+		a.Due = a.Sent.In(register.Rome()).AddDate(0, 0, a.Service.Term.Days).Format(time.DateOnly)
+	}
+	closed := ""
+	if a.Service.Act == service.SelfCertification {
+		a.State, closed = StateClosed, store.Time(a.Sent)
+	} else if d.Outside[a.Ente] == nil {
+		e := register.Entry{Ente: a.Ente, Time: a.Sent, Direction: register.In, Party: party, Subject: a.Service.Title.It, SHA256: a.SHA256, Document: a.ID}
+		if err := register.Enter(ctx, tx, d.Keys, &e); err != nil {
+			return err
+		}
+		a.Number = e.Number
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, changed = ? WHERE id = ?",
+		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), store.Time(a.Sent), a.ID)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE application_file SET sent = 1 WHERE application = ?", a.ID); err != nil {
+		return err
+	}
+	if err := d.step(ctx, tx, a.ID, Step{Kind: "sent", State: a.State, Operator: a.Operator, Person: a.Actor(), Office: a.Office}); err != nil {
+		return err
+	}
+	if a.Service.Act != service.SelfCertification {
+		if err := d.tell(ctx, tx, a, mail.ApplicationReceived); err != nil {
+			return err
+		}
+	}
+	e := audit.Event{Ente: a.Ente, Kind: audit.Submitted, PersonID: a.Person, Credential: v.Credential, Address: v.Address,
+		Detail: map[string]string{"application": a.ID, "protocol": a.Protocol(), "sha256": a.Fingerprint(), "service": a.Service.ID, "letter": a.Letter}}
+	if a.Agent != 0 {
+		e.Detail["agent"], e.Detail["mandate"] = fmt.Sprint(a.Agent), a.Mandate
+	}
+	if v.Operator != nil {
+		e = e.By(*v.Operator)
+		e.Detail["assisted"] = string(a.Assisted)
+	}
+	return d.Audit.WriteTx(ctx, tx, e)
+}
+
+// partyOf is the sender in a register; of a weak credential it says that it is not proved.
+func partyOf(who []pdf.Field) string {
+	return strings.TrimPrefix(who[0].Value+", "+who[1].Value, ", ")
+}
+
+// proof tells under which letter of CAD, art. 65 c. 1, an istanza is valid, and whether a
+// certificate is to be asked about again.
+func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application, wanted []string) (letter string, toCheck bool, err error) {
+	all, err := signatures(ctx, tx, a.ID)
+	if err != nil {
+		return "", false, err
+	}
+	signed := len(wanted) > 0
+	for _, w := range wanted {
+		i := slices.IndexFunc(all, func(s *Signature) bool { return s.Code == w })
+		if signed = signed && i >= 0; i >= 0 {
+			toCheck = toCheck || all[i].ToCheck
+		}
+	}
+	if v.Operator != nil {
+		if signed {
+			a.Assisted = WithCard
+			return "a", toCheck, nil
+		}
+		if a.Assisted == "" && a.Service.Signature != service.SignatureNone {
+			return "", false, ErrSigners
+		}
+		// Signed before the operator (DPR 445/2000, art. 38 c. 3): no telematic istanza.
+		return "", false, nil
+	}
+	var copies int // signed by hand and scanned, and the document of identity
+	if err := tx.QueryRowContext(ctx, "SELECT count(DISTINCT slot) FROM application_file WHERE application = ? AND slot IN ('identity', 'paper') AND state <> 'infected'", a.ID).Scan(&copies); err != nil {
+		return "", false, err
+	}
+	card := v.Level >= session.Forte && v.Profile != ""
+	switch {
+	case signed:
+		letter = "a"
+	case a.Service.Signature == service.SignatureRequired, len(wanted) > 1:
+		return "", false, ErrSigners
+	}
+	if card {
+		letter += "b"
+	}
+	if letter == "" && copies == 2 {
+		letter = "c"
+	}
+	if letter == "" && a.Service.Act == service.Istanza {
+		return "", false, ErrSigners
+	}
+	return letter, toCheck, nil
+}
+
+// tell queues a mail about an application.
+func (d *Desk) tell(ctx context.Context, tx *sql.Tx, a *Application, kind mail.Kind) error {
+	return mail.Queue(ctx, tx, mail.Message{Ente: a.Ente, To: a.recipient(), Kind: kind, Link: "/pratiche/" + a.ID, Number: a.Reference()}, d.now())
+}
+
+// Letters gives the sentences of the letters under which an application is valid.
+func (a *Application) Letters(l message.Lang) (out []string) {
+	for _, x := range strings.Split(a.Letter, "") {
+		out = append(out, message.Text(l, "application.letter-"+x))
+	}
+	if a.Assisted != "" {
+		out = append(out, message.Text(l, "application.assisted-"+string(a.Assisted)))
+	}
+	return out
+}
