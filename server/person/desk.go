@@ -38,7 +38,7 @@ func (d *Desk) now() time.Time {
 const related = `(EXISTS (SELECT 1 FROM record r WHERE r.person = person.id AND r.ente = ?)
 	OR EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.ente = ? AND c.kind = 'media')
 	OR EXISTS (SELECT 1 FROM envelope e WHERE e.person = person.id AND e.ente = ?)
-	OR EXISTS (SELECT 1 FROM submission s WHERE s.person = person.id AND s.ente = ?))`
+	OR EXISTS (SELECT 1 FROM (SELECT person, ente FROM submission UNION ALL SELECT person, ente FROM application WHERE sent <> '') s WHERE s.person = person.id AND s.ente = ?))`
 
 // Visible reads an account that the operator's ente has to do with.
 func (d *Desk) Visible(ctx context.Context, a role.Actor, id int64) (*Person, error) {

@@ -76,7 +76,11 @@ func (d *Desk) receipt(ctx context.Context, a *Application, ente string, w io.Wr
 	title := text("application.receipt-title", "number", a.Reference())
 	doc := pdf.New(pdf.Info{Title: title, Lang: "it-IT", Author: ente, Subject: s.Title.It, Created: a.Sent.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
-	doc.Paragraph(text("application.receipt-intro", "ente", ente, "service", s.Title.It))
+	intro := "application.receipt-intro"
+	if s.Act == service.Message {
+		intro = "application.receipt-message"
+	}
+	doc.Paragraph(text(intro, "ente", ente, "service", s.Title.It))
 	if a.Test {
 		doc.Note(text("submission.test-note"))
 	}
