@@ -119,7 +119,7 @@ func (p *Postman) done(ctx context.Context, q queued, failure error) error {
 	text := ""
 	if failure != nil {
 		text = failure.Error()
-		text = text[:min(len(text), 300)]
+		text = strings.ToValidUTF8(text[:min(len(text), 300)], "")
 	}
 	var err error
 	var permanent *PermanentError
