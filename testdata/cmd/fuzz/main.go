@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// least is the shortest run worth starting: the fuzzer first runs all seeds.
-const least = 5 * time.Second
+// least is the shortest run worth starting, after the seeds.
+const least = 2 * time.Second
 
 type target struct{ pkg, name string }
 
@@ -37,17 +37,21 @@ func main() {
 		fmt.Fprintln(os.Stderr, "fuzz: no fuzz target found in the packages given")
 		os.Exit(1)
 	}
-	d := *each
-	if d == 0 {
-		d = max(*total/time.Duration(len(targets)), least)
-	}
 	failed := 0
-	for _, t := range targets {
+	begin, overhead := time.Now(), time.Duration(0)
+	for i, t := range targets {
+		d := *each
+		if d == 0 {
+			// What is left of the time, by what is left of the targets; building them takes its part.
+			d = max((*total-time.Since(begin))/time.Duration(len(targets)-i)-overhead, least)
+		}
+		started := time.Now()
 		fmt.Printf("%s %s for %s\n", t.pkg, t.name, d)
 		// Seeds with fresh keys never run the same way twice: by default the fuzzer would
 		// spend a minute on each, in search of a smaller one.
 		cmd := exec.Command("go", "test", "-fuzzminimizetime", "20x", "-tags", *tags, "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", d.String(), t.pkg)
 		out, err := cmd.CombinedOutput()
+		overhead = max(time.Since(started)-d, 0)
 		if err != nil {
 			failed++
 			fmt.Printf("%s\n--- FAIL %s %s: %v\n", out, t.pkg, t.name, err)
