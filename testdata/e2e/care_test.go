@@ -77,7 +77,7 @@ func careInTheWindow(t *testing.T, kind pki.Kind) {
 	}
 	a.shot("pin-change-" + string(kind))
 	a.key("Return")
-	a.eventually("hai scritto un nuovo PIN diverso")
+	a.eventually("I due nuovi PIN non sono uguali")
 	a.keys(a.d.pin)
 	for _, l := range []string{strings.Repeat("1", len(a.d.pin)), strings.Repeat("1", len(a.d.pin))} {
 		a.key("Tab")

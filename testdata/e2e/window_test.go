@@ -30,7 +30,7 @@ type screen struct {
 func newScreen(t *testing.T) *screen {
 	t.Helper()
 	display := xvfb(t)
-	home := t.TempDir()
+	home := homeDir(t)
 	cmd := exec.Command("dbus-daemon", "--session", "--nofork", "--print-address")
 	cmd.Env = append(os.Environ(), "HOME="+home, "DISPLAY="+display)
 	out, err := cmd.StdoutPipe()
@@ -446,4 +446,24 @@ func occurrences(t *testing.T, pid int, secret []byte) (n int) {
 		n += bytes.Count(buf[:got], secret)
 	}
 	return n
+}
+
+// homeDir is a person's home. The web engine's own processes may write there until a moment
+// after their window has ended, so that it is not always gone at once.
+func homeDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "citel-home-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 50 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Error(err)
+	})
+	return dir
 }
