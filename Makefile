@@ -12,7 +12,7 @@ PACKAGES := ./... $(shell find testdata -name '*.go' -not -path '*/wycheproof/*'
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: deps deps-build deps-demo deps-test deps-windows deps-pack
+.PHONY: deps deps-build deps-demo deps-test deps-windows deps-pack deps-install
 deps: deps-test ## install what build, demo and tests need (apt; says what)
 deps-build:
 	@./installer/deps.sh build
@@ -24,6 +24,8 @@ deps-windows:
 	@./installer/deps.sh windows
 deps-pack:
 	@./installer/deps.sh pack
+deps-install:
+	@./installer/deps.sh install
 
 .PHONY: assets
 assets: deps-build ## fetch and bundle what the pages need (npm, esbuild)
