@@ -594,7 +594,7 @@ func TestAssisted(t *testing.T) {
 		if err := c.d.SignAtDesk(ctx, v, b.ID, submission.OnPaper, ""); err != nil {
 			t.Fatal(err)
 		}
-		if b, err = c.d.Send(ctx, v, b.ID); err != nil {
+		if _, err = c.d.Send(ctx, v, b.ID); err != nil {
 			t.Fatal(err)
 		}
 		var detail, personal string
