@@ -35,7 +35,7 @@ func link(title, path string, any ...role.Permission) menuLink {
 
 // menu lists the modules in the first system's order and words.
 var menu = []menuPart{
-	{"console.m-applications", nil},
+	{"console.m-applications", []menuModule{routingModule, portalModule, registryModule, schoolModule, assistedModule, mandateModule, protocolModule}},
 	{"console.m-system", []menuModule{
 		{Title: "console.m-recognition", Groups: []menuGroup{
 			{"console.m-users", []menuLink{

@@ -15,18 +15,21 @@ const (
 // the router is made, and the tests' table of every address with every role.
 var routes []Route
 
-// The functions are methods and the table is read by some of them: it is filled here.
-func init() {
-	anybody := func(method, path string, run func(*Console, *request) error) {
-		routes = append(routes, Route{Method: method, Pattern: path, Access: Anybody, run: call(run)})
-	}
-	operator := func(method, path string, run func(*Console, *request) error) {
-		routes = append(routes, Route{Method: method, Pattern: Prefix + path, Access: Operator, run: call(run)})
-	}
-	permitted := func(method, path string, run func(*Console, *request) error, any ...role.Permission) {
-		routes = append(routes, Route{Method: method, Pattern: Prefix + path, Access: Permitted, Permissions: any, run: call(run)})
-	}
+func anybody(method, path string, run func(*Console, *request) error) {
+	routes = append(routes, Route{Method: method, Pattern: path, Access: Anybody, run: call(run)})
+}
 
+func operators(method, path string, run func(*Console, *request) error) {
+	routes = append(routes, Route{Method: method, Pattern: Prefix + path, Access: Operator, run: call(run)})
+}
+
+func permitted(method, path string, run func(*Console, *request) error, any ...role.Permission) {
+	routes = append(routes, Route{Method: method, Pattern: Prefix + path, Access: Permitted, Permissions: any, run: call(run)})
+}
+
+// The functions are methods and the table is read by some of them: it is filled here, and
+// by the same function beside each module.
+func init() {
 	anybody(get, Prefix, (*Console).entry)
 	anybody(get, Prefix+"/accedi", (*Console).loginPage)
 	anybody(post, Prefix+"/accedi", (*Console).login)
@@ -41,16 +44,16 @@ func init() {
 	anybody(post, Prefix+"/attiva", (*Console).activate)
 	anybody(post, Prefix+"/esci", (*Console).logout)
 
-	operator(get, "/{$}", (*Console).home)
-	operator(get, "/stemma.png", (*Console).arms)
-	operator(post, "/ruolo", (*Console).chooseRole)
-	operator(get, "/password", (*Console).passwordPage)
-	operator(post, "/password", (*Console).password)
-	operator(get, "/registrazione", (*Console).ownPage)
-	operator(post, "/registrazione", (*Console).own)
-	operator(get, "/api/sessione", (*Console).sessionLeft)
-	operator(post, "/api/sessione", (*Console).sessionExtend)
-	operator(post, "/sessione", (*Console).sessionExtend)
+	operators(get, "/{$}", (*Console).home)
+	operators(get, "/stemma.png", (*Console).arms)
+	operators(post, "/ruolo", (*Console).chooseRole)
+	operators(get, "/password", (*Console).passwordPage)
+	operators(post, "/password", (*Console).password)
+	operators(get, "/registrazione", (*Console).ownPage)
+	operators(post, "/registrazione", (*Console).own)
+	operators(get, "/api/sessione", (*Console).sessionLeft)
+	operators(post, "/api/sessione", (*Console).sessionExtend)
+	operators(post, "/sessione", (*Console).sessionExtend)
 
 	permitted(get, "/rilascio/{kind}", (*Console).releasePage, role.EnvelopesHandOut)
 	permitted(post, "/rilascio/{kind}", (*Console).release, role.EnvelopesHandOut)

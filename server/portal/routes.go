@@ -1,6 +1,10 @@
 package portal
 
-import "github.com/citel-pa/citel/server/session"
+import (
+	"slices"
+
+	"github.com/citel-pa/citel/server/session"
+)
 
 // route is one address. The mux is made from the table and from nothing else, so that the
 // test of who gets where knows them all.
@@ -15,8 +19,11 @@ type route struct {
 	always bool
 }
 
-// routes are all addresses of citizens, below each ente's place.
-var routes = []route{ //nolint:gochecknoglobals // a table
+// routes are all addresses of citizens, below each ente's place. Each part has its table
+// beside what it does.
+var routes = slices.Concat(general, formRoutes, fileRoutes, mandateRoutes, recordRoutes, rankingRoutes, townRoutes) //nolint:gochecknoglobals // a table
+
+var general = []route{ //nolint:gochecknoglobals // a table
 	{"GET /{$}", session.None, (*Portal).home, false},
 	{"GET /enti", session.None, (*Portal).enti, true},
 	{"GET /credenziali", session.None, (*Portal).credentials, false},

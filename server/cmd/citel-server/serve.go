@@ -204,6 +204,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	}
 	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
+	s.rooms.Applications.Trust, s.rooms.Applications.Revocation, s.rooms.Applications.Policy = s.trust, revocation, policy
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
 	atLogin := validation.Strict()

@@ -1,0 +1,3 @@
+package console
+
+var assistedModule = menuModule{Title: "console.m-assisted"}

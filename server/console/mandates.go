@@ -1,0 +1,3 @@
+package console
+
+var mandateModule = menuModule{Title: "console.m-mandates"}

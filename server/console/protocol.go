@@ -1,0 +1,3 @@
+package console
+
+var protocolModule = menuModule{Title: "console.m-protocol"}

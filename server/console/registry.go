@@ -1,0 +1,3 @@
+package console
+
+var registryModule = menuModule{Title: "console.m-registry"}

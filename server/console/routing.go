@@ -1,0 +1,3 @@
+package console
+
+var routingModule = menuModule{Title: "console.m-routing"}

@@ -1,0 +1,3 @@
+package console
+
+var schoolModule = menuModule{Title: "console.m-school"}

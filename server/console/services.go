@@ -1,0 +1,3 @@
+package console
+
+var portalModule = menuModule{Title: "console.m-portal"}

@@ -1,0 +1,4 @@
+package portal
+
+// mandateRoutes: acting for another.
+var mandateRoutes = []route{} //nolint:gochecknoglobals // a table
