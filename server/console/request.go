@@ -260,7 +260,11 @@ func (v *view) Ends() time.Time { return v.session.Ends }
 // Done is what the page before has done, a code of ours or nothing.
 func (v *view) Done() string {
 	code := v.r.URL.Query().Get("fatto")
-	if key := "console.done-" + code; code != "" && v.T(key) != key {
+	key := "console.done-" + code
+	if area, what, ok := strings.Cut(code, "."); ok { // a module's own sentences
+		key = area + ".done-" + what
+	}
+	if code != "" && v.T(key) != key {
 		return v.T(key)
 	}
 	return ""
