@@ -200,6 +200,7 @@ var (
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean
 	ErrCode     = &RefusedError{"code"}     // the one-time code is wrong or over
 	ErrEmail    = &RefusedError{"email"}    // no address to send to
+	ErrBegun    = &RefusedError{"begun"}    // there is a draft of that id already
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
 )
 
@@ -252,26 +253,49 @@ func (d *Desk) Get(ctx context.Context, v Visitor, id string) (*Application, err
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case v.Operator != nil:
-		if a.Operator == v.Operator.Operator && role.Can(*v.Operator, a.Ente, role.AssistedFile) {
-			return a, nil
-		}
-	case v.Person == nil:
-		if a.Person == 0 && a.Credential != "" && a.Credential == v.Credential {
-			return a, nil
-		}
-	case a.Person == v.Person.ID:
-		return a, nil
-	case a.Mandate != "":
-		if _, err := d.Mandates.For(ctx, d.Store, a.Ente, a.Mandate, v.Person.ID, a.Service.ID); err == nil {
-			return a, nil
-		}
-	}
-	if v.Person != nil && a.State == StateToSign && slices.Contains(a.Service.Signers(a.Fields), v.Person.CodiceFiscale) {
+	if d.Owns(ctx, v, a) || d.cosigns(v, a) {
 		return a, nil
 	}
 	return nil, ErrNotFound
+}
+
+// Owns tells whether an application is the visitor's: the own, or one that the visitor
+// acts for by a mandate that holds. Who only signs too owns nothing, and sees the document
+// alone.
+func (d *Desk) Owns(ctx context.Context, v Visitor, a *Application) bool {
+	switch {
+	case v.Ente != a.Ente:
+		return false
+	case v.Operator != nil:
+		return a.Operator == v.Operator.Operator && role.Can(*v.Operator, a.Ente, role.AssistedFile)
+	case v.Person == nil:
+		return a.Person == 0 && a.Credential != "" && a.Credential == v.Credential
+	case a.Person == v.Person.ID:
+		return true
+	case a.Mandate != "":
+		_, err := d.Mandates.For(ctx, d.Store, a.Ente, a.Mandate, v.Person.ID, a.Service.ID)
+		return err == nil
+	}
+	return false
+}
+
+func (d *Desk) cosigns(v Visitor, a *Application) bool {
+	return v.Person != nil && a.State == StateToSign && a.Service.Signature != service.SignatureNone && slices.Contains(a.Service.Signers(a.Fields), v.Person.CodiceFiscale)
+}
+
+// ToSign lists what others have made and the visitor is to sign too, newest first.
+func (d *Desk) ToSign(ctx context.Context, v Visitor) (out []*Application, err error) {
+	if v.Person == nil || v.Person.CodiceFiscale == "" {
+		return nil, nil
+	}
+	// A codice fiscale is letters and digits: no sign of LIKE is in it.
+	all, err := d.query(ctx, "WHERE ente = ? AND state = 'to-sign' AND person <> ? AND fields LIKE ? ORDER BY created DESC LIMIT 200", v.Ente, v.Person.ID, `%"`+v.Person.CodiceFiscale+`"%`)
+	for _, a := range all {
+		if d.cosigns(v, a) {
+			out = append(out, a)
+		}
+	}
+	return out, err
 }
 
 // List gives a visitor's applications, newest first; with a mandate, those of whom the
