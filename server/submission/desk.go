@@ -330,12 +330,18 @@ func (d *Desk) List(ctx context.Context, v Visitor) (out []*Application, err err
 	if err != nil || v.Person == nil {
 		return all, err
 	}
-	for _, a := range all { // a mandate opens what is in its scope alone
-		ok := a.Person == v.Person.ID || a.Person == 0
-		if !ok {
+	opens := map[string]bool{} // a mandate is asked once for each of its services
+	for _, a := range all {    // one opens what is in its scope alone
+		key := fmt.Sprint(a.Mandate, " ", a.Service.ID, " ", a.Person)
+		ok, known := opens[key]
+		switch {
+		case a.Person == v.Person.ID || a.Person == 0:
+			ok = true
+		case !known:
 			if ok, err = d.actsFor(ctx, v, a); err != nil {
 				return nil, err
 			}
+			opens[key] = ok
 		}
 		if ok {
 			out = append(out, a)
