@@ -44,6 +44,7 @@ var tables = []string{
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
 	"service_version", "mandate", "application", "application_step", "application_signature", "application_file",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
+	"service_draft", "service_off", "ranking_call", "ranking_seat", "ranking_check", "ranking_list", "ranking_entry", "ranking_offer",
 }
 
 // left are the tables that a backup leaves out, and why.
