@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
@@ -61,15 +63,23 @@ type Mandate struct {
 
 // Covers tells whether a mandate holds for a service on a day.
 func (m *Mandate) Covers(service string, at time.Time) bool {
+	return m.Holds(at) && (len(m.Scope) == 0 || slices.Contains(m.Scope, service))
+}
+
+// Holds tells whether a mandate holds on a day, for whatever its scope is.
+func (m *Mandate) Holds(at time.Time) bool {
 	day := at.In(register.Rome()).Format(time.DateOnly)
-	return m.State == Active && m.Since <= day && (m.Until == "" || day <= m.Until) && (len(m.Scope) == 0 || slices.Contains(m.Scope, service))
+	return m.State == Active && m.Since <= day && (m.Until == "" || day <= m.Until)
 }
 
 // Desk keeps mandates.
 type Desk struct {
 	Store *store.Store
 	Audit *audit.Log
-	Now   func() time.Time
+	// Scanner looks at proofs; nil: none is configured.
+	Scanner attachment.Scanner
+	Limits  attachment.Limits
+	Now     func() time.Time
 }
 
 func (d *Desk) now() time.Time {
@@ -86,6 +96,14 @@ var (
 	ErrInvalid = errors.New("mandate: not a usable value")
 	// ErrState: what is asked cannot follow what the mandate is.
 	ErrState = errors.New("mandate: it is not in the state for this")
+	// ErrLevel: to give power over one's own affairs needs a card.
+	ErrLevel = errors.New("mandate: the level is too low")
+	// ErrTooMany: too much is asked and not decided.
+	ErrTooMany = errors.New("mandate: too many are waiting")
+	// ErrThere: between the two there is one of the kind, asked or in force.
+	ErrThere = errors.New("mandate: there is one already")
+	// ErrProof: what stands in for the other one's yes is missing.
+	ErrProof = errors.New("mandate: a proof is needed")
 )
 
 // check looks at a mandate that is to be.
@@ -116,7 +134,7 @@ func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 		return invalid("the proof")
 	case agent.Kind != person.Natural:
 		return invalid("only a person acts")
-	case !agent.Dead.IsZero() || !principal.Dead.IsZero():
+	case m.State == Active && (!agent.Dead.IsZero() || !principal.Dead.IsZero()): // who asks is not told
 		return invalid("one of the two has died")
 	case (m.Kind == Company) != (principal.Kind == person.Corporate):
 		return invalid("the kind does not fit who is acted for")
@@ -135,7 +153,8 @@ func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 // was written.
 func (d *Desk) age(principal, agent *person.Person, m *Mandate, invalid func(string) error) error {
 	today := d.now().In(register.Rome())
-	if born, ok := Born(agent.CodiceFiscale, today); ok && born.AddDate(18, 0, 0).After(today) {
+	// Online nobody sees a document: a code that does not tell the age is the desk's.
+	if born, ok := Born(agent.CodiceFiscale, today); ok && born.AddDate(18, 0, 0).After(today) || !ok && m.AskedBy != 0 && m.Operator == 0 {
 		return invalid("who acts is not of age")
 	}
 	if m.Kind != Minor && m.Kind != Delegate {
@@ -192,37 +211,27 @@ func (d *Desk) Grant(ctx context.Context, a role.Actor, m Mandate) (*Mandate, er
 	return &m, d.insert(ctx, &m, audit.Event{}.By(a))
 }
 
-// Ask asks for one online: by asks, the other accepts. Children and wards are the desk's.
-func (d *Desk) Ask(ctx context.Context, ente string, by int64, m Mandate) (*Mandate, error) {
-	if by != m.Principal && by != m.Agent {
-		return nil, ErrNotFound
-	}
-	if m.Kind != Delegate {
-		return nil, fmt.Errorf("%w: only a delegation is asked for online; the desk grants the others", ErrInvalid)
-	}
-	m.ID, m.Ente, m.State, m.AskedBy, m.Proof = store.NewID(), ente, Asked, by, "online"
-	return &m, d.insert(ctx, &m, audit.Event{})
-}
-
 func (d *Desk) insert(ctx context.Context, m *Mandate, e audit.Event) error {
-	m.Created = d.now().UTC()
-	m.Changed = m.Created
-	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		if err := d.check(ctx, tx, m); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO mandate (id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.ID, m.Ente, string(m.Kind), m.Principal, m.Agent, m.Title, strings.Join(m.Scope, " "), m.Since, m.Until, m.Proof,
-			string(m.State), m.AskedBy, m.Operator, store.Time(m.Created), store.Time(m.Changed))
-		if err != nil {
-			return err
-		}
-		return d.log(ctx, tx, m, e)
-	})
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.insertTx(ctx, tx, m, e) })
 	if err != nil {
 		return fmt.Errorf("mandate: %w", err)
 	}
 	return nil
+}
+
+func (d *Desk) insertTx(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Event) error {
+	m.Created = d.now().UTC()
+	m.Changed = m.Created
+	if err := d.check(ctx, tx, m); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO mandate (id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.ID, m.Ente, string(m.Kind), m.Principal, m.Agent, m.Title, strings.Join(m.Scope, " "), m.Since, m.Until, m.Proof,
+		string(m.State), m.AskedBy, m.Operator, store.Time(m.Created), store.Time(m.Changed))
+	if err != nil {
+		return err
+	}
+	return d.log(ctx, tx, m, e)
 }
 
 // log writes a row for each of the two, so that both see it in their own accesses.
@@ -238,36 +247,15 @@ func (d *Desk) log(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Event) e
 	return nil
 }
 
-// Decide accepts or refuses what the other one asked.
-func (d *Desk) Decide(ctx context.Context, ente, id string, by int64, accept bool) error {
-	return d.move(ctx, ente, id, audit.Event{}, func(m *Mandate) error {
-		if m.State != Asked || by == m.AskedBy || by != m.Principal && by != m.Agent {
-			return ErrState
-		}
-		m.State = Refused
-		if accept {
-			m.State = Active
-		}
-		return nil
-	})
-}
-
-// Revoke ends a mandate at once. Either of the two may.
-func (d *Desk) Revoke(ctx context.Context, ente, id string, by int64, reason string) error {
-	return d.move(ctx, ente, id, audit.Event{}, func(m *Mandate) error {
-		if by != m.Principal && by != m.Agent {
-			return ErrNotFound
-		}
-		return m.revoke(reason)
-	})
-}
-
 // RevokeAtDesk is the operator's.
 func (d *Desk) RevokeAtDesk(ctx context.Context, a role.Actor, id, reason string) error {
 	if err := role.Check(a, a.Ente, role.AssistedOrUsers(a)); err != nil {
 		return err
 	}
-	return d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error { return m.revoke(reason) })
+	return d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error { return m.revoke(reason) },
+		func(tx *sql.Tx, m *Mandate) error {
+			return d.tell(ctx, tx, m, mail.MandateRevoked, m.Principal, m.Agent)
+		})
 }
 
 func (m *Mandate) revoke(reason string) error {
@@ -278,7 +266,7 @@ func (m *Mandate) revoke(reason string) error {
 	return nil
 }
 
-func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(*Mandate) error) error {
+func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(*Mandate) error, then func(*sql.Tx, *Mandate) error) error {
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		m, err := scan(tx.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ?", id, ente))
 		if err != nil {
@@ -292,10 +280,10 @@ func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, reason = ?, changed = ? WHERE id = ?", string(m.State), m.Reason, store.Time(d.now()), id); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, reason = ?, until = ?, operator = ?, changed = ? WHERE id = ?", string(m.State), m.Reason, m.Until, m.Operator, store.Time(d.now()), id); err != nil {
 			return fmt.Errorf("mandate: %w", err)
 		}
-		return d.log(ctx, tx, m, e)
+		return errors.Join(d.log(ctx, tx, m, e), then(tx, m))
 	})
 }
 

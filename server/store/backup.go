@@ -44,6 +44,7 @@ var tables = []string{
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
 	"service_version", "mandate", "application", "application_step", "application_signature", "application_file",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
+	"mandate_proof", "ente_public", "feedback",
 }
 
 // left are the tables that a backup leaves out, and why.
