@@ -106,11 +106,22 @@ var (
 	ErrProof = errors.New("mandate: a proof is needed")
 )
 
+// InvalidError is an ErrInvalid with a stable code, whose sentence is
+// "mandate.invalid-<code>" in the catalogue.
+type InvalidError struct{ Code, What string }
+
+// Error says what cannot be.
+func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.What }
+
+// Is tells that it is an ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(code, what string) error { return &InvalidError{code, what} }
+
 // check looks at a mandate that is to be.
 func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
-	invalid := func(what string) error { return fmt.Errorf("%w: %s", ErrInvalid, what) }
 	if m.Principal == m.Agent {
-		return invalid("nobody acts for oneself by a mandate")
+		return invalid("self", "nobody acts for oneself by a mandate")
 	}
 	principal, err1 := person.Get(ctx, tx, m.Principal)
 	agent, err2 := person.Get(ctx, tx, m.Agent)
@@ -119,43 +130,43 @@ func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 	}
 	since, err := time.Parse(time.DateOnly, m.Since)
 	if err != nil {
-		return invalid("the first day")
+		return invalid("since", "the first day")
 	}
 	if m.Until != "" {
 		if until, err := time.Parse(time.DateOnly, m.Until); err != nil || until.Before(since) {
-			return invalid("the last day is before the first")
+			return invalid("until", "the last day is before the first")
 		}
 	}
 	title := len([]rune(strings.TrimSpace(m.Title)))
 	switch {
 	case title < 3 || title > 100:
-		return invalid("the title, 3 to 100 characters")
+		return invalid("title", "the title, 3 to 100 characters")
 	case m.Proof == "" || len(m.Proof) > 500:
-		return invalid("the proof")
+		return invalid("proof", "the proof")
 	case agent.Kind != person.Natural:
-		return invalid("only a person acts")
+		return invalid("agent", "only a person acts")
 	case m.State == Active && (!agent.Dead.IsZero() || !principal.Dead.IsZero()): // who asks is not told
-		return invalid("one of the two has died")
+		return invalid("dead", "one of the two has died")
 	case (m.Kind == Company) != (principal.Kind == person.Corporate):
-		return invalid("the kind does not fit who is acted for")
+		return invalid("kind", "the kind does not fit who is acted for")
 	case m.Kind != Minor && m.Kind != Ward && m.Kind != Company && m.Kind != Delegate:
-		return invalid("the kind")
+		return invalid("kind", "the kind")
 	}
 	for _, s := range m.Scope {
 		if s == "" || strings.ContainsAny(s, " \n") {
-			return invalid("the scope")
+			return invalid("scope", "the scope")
 		}
 	}
-	return d.age(principal, agent, m, invalid)
+	return d.age(principal, agent, m)
 }
 
 // age: who acts is of age; for a child the mandate ends the day before it is, whatever
 // was written.
-func (d *Desk) age(principal, agent *person.Person, m *Mandate, invalid func(string) error) error {
+func (d *Desk) age(principal, agent *person.Person, m *Mandate) error {
 	today := d.now().In(register.Rome())
 	// Online nobody sees a document: a code that does not tell the age is the desk's.
 	if born, ok := Born(agent.CodiceFiscale, today); ok && born.AddDate(18, 0, 0).After(today) || !ok && m.AskedBy != 0 && m.Operator == 0 {
-		return invalid("who acts is not of age")
+		return invalid("age", "who acts is not of age")
 	}
 	if m.Kind != Minor && m.Kind != Delegate {
 		return nil
@@ -163,11 +174,11 @@ func (d *Desk) age(principal, agent *person.Person, m *Mandate, invalid func(str
 	born, ok := Born(principal.CodiceFiscale, today)
 	switch {
 	case !ok:
-		return invalid("the birth is not known from the code")
+		return invalid("birth", "the birth is not known from the code")
 	case m.Kind == Delegate && born.AddDate(18, 0, 0).After(today):
-		return invalid("a child delegates nobody: its parent or guardian acts")
+		return invalid("child", "a child delegates nobody: its parent or guardian acts")
 	case m.Kind == Minor && !born.AddDate(18, 0, 0).After(today):
-		return invalid("who is acted for is of age")
+		return invalid("of-age", "who is acted for is of age")
 	case m.Kind == Minor:
 		if last := born.AddDate(18, 0, -1).Format(time.DateOnly); m.Until == "" || m.Until > last {
 			m.Until = last

@@ -89,7 +89,7 @@ func TestMandates(t *testing.T) {
 		if err := d.Revoke(t.Context(), "prova", m.ID, media(parent), "x"); err != nil || use("iscrizione-nido", parent) == nil {
 			t.Error("revoked, and it holds", err)
 		}
-		if _, err := d.Acting(t.Context(), "prova", m.ID, parent); !errors.Is(err, mandate.ErrNotFound) {
+		if _, err := d.Acting(t.Context(), "prova", m.ID, parent); !errors.Is(err, mandate.ErrState) {
 			t.Error("revoked, and somebody acts", err)
 		}
 

@@ -73,14 +73,14 @@ func (d *Desk) Ask(ctx context.Context, ente string, by By, w Wish) (*Mandate, e
 	code, err := profile.ParseCodiceFiscale(w.Code)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: the codice fiscale", ErrInvalid)
+		return nil, invalid("code", "the codice fiscale")
 	case w.Kind != Delegate && w.Giving:
-		return nil, fmt.Errorf("%w: who acts asks", ErrInvalid)
+		return nil, invalid("kind", "who acts asks")
 	case w.Kind == Company:
 		kind = person.Corporate
 	}
 	if m.Since < d.now().In(register.Rome()).Format(time.DateOnly) {
-		return nil, fmt.Errorf("%w: the first day is over", ErrInvalid)
+		return nil, invalid("past", "the first day is over")
 	}
 	var proof *Proof
 	if w.Kind != Delegate {
@@ -129,7 +129,7 @@ func (d *Desk) account(ctx context.Context, tx *sql.Tx, kind person.Kind, code s
 	}
 	given, name := written(w.Given), written(w.Name)
 	if w.Kind != Delegate && name == "" || w.Kind == Minor && given == "" {
-		return nil, fmt.Errorf("%w: the name", ErrInvalid)
+		return nil, invalid("name", "the name")
 	}
 	if w.Kind == Company {
 		given = ""
@@ -214,14 +214,14 @@ func (d *Desk) Revoke(ctx context.Context, ente, id string, by By, reason string
 }
 
 // Acting gives the mandate by which somebody acts now, whatever its scope: what the banner
-// names. It is asked at each request.
+// names. It is asked at each request; ErrState is one that holds no more.
 func (d *Desk) Acting(ctx context.Context, ente, id string, agent int64) (*Mandate, error) {
 	m, err := scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ? AND agent = ?", id, ente, agent))
 	if err != nil {
 		return nil, err
 	}
 	if !m.Holds(d.now()) {
-		return nil, ErrNotFound
+		return nil, ErrState
 	}
 	return m, nil
 }

@@ -89,7 +89,7 @@ func TestAskedWithAProof(t *testing.T) {
 		if err != nil || m.State != mandate.Asked || m.Until == "" || m.Proof != "nascita.png" {
 			t.Fatalf("%+v %v", m, err)
 		}
-		if _, err := d.Acting(ctx, "prova", m.ID, parent); !errors.Is(err, mandate.ErrNotFound) {
+		if _, err := d.Acting(ctx, "prova", m.ID, parent); !errors.Is(err, mandate.ErrState) {
 			t.Error("asked, and it holds", err)
 		}
 		// Nobody online says yes in the child's place, whoever claims to be it.
