@@ -76,6 +76,7 @@ const (
 	ApplicationMoved  = "application-moved"   // an office's act: taken in charge, answered, ...
 	ApplicationFile   = "application-file"    // an attachment was taken or refused
 	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
+	FeedbackAnswered  = "feedback-answered"   // a report on accessibility
 	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason
 	RegisterEmergency = "register-emergency"  // the emergency register was opened or closed
 	Deposited         = "deposited"           // a package for conservazione

@@ -1,12 +1,15 @@
 package console_test
 
 import (
+	"bytes"
 	"database/sql"
 	"testing"
 	"time"
 
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -27,9 +30,10 @@ func account(t *testing.T, w *town.Town, kind person.Kind, code string) *person.
 func askedMandates(t *testing.T, w *town.Town, n int) (ids []string) {
 	t.Helper()
 	for i := range n {
-		m, err := w.Mandates.Ask(t.Context(), "prova", account(t, w, person.Natural, town.FormOf(60+i).Code).ID, mandate.Mandate{
-			Kind: mandate.Minor, Principal: account(t, w, person.Natural, w.Child(5+i)).ID, Agent: account(t, w, person.Natural, town.FormOf(60+i).Code).ID,
-			Title: "Genitore", Since: w.Today().Format(time.DateOnly), Proof: "Estratto di nascita",
+		by := mandate.By{Person: account(t, w, person.Natural, town.FormOf(60+i).Code).ID, Level: session.Media}
+		m, err := w.Mandates.Ask(t.Context(), "prova", by, mandate.Wish{
+			Kind: mandate.Minor, Code: w.Child(5 + i), Given: "Nina", Name: "Esempio", Title: "Genitore", Since: w.Today().In(register.Rome()).Format(time.DateOnly),
+			Proof: bytes.NewReader(picture(t)), Size: int64(len(picture(t))), File: "prova.png",
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -445,7 +445,7 @@ func TestWhoMay(t *testing.T) {
 		}
 		c.receipt(sent, ward.CodiceFiscale, v.Person.CodiceFiscale, "Tutore")
 		d := c.made(acts, "segnalazione-anagrafe", map[string]string{"what": "name", "is": "A", "should-be": "B"})
-		if err := c.Mandates.Revoke(ctx, "prova", m.ID, ward.ID, "basta"); err != nil {
+		if err := c.Mandates.Revoke(ctx, "prova", m.ID, mandate.By{Person: ward.ID, Level: session.Media}, "basta"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.d.Send(ctx, acts, d.ID); !errors.Is(err, submission.ErrNotFound) {
