@@ -26,7 +26,7 @@ func TestDeskSentences(t *testing.T) {
 	literal := regexp.MustCompile(`"((?:delega|assisted|attachment|application|form)\.[A-Za-z0-9-]*[A-Za-z0-9])"`)
 	field := regexp.MustCompile(`(?:r\.ask\("(delega|assisted)", |[^.\w](ask|say)\()"(?:[a-z]+\.)?([A-Za-z-]+)\*?"`)
 	heads := regexp.MustCompile(`\.(mandate|assisted)Heads\(([^\n]*)\)`)
-	done := regexp.MustCompile(`"(delega|assisted)\.((?:granted|accepted|refused|revoked|scan-added|started|saved|gone|reopened|code-sent|signed|sent)[a-z-]*)"`)
+	done := regexp.MustCompile(`"(delega|assisted)\.((?:granted|accepted|refused|revoked|scan-added|started|saved|gone|reopened|code-sent|signed|sent))"`)
 	files, _ := filepath.Glob("mandates*.go")
 	more, _ := filepath.Glob("assisted*.go")
 	pages, _ := filepath.Glob("templates/assisted*.html")

@@ -19,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
+	forms "github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
@@ -163,7 +164,7 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || name == "parts" {
 			continue
 		}
-		out[name] = template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
+		out[name] = template.Must(template.Must(forms.Parse(template.New("base.html").Funcs(functions))).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
 	}
 	return out
 }()
