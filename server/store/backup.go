@@ -43,6 +43,7 @@ var tables = []string{
 	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
 	"service_version", "mandate", "application", "application_step", "application_signature", "application_file",
+	"application_read", "rating", "rated",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
 }
 

@@ -272,11 +272,10 @@ func (d *Desk) Owns(ctx context.Context, v Visitor, a *Application) bool {
 		return a.Person == 0 && a.Credential != "" && a.Credential == v.Credential
 	case a.Person == v.Person.ID:
 		return true
-	case a.Mandate != "":
-		_, err := d.Mandates.For(ctx, d.Store, a.Ente, a.Mandate, v.Person.ID, a.Service.ID)
-		return err == nil
+	case a.Person == 0:
+		return d.joined(ctx, a.Credential, v.Person.ID)
 	}
-	return false
+	return d.actsFor(ctx, v, a)
 }
 
 func (d *Desk) cosigns(v Visitor, a *Application) bool {
@@ -298,29 +297,60 @@ func (d *Desk) ToSign(ctx context.Context, v Visitor) (out []*Application, err e
 	return out, err
 }
 
-// List gives a visitor's applications, newest first; with a mandate, those of whom the
-// visitor acts for.
+// joined tells whether a weak credential has become a person's: what was sent with it is
+// theirs, at the level that it had. What cannot be read is not.
+func (d *Desk) joined(ctx context.Context, credential string, who int64) bool {
+	var n int
+	err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM credential WHERE id = ? AND person = ? AND joined <> ''", credential, who).Scan(&n)
+	return err == nil && n > 0
+}
+
+// actsFor tells whether a visitor acts for whose the application is: by the mandate that
+// it was made with, or by the one that the visitor acts by now. A delegation opens what was
+// made with it and nothing else; whoever acts for a child, a ward or a company sees all of
+// theirs in the mandate's scope.
+func (d *Desk) actsFor(ctx context.Context, v Visitor, a *Application) bool {
+	for _, id := range []string{a.Mandate, v.Mandate} {
+		if id == "" {
+			continue
+		}
+		m, err := d.Mandates.For(ctx, d.Store, a.Ente, id, v.Person.ID, a.Service.ID)
+		if err == nil && m.Principal == a.Person && (m.ID == a.Mandate || m.Kind != mandate.Delegate) {
+			return true
+		}
+	}
+	return false
+}
+
+// listed bounds a visitor's list.
+const listed = 200
+
+// List gives a visitor's applications, newest first: with a mandate, those of whom the
+// visitor acts for; without, the own, and those that the visitor made for others by a
+// mandate that holds.
 func (d *Desk) List(ctx context.Context, v Visitor) (out []*Application, err error) {
-	where, args := "person = ? AND ente = ?", []any{int64(0), v.Ente}
+	var where string
+	var args []any
 	switch {
 	case v.Person == nil:
-		where, args = "person = 0 AND credential = ? AND credential <> '' AND ente = ?", []any{v.Credential, v.Ente}
+		where, args = "person = 0 AND credential = ? AND credential <> ''", []any{v.Credential}
 	case v.Mandate != "":
-		m, err := d.Mandates.For(ctx, d.Store, v.Ente, v.Mandate, v.Person.ID, "")
-		if err != nil {
-			where, args = "mandate = ? AND agent = ? AND ente = ?", []any{v.Mandate, v.Person.ID, v.Ente}
-			break
-		}
-		args[0] = m.Principal
+		where, args = "person = (SELECT principal FROM mandate WHERE id = ? AND agent = ?)", []any{v.Mandate, v.Person.ID}
 	default:
-		args[0] = v.Person.ID
+		where = "(person = ? OR agent = ? OR person = 0 AND credential IN (SELECT id FROM credential WHERE person = ? AND joined <> ''))"
+		args = []any{v.Person.ID, v.Person.ID, v.Person.ID}
 	}
-	all, err := d.query(ctx, "WHERE "+where+" ORDER BY created DESC LIMIT 200", args...)
-	if err != nil || v.Mandate == "" {
+	all, err := d.query(ctx, "WHERE ente = ? AND "+where+" ORDER BY created DESC LIMIT ?", append(append([]any{v.Ente}, args...), listed)...)
+	if err != nil || v.Person == nil {
 		return all, err
 	}
-	for _, a := range all { // a mandate opens what is in its scope alone
-		if _, err := d.Mandates.For(ctx, d.Store, v.Ente, v.Mandate, v.Person.ID, a.Service.ID); err == nil {
+	opens := map[string]bool{} // a mandate is asked once for each of its services
+	for _, a := range all {    // one opens what is in its scope alone
+		key := fmt.Sprint(a.Mandate, " ", a.Service.ID, " ", a.Person)
+		if _, known := opens[key]; !known {
+			opens[key] = a.Person == 0 || d.Owns(ctx, v, a)
+		}
+		if opens[key] {
 			out = append(out, a)
 		}
 	}

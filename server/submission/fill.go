@@ -362,35 +362,21 @@ func (d *Desk) people(ctx context.Context, a *Application) (owner, agent *person
 
 // whoFields are the lines that name owner, agent with title, and operator.
 func (d *Desk) whoFields(ctx context.Context, a *Application) ([]pdf.Field, error) {
-	owner, agent, err := d.people(ctx, a)
+	w, err := d.Who(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	out := []pdf.Field{{Label: text("application.owner"), Value: owner.Name()}}
-	if owner.CodiceFiscale != "" {
-		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: owner.CodiceFiscale})
+	out := []pdf.Field{{Label: text("application.owner"), Value: w.Owner.Name()}}
+	if w.Owner.CodiceFiscale != "" {
+		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: w.Owner.CodiceFiscale})
 	} else {
 		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: text("application.not-proved")})
 	}
-	if agent != nil {
-		all, err := d.Mandates.Of(ctx, a.Ente, a.Agent)
-		if err != nil {
-			return nil, err
-		}
-		title := ""
-		for _, m := range all {
-			if m.ID == a.Mandate {
-				title = m.Title
-			}
-		}
-		out = append(out, pdf.Field{Label: text("application.agent"), Value: agent.Name() + ", " + agent.CodiceFiscale + " (" + title + ")"})
+	if w.Agent != nil {
+		out = append(out, pdf.Field{Label: text("application.agent"), Value: w.Agent.Name() + ", " + w.Agent.CodiceFiscale + " (" + w.Title + ")"})
 	}
-	if a.Operator != 0 {
-		var given, family string
-		if err := d.Store.QueryRowContext(ctx, "SELECT given, family FROM operator WHERE id = ?", a.Operator).Scan(&given, &family); err != nil {
-			return nil, fmt.Errorf("submission: %w", err)
-		}
-		out = append(out, pdf.Field{Label: text("application.operator"), Value: given + " " + family})
+	if w.Operator != "" {
+		out = append(out, pdf.Field{Label: text("application.operator"), Value: w.Operator})
 	}
 	return out, nil
 }
