@@ -387,3 +387,52 @@ func (r *request) steps(d *service.Definition, a *submission.Application, now in
 	}
 	return out
 }
+
+// dates are when a service takes applications, in words.
+type dates struct{ Opens, Code, State string }
+
+// Dates tells when a service is open, for the templates.
+func (v *view) Dates(d *service.Definition) dates {
+	out := dates{Code: v.open(d)}
+	day := func(s string) string {
+		t, err := time.Parse(time.DateOnly, s)
+		if err != nil {
+			return s
+		}
+		return t.Format("02/01/2006")
+	}
+	switch {
+	case d.Opens != "" && d.Closes != "":
+		out.Opens = v.T("modulo.from-to", "from", day(d.Opens), "to", day(d.Closes))
+	case d.Opens != "":
+		out.Opens = v.T("modulo.from", "from", day(d.Opens))
+	case d.Closes != "":
+		out.Opens = v.T("modulo.until", "to", day(d.Closes))
+	}
+	out.State = v.T("modulo.is-" + out.Code)
+	return out
+}
+
+// Open tells how a service stands.
+func (v *view) Open(d *service.Definition) string { return v.open(d) }
+
+// Step is where a draft goes on.
+func (v *view) Step(a *submission.Application) string { return v.nextStep(a) }
+
+// Fee is what a service costs.
+func (v *view) Fee(d *service.Definition) string {
+	return fmt.Sprintf("%d,%02d €", d.Fee.Cents/100, d.Fee.Cents%100)
+}
+
+// Here is an address of this place in full, to be passed on.
+func (v *view) Here(path string) string { return v.ente.Origin + path + "/firma" }
+
+// slotView is a slot with what its template needs.
+type slotView struct {
+	slot
+	At string
+	V  *view
+}
+
+// Slot joins a slot with the application's address.
+func (v *view) Slot(at string, s slot) slotView { return slotView{s, at, v} }
