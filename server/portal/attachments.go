@@ -186,7 +186,10 @@ const drained = 64 << 20
 func (r *request) upload() (*upload, error) {
 	r.r.Body = http.MaxBytesReader(r.w, r.whole, r.maxBytes()+drained)
 	parts, err := r.r.MultipartReader()
-	if err != nil {
+	if err != nil { // not a form with a file
+		if err := r.read(); err != nil {
+			return nil, err
+		}
 		return nil, errBadForm
 	}
 	up, checked := &upload{}, false

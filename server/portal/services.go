@@ -81,7 +81,14 @@ func (r *request) filling() (*submission.Application, error) {
 
 // toSign is filling for who only signs it, too.
 func (r *request) toSign() (*submission.Application, error) {
-	a, err := r.apps().Get(r.ctx(), r.visitor(), r.r.PathValue("id"))
+	id := r.r.PathValue("id")
+	a, err := r.apps().Get(r.ctx(), r.visitor(), id)
+	if errors.Is(err, submission.ErrNotFound) && r.level < session.Forte {
+		// Who has proved too little to be told whose it is sees the window.
+		if need, err := r.apps().Needs(r.ctx(), r.ente.Code, id); err == nil && r.level < need {
+			return nil, &needError{need}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +193,9 @@ func (p *Portal) sheet(r *request) error {
 	s, err := r.current()
 	if err != nil {
 		return err
+	}
+	if r.r.URL.Query().Has("compila") { // where forms that are kept are linked to
+		return r.to(r.base + "/servizi/" + s.ID + "/compila?compila=1")
 	}
 	drafts, err := r.draftsOf(s.ID)
 	if err != nil {

@@ -184,7 +184,8 @@ func (r *request) showSign(a *submission.Application, problem string) error {
 		d["Title"] = r.T("modulo.cosign-title", "service", a.Service.Title.In(r.lang))
 	} else {
 		d["Signers"] = st.signers
-		if optional && len(st.signers) <= 1 && a.Service.Act == service.Istanza && r.person != nil {
+		// Who was identified by a card needs no copy of anything (CAD, art. 65 c. 1 b).
+		if card := r.level >= session.Forte && r.session.Profile != ""; optional && !card && len(st.signers) <= 1 && a.Service.Act == service.Istanza && r.person != nil {
 			files, err := r.apps().Files(r.ctx(), a)
 			if err != nil {
 				return err
