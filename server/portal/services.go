@@ -73,7 +73,11 @@ func (r *request) apps() *submission.Desk { return r.p.Rooms.Applications }
 // Who only signs it too finds nothing but its signature page.
 func (r *request) filling() (*submission.Application, error) {
 	a, err := r.toSign()
-	if err == nil && !r.apps().Owns(r.ctx(), r.visitor(), a) {
+	if err != nil {
+		return nil, err
+	}
+	owns, err := r.apps().Owns(r.ctx(), r.visitor(), a)
+	if err == nil && !owns {
 		err = errNotFound
 	}
 	return a, err
@@ -147,6 +151,9 @@ func (r *request) topics() (out []topic, err error) {
 		return nil, err
 	}
 	for _, s := range all {
+		if s.Off {
+			continue
+		}
 		i := slices.IndexFunc(out, func(t topic) bool { return t.ID == s.Topic })
 		if i < 0 {
 			i, out = len(out), append(out, topic{ID: s.Topic, Name: r.topicName(s.Topic)})
@@ -165,10 +172,12 @@ func (p *Portal) services(r *request) error {
 	return r.render("servizi", "modulo.services-title", map[string]any{"Topics": all})
 }
 
-// open tells how a service stands today: open, not yet, or no longer.
-func (r *request) open(d *service.Definition) string {
+// open tells how a service stands today: open, not yet, no longer, or switched off.
+func (r *request) open(d *service.Version) string {
 	today := r.p.now().In(register.Rome())
 	switch {
+	case d.Off:
+		return "off"
 	case d.Open(today):
 		return "open"
 	case d.Opens != "" && today.Format(time.DateOnly) < d.Opens:
@@ -232,7 +241,7 @@ func (p *Portal) begin(r *request) error {
 	if r.level < s.Needs() && !r.r.URL.Query().Has("compila") {
 		return &needError{s.Needs()}
 	}
-	if r.open(s.Definition) != "open" {
+	if r.open(s) != "open" {
 		return submission.ErrClosed
 	}
 	values := map[string]string{}
@@ -402,7 +411,7 @@ func (r *request) steps(d *service.Definition, a *submission.Application, now in
 type dates struct{ Opens, Code, State string }
 
 // Dates tells when a service is open, for the templates.
-func (v *view) Dates(d *service.Definition) dates {
+func (v *view) Dates(d *service.Version) dates {
 	out := dates{Code: v.open(d)}
 	day := func(s string) string {
 		t, err := time.Parse(time.DateOnly, s)
@@ -424,7 +433,7 @@ func (v *view) Dates(d *service.Definition) dates {
 }
 
 // Open tells how a service stands.
-func (v *view) Open(d *service.Definition) string { return v.open(d) }
+func (v *view) Open(d *service.Version) string { return v.open(d) }
 
 // Step is where a draft goes on.
 func (v *view) Step(a *submission.Application) string { return v.nextStep(a) }

@@ -124,9 +124,8 @@ type signState struct {
 }
 
 func (r *request) signState(a *submission.Application) (s signState, err error) {
-	s.owner = r.apps().Owns(r.ctx(), r.visitor(), a)
-	if a.Actor() == 0 {
-		return s, nil
+	if s.owner, err = r.apps().Owns(r.ctx(), r.visitor(), a); err != nil || a.Actor() == 0 {
+		return s, err
 	}
 	wanted, err := r.apps().Wanted(r.ctx(), a)
 	if err != nil {

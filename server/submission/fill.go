@@ -485,7 +485,7 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	if err != nil {
 		return nil, err
 	}
-	f := &File{ID: store.NewID(), Slot: slot, Name: tidyName(name, kind), Kind: kind, Size: size, State: FileWaiting, Created: d.now().UTC()}
+	f := &File{ID: store.NewID(), Slot: slot, Name: attachment.TidyName(name, kind), Kind: kind, Size: size, State: FileWaiting, Created: d.now().UTC()}
 	if d.Scanner == nil {
 		f.State = FileClean
 	}

@@ -1,23 +1,15 @@
 package submission
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/citel-pa/citel/pkcs/bundle"
-	"github.com/citel-pa/citel/pkcs/message"
-	"github.com/citel-pa/citel/pkcs/report"
-	"github.com/citel-pa/citel/pkcs/trust"
-	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
@@ -99,6 +91,21 @@ func (d *Desk) Seen(ctx context.Context, v Visitor, a *Application) error {
 	return nil
 }
 
+// ToSign lists the applications of others that wait for the visitor's signature.
+func (d *Desk) ToSign(ctx context.Context, v Visitor) (out []*Application, err error) {
+	if v.Person == nil || v.Person.CodiceFiscale == "" {
+		return nil, nil
+	}
+	all, err := d.query(ctx, "WHERE ente = ? AND office = '' AND state = 'to-sign' AND person <> ? AND fields LIKE ? ORDER BY created DESC LIMIT 200",
+		v.Ente, v.Person.ID, `%"`+v.Person.CodiceFiscale+`"%`) // letters and digits: no sign of LIKE is in it
+	for _, a := range all {
+		if a.Actor() != v.Person.ID && d.cosigns(v, a) {
+			out = append(out, a)
+		}
+	}
+	return out, err
+}
+
 // Needs gives the level that an application's service needs, for a visitor who has not
 // proved enough to be told whether it is theirs. It tells nothing else of it.
 func (d *Desk) Needs(ctx context.Context, ente, id string) (session.Level, error) {
@@ -164,55 +171,4 @@ func (a *Application) PauseEnds() string {
 		return ""
 	}
 	return a.Paused.AddDate(0, 0, pauseDays).Format(time.DateOnly)
-}
-
-// To is where the person is written to; empty: nowhere.
-func (a *Application) To() string { return a.recipient() }
-
-// Evidence writes what the verdict on the n-th signed file (from 1) rests on, as a bundle
-// that anybody judges again offline (pkcs/bundle): the file, the chain, what is known of
-// revocation, policy and report, for the time at which it was received.
-func (d *Desk) Evidence(ctx context.Context, a *Application, n int, lang message.Lang, w io.Writer) error {
-	signed, f, err := d.SignedFile(ctx, a, n)
-	if err != nil {
-		return err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxSigned+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("submission: %w", err)
-	}
-	sum := sha256.Sum256(data)
-	b := &bundle.Bundle{Lang: lang, Policy: d.Policy, Time: signed.Time, Clock: d.now(), Store: d.Trust,
-		Signed: bundle.Document{Name: fmt.Sprintf("istanza-%d.pdf.p7m", n), Reader: bytes.NewReader(data), SHA256: sum[:], Bytes: int64(len(data))}}
-	b.Results, err = verify.Reader(ctx, bytes.NewReader(data), verify.Options{Store: d.Trust, Revocation: d.Revocation, Policy: d.Policy, Time: signed.Time,
-		Seen: func(e trust.Evidence) { b.Evidence = append(b.Evidence, e) }})
-	if err != nil {
-		return fmt.Errorf("submission: %w", err)
-	}
-	if b.Report, err = bundle.ReportJSON(b.Results, lang); err != nil {
-		return fmt.Errorf("submission: %w", err)
-	}
-	var page bytes.Buffer
-	file := report.File{Name: b.Signed.Name, SHA256: sum[:], Results: b.Results}
-	if err := report.New([]report.File{file}, report.Options{Lang: lang, Policy: d.Policy, Time: signed.Time}).HTML(&page); err != nil {
-		return fmt.Errorf("submission: %w", err)
-	}
-	b.HTML = page.Bytes()
-	if _, err := bundle.Write(w, b); err != nil {
-		return fmt.Errorf("submission: %w", err)
-	}
-	return nil
-}
-
-// SignedFile opens the n-th signed file, from 1, byte for byte as it came.
-func (d *Desk) SignedFile(ctx context.Context, a *Application, n int) (*Signature, io.ReadCloser, error) {
-	all, err := d.Signatures(ctx, a)
-	if err != nil {
-		return nil, nil, err
-	}
-	if n < 1 || n > len(all) {
-		return nil, nil, ErrNotFound
-	}
-	f, err := d.Store.OpenFile(ctx, all[n-1].File)
-	return all[n-1], f, err
 }
