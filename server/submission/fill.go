@@ -98,6 +98,9 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		if a.Service, err = d.Services.Fix(ctx, tx, v.Ente, serviceID); err != nil {
 			return err
 		}
+		if a.Service.Off {
+			return ErrClosed
+		}
 		owner, err := d.may(ctx, tx, v, a.Service.Definition)
 		if err != nil {
 			return err
