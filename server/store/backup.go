@@ -42,7 +42,8 @@ var tables = []string{
 	"person", "draft", "register", "submission", "audit", "ente", "ente_switch", "ente_accepts", "ente_office", "ente_closed",
 	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
-	"service_version", "mandate", "application", "application_step", "application_signature", "application_file",
+	"service_version", "mandate", "application", "application_step", "application_signature", "application_file", "application_answer",
+	"operator_office", "office_route",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
 }
 
