@@ -16,7 +16,7 @@ type Paper struct {
 	Time    time.Time // of its registration
 	Party   string
 	Subject string
-	SHA256  []byte
+	SHA256  []byte // nil: paper
 	// Direction is In when empty.
 	Direction Direction
 }
@@ -29,6 +29,9 @@ func (d *Desk) OpenEmergency(ctx context.Context, a role.Actor, cause string, si
 	}
 	if r := []rune(cause); len(r) < 3 || len(r) > 500 {
 		return 0, ErrReason
+	}
+	if since.IsZero() || since.After(d.now()) {
+		return 0, ErrInvalid
 	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) + 1 FROM register_emergency WHERE ente = ?", a.Ente).Scan(&id); err != nil {
@@ -51,6 +54,12 @@ func (d *Desk) OpenEmergency(ctx context.Context, a role.Actor, cause string, si
 func (d *Desk) EnterEmergency(ctx context.Context, a role.Actor, id int, papers []Paper) (out []Entry, err error) {
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return nil, err
+	}
+	for _, p := range papers {
+		if t, n := len([]rune(p.Party)), len([]rune(p.Subject)); t < 1 || t > 300 || n < 1 || n > 300 || p.Time.IsZero() || p.Time.After(d.now()) || p.Direction != "" && p.Direction != In && p.Direction != Out ||
+			len(p.SHA256) != 0 && len(p.SHA256) != 32 {
+			return nil, ErrInvalid
+		}
 	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		out = nil
