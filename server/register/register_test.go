@@ -107,7 +107,7 @@ func TestRegister(t *testing.T) {
 		if err := d.CloseEmergency(t.Context(), boss, id); err != nil {
 			t.Error(err)
 		}
-		if _, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Party: "C", Subject: "tre", SHA256: sum[:]}}); !errors.Is(err, register.ErrEmergency) {
+		if _, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Time: town.Today(), Party: "C", Subject: "tre", SHA256: sum[:]}}); !errors.Is(err, register.ErrEmergency) {
 			t.Error(err)
 		}
 		if list, err := d.List(t.Context(), clerk, year, 20, 2); err != nil || len(list) != 2 || list[0].Number.Number != 20 {
