@@ -161,14 +161,23 @@ func (d *Desk) Work(ctx context.Context, a role.Actor, q Queue) (out []*Applicat
 
 // Open reads an application for the desk; that it was read is logged.
 func (d *Desk) Open(ctx context.Context, a role.Actor, id string) (*Application, error) {
+	return d.OpenFor(ctx, a, id, "")
+}
+
+// OpenFor is Open for a paper of the file, which the log names.
+func (d *Desk) OpenFor(ctx context.Context, a role.Actor, id, paper string) (*Application, error) {
 	x, err := d.Look(ctx, a, id)
 	if err != nil {
 		return nil, err
 	}
-	return x, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.PersonRead, PersonID: x.Person, Detail: map[string]string{"application": id}}.By(a))
+	detail := map[string]string{"application": id}
+	if paper != "" {
+		detail["paper"] = paper
+	}
+	return x, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.PersonRead, PersonID: x.Person, Detail: detail}.By(a))
 }
 
-// Look is Open for what follows it: an act, a paper of the file that was opened.
+// Look reads an application for what shows nothing of it: an act's answer, a link.
 func (d *Desk) Look(ctx context.Context, a role.Actor, id string) (*Application, error) {
 	x, err := d.atDesk(ctx, a, id, false)
 	if err == nil && !x.shownTo(a) {
