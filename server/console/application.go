@@ -147,8 +147,16 @@ func (c *Console) showApplication(r *request, x *submission.Application, status 
 		"sent", moment(x.Sent), "level", r.T("office.level-"+fmt.Sprint(int(x.Level))), "valid", strings.Join(x.Letters(r.lang), "; "), "version", fmt.Sprintf("%s, n. %d", x.Service.ID, x.Service.Number),
 		"privacy", x.Privacy, "fingerprint", x.Fingerprint())
 	var people []fact
-	for _, l := range who {
-		people = append(people, fact{Label: l.Label, Value: l.Value})
+	proved := who.Owner.CodiceFiscale
+	if proved == "" {
+		proved = r.T("application.not-proved")
+	}
+	people = append(people, fact{Label: r.T("application.owner"), Value: who.Owner.Name()}, fact{Label: r.T("submission.codice-fiscale"), Value: proved})
+	if who.Agent != nil {
+		people = append(people, fact{Label: r.T("application.agent"), Value: who.Agent.Name() + ", " + who.Agent.CodiceFiscale + " (" + who.Title + ")"})
+	}
+	if who.Operator != "" {
+		people = append(people, fact{Label: r.T("application.operator"), Value: who.Operator})
 	}
 	if x.Mandate != "" {
 		people = append(people, fact{Label: r.T("office.mandate"), Value: x.Mandate, Mono: true})

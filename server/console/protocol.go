@@ -55,7 +55,9 @@ func (r *request) party(e *register.Entry) string {
 	return e.Party
 }
 
-func entryPath(n register.Number) string { return fmt.Sprintf("%s/protocollo/%d/%d", Prefix, n.Year, n.Number) }
+func entryPath(n register.Number) string {
+	return fmt.Sprintf("%s/protocollo/%d/%d", Prefix, n.Year, n.Number)
+}
 
 func (c *Console) entryTable(r *request, id, caption string, all []*register.Entry) *table {
 	t := &table{ID: id, Caption: caption, Empty: r.T("console.none"), Head: r.words("protocol", "number", "time", "direction", "party", "subject", "note")}

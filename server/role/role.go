@@ -257,12 +257,3 @@ func (a Actor) Has(ps ...Permission) bool {
 func (a Actor) In(office string) bool {
 	return len(a.Offices) == 0 || slices.Contains(a.Offices, office)
 }
-
-// AssistedOrUsers is the right that lets an operator see to a person who is at the desk:
-// assisted filing where the actor has it, else the management of users.
-func AssistedOrUsers(a Actor) Permission {
-	if Can(a, a.Ente, AssistedFile) {
-		return AssistedFile
-	}
-	return UsersState
-}

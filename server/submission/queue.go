@@ -219,16 +219,3 @@ func (d *Desk) Names(ctx context.Context, all []*Application) (map[string]string
 	}
 	return out, nil
 }
-
-// Line of who is named in an application.
-type Line struct{ Label, Value string }
-
-// Who names owner, agent with the title, and the operator of assisted filing, with the
-// labels of a language.
-func (d *Desk) Who(ctx context.Context, a *Application) (out []Line, err error) {
-	fields, err := d.whoFields(ctx, a)
-	for _, f := range fields {
-		out = append(out, Line{f.Label, f.Value})
-	}
-	return out, err
-}
