@@ -46,6 +46,9 @@ func TestMandates(t *testing.T) {
 		}{
 			"granted":        {base, desk, nil},
 			"no right":       {base, town.Operator("prova", 9, "R11"), role.ErrDenied},
+			"assistance":     {base, town.Operator("prova", 10, "R-CAF1"), role.ErrDenied},
+			"system":         {base, town.Operator("", 11), role.ErrDenied},
+			"to oneself":     {base, town.Operator("prova", 2, "R8"), mandate.ErrSelf},
 			"for oneself":    {with(func(m *mandate.Mandate) { m.Principal = parent }), desk, mandate.ErrInvalid},
 			"of age":         {with(func(m *mandate.Mandate) { m.Principal = other }), desk, mandate.ErrInvalid},
 			"a child acts":   {with(func(m *mandate.Mandate) { m.Principal, m.Agent = other, child; m.Kind = mandate.Delegate }), desk, mandate.ErrInvalid},

@@ -2,16 +2,6 @@
 -- and ends with the session's row, which each rise of level makes anew.
 ALTER TABLE session ADD COLUMN mandate TEXT NOT NULL DEFAULT '';
 
--- The proof that came with what was asked online.
-CREATE TABLE mandate_proof (
-    mandate TEXT PRIMARY KEY REFERENCES mandate (id),
-    name    TEXT NOT NULL,
-    kind    TEXT NOT NULL,
-    size    INTEGER NOT NULL,
-    sha256  BLOB NOT NULL,
-    created TEXT NOT NULL
-) STRICT;
-
 -- What the portal's header, footer and notices say of an ente.
 CREATE TABLE ente_public (
     ente    TEXT PRIMARY KEY,
