@@ -309,7 +309,7 @@ func (r *request) mandateServices(kind mandate.Kind, on []string) (out []checked
 // what was put aside.
 func (r *request) readUpload(most int64) error {
 	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, most+maxForm)
-	if err := r.r.ParseMultipartForm(1 << 20); err != nil { //nolint:gosec // the body is bounded above
+	if err := r.r.ParseMultipartForm(1 << 20); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // the body is bounded above
 		return errBadForm
 	}
 	if !r.checkCSRF(r.r.PostFormValue("csrf")) {
