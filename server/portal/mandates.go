@@ -329,7 +329,7 @@ func (p *Portal) mandateAsk(r *request) error {
 	}()
 	k, f := r.mandateKind(), r.r.PostForm
 	if k == nil {
-		return errNotFound
+		return r.to(r.base + "/deleghe/nuova")
 	}
 	w := mandate.Wish{Kind: k.Kind, Giving: k.Giving, Code: f.Get("codice"), Given: f.Get("nome"), Name: f.Get("cognome"), Title: f.Get("titolo"), Since: f.Get("dal"), Until: f.Get("al")}
 	if k.Titles != nil && !slices.Contains(k.Titles, w.Title) {
