@@ -51,7 +51,7 @@ func (v *view) Nav(first string) bool {
 	case "servizi":
 		return at == "" || at == "servizi"
 	case "area":
-		return slices.Contains([]string{"area", "pratiche", "bozze", "domande", "deleghe"}, at)
+		return slices.Contains([]string{"area", "pratiche", "bozze"}, at)
 	case "aiuto":
 		return at == "aiuto" || at == "scarica"
 	}

@@ -252,6 +252,9 @@ func (r *request) askMandate(status int, k *mandateKind, wrong map[string]string
 	}
 	code := in("codice", "text", "off")
 	code.Label = r.T("delega.code-" + k.Name)
+	if k.Kind == mandate.Company {
+		code.Help = r.T("delega.help-codice-company")
+	}
 	inputs := []input{code}
 	if k.Kind != mandate.Delegate {
 		if k.Kind == mandate.Company {
