@@ -70,7 +70,7 @@ func signed(t *testing.T, p *pki.PKI, who pki.Person, content []byte) []byte {
 // beginAt fills in who is at the desk; the page that follows is the draft's first step.
 func (b *browser) beginAt(w *town.Town, service string, who int, more ...string) *browser {
 	b.t.Helper()
-	b.get(path + "/assistita/nuova").wants(http.StatusOK, "La persona è davanti a te")
+	b.get(path+"/assistita/nuova").wants(http.StatusOK, "La persona è davanti a te")
 	return b.send(path+"/assistita/nuova", append(append(append(whoIs("", who), document(w)...), "service", service, "email", town.FormOf(who).Email, "id", store.NewID()), more...)...)
 }
 
@@ -280,7 +280,7 @@ func TestAssistedWithCode(t *testing.T) {
 		// Another document's code, and one that was mailed before the last.
 		other := ready()
 		w.Move(time.Minute)
-		b.send(other+"/firma/codice").wants(http.StatusSeeOther).follow()
+		b.send(other + "/firma/codice").wants(http.StatusSeeOther).follow()
 		w.Move(time.Minute)
 		b.send(one+"/firma/conferma", "code", code()).wants(http.StatusUnprocessableEntity, "Il codice non è giusto")
 		b.get(one + "/firma").send(one + "/firma/codice").wants(http.StatusSeeOther).follow()

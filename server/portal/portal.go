@@ -167,8 +167,9 @@ type request struct {
 	mandate     string
 	actsFor     *acting
 	mandateOver bool
-	status      int    // of the page; 0 is 200
-	visitValue  string // a cookie that this answer sets
+	public      *ente.Public // what the page has read of it
+	status      int          // of the page; 0 is 200
+	visitValue  string       // a cookie that this answer sets
 }
 
 func (p *Portal) now() time.Time {
@@ -303,7 +304,7 @@ func (r *request) fail(err error) {
 		r.notActive()
 		return
 	case errors.Is(err, errMandateOver), errors.Is(err, mandate.ErrState):
-		status, title, body = http.StatusConflict, "mandate.over-title", "mandate.over-body"
+		status, title, body = http.StatusConflict, "delega.over-title", "delega.over-body"
 	case errors.Is(err, mandate.ErrLevel):
 		if err := r.mandateStep(); err != nil {
 			r.p.Log.Error("answer failed", "error", err)

@@ -27,6 +27,7 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string {
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
+	"emblem": func() []string { return emblem },
 	// day writes a day of the database, yyyy-mm-dd, for people.
 	"day": func(s string) string {
 		t, err := time.Parse(time.DateOnly, s)
