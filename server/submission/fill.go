@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
@@ -19,6 +20,7 @@ import (
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
@@ -115,14 +117,15 @@ func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Applica
 	return a, nil
 }
 
-// prefill takes what the person gave before (once only, C.SE.1.5): from the account and
-// from the own ente's record, of whoever acts.
-func (d *Desk) prefill(ctx context.Context, tx *sql.Tx, v Visitor, s *service.Definition) (map[string]string, error) {
+// known is what the ente knows of whoever acts: of the account, of what a desk wrote down,
+// and first of all of the population's records (once only, C.SE.1.5). Nobody who has not
+// proved a code gets any of it.
+func (d *Desk) known(ctx context.Context, tx *sql.Tx, v Visitor) (map[string]string, error) {
 	out := map[string]string{}
 	if v.Person == nil {
 		return out, nil
 	}
-	known := map[string]string{"person.code": v.Person.CodiceFiscale, "person.given": v.Person.Given, "person.family": v.Person.Family}
+	out["person.code"], out["person.given"], out["person.family"] = v.Person.CodiceFiscale, v.Person.Given, v.Person.Family
 	r, err := person.RecordOf(ctx, tx, v.Person.ID, v.Ente)
 	if err != nil {
 		return nil, err
@@ -130,16 +133,65 @@ func (d *Desk) prefill(ctx context.Context, tx *sql.Tx, v Visitor, s *service.De
 	if r != nil && r.Form != nil {
 		f := r.Form
 		for k, x := range map[string]string{"email": f.Email, "phone": f.Phone, "residence": f.Residence, "cap": f.CAP, "town": f.Town, "birth-place": f.BirthPlace} {
-			known["record."+k] = x
+			out["record."+k] = x
+		}
+		if f.BirthPlace == "" {
+			out["record.birth-place"] = f.BirthState
 		}
 		if born, err := time.Parse(person.BornLayout, f.Born); err == nil {
-			known["record.born"] = born.Format(time.DateOnly)
+			out["record.born"] = born.Format(time.DateOnly)
 		}
+	}
+	if d.Residents == nil || v.Level < session.Media && v.Operator == nil {
+		return out, nil
+	}
+	own, err := d.Residents.Of(ctx, tx, v.Ente, v.Person.CodiceFiscale)
+	if errors.Is(err, resident.ErrNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out["record.born"], out["record.birth-place"] = own.Born, own.BirthPlace
+	out["resident.citizenship"], out["resident.civil"] = own.Citizenship, own.Civil
+	if !own.Here {
+		return out, nil // whoever has left is a resident of another town
+	}
+	e, err := d.Enti.Get(ctx, v.Ente)
+	if err != nil {
+		return nil, err
+	}
+	out["record.residence"], out["record.cap"], out["record.town"] = own.Address, own.CAP, e.Town()
+	out["resident.since"], out["resident.family"] = own.Since, familyLines(own.Family)
+	return out, nil
+}
+
+// familyLines writes a family for a field of several lines.
+func familyLines(all []resident.Member) string {
+	var out []string
+	for _, m := range all {
+		born, _ := time.Parse(time.DateOnly, m.Born)
+		line := m.Name + ", " + text("application.born", "day", born.Format("02/01/2006"), "place", m.BirthPlace)
+		if m.Relation != "" {
+			line += " (" + m.Relation + ")"
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}
+
+// prefill gives a draft its first answers: those of questions that are asked from the
+// beginning. The others get theirs when they are asked (Save).
+func (d *Desk) prefill(ctx context.Context, tx *sql.Tx, v Visitor, s *service.Definition) (map[string]string, error) {
+	known, err := d.known(ctx, tx, v)
+	if err != nil {
+		return nil, err
 	}
 	get := func(id string) string {
 		q, _ := s.Field(id)
 		return known[q.Prefill]
 	}
+	out := map[string]string{}
 	values, errs := s.Validate(get, d.now(), false)
 	for id, x := range values {
 		if q, _ := s.Field(id); q.Prefill != "" && errs[id] == "" {
@@ -176,8 +228,19 @@ func (d *Desk) change(ctx context.Context, v Visitor, id string, in []State, f f
 // types anything twice. Requests with complete ask for everything that is required.
 func (d *Desk) Save(ctx context.Context, v Visitor, id string, get func(string) string, complete bool) (errs service.Errors, err error) {
 	err = d.change(ctx, v, id, []State{StateDraft}, func(tx *sql.Tx, a *Application) error {
+		known, err := d.known(ctx, tx, v)
+		if err != nil {
+			return err
+		}
 		var values map[string]string
-		values, errs = a.Service.Validate(get, d.now(), complete)
+		values, errs = a.Service.Validate(func(id string) string {
+			x := get(id)
+			q, _ := a.Service.Field(id)
+			if x == "" && q.When != nil && !a.Service.Asked(q, a.Fields) {
+				return known[q.Prefill] // it is asked from now on
+			}
+			return x
+		}, d.now(), complete)
 		fields, err := json.Marshal(values)
 		if err != nil {
 			return err
@@ -356,9 +419,12 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 		return err
 	}
 	title := a.Service.Title.It
+	self := a.Service.Act == service.SelfCertification
 	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
-	if a.Service.Act != service.SelfCertification {
+	if self {
+		d.selfHead(doc, a)
+	} else {
 		doc.Paragraph(text("application.to", "ente", e.Name, "office", a.Service.OfficeFor(a.Fields)))
 	}
 	if d.Trust != nil && d.Trust.HasTest() {
@@ -388,10 +454,17 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	}
 	if a.Service.Declaration {
 		doc.Heading(2, text("application.declaration"))
-		doc.Paragraph(text("application.warnings"))
+		if self {
+			doc.Paragraph(text("application.self-warnings"))
+		} else {
+			doc.Paragraph(text("application.warnings"))
+		}
 	}
 	doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
 	doc.Paragraph(text("application.made", "time", a.Made.In(register.Rome()).Format("02/01/2006 15:04")))
+	if self {
+		selfFoot(doc)
+	}
 	doc.Footer(text("submission.form-footer", "id", a.ID))
 	_, err = doc.WriteTo(w)
 	return err
