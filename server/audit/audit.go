@@ -69,6 +69,10 @@ const (
 	SwitchChanged     = "switch-changed"      //
 	LogRead           = "log-read"            //
 	ServicePublished  = "service-published"   // a service's definition, a new version
+	ServiceSwitched   = "service-switched"    // a service was switched on or off
+	RankingChanged    = "ranking-changed"     // a call, its seats, a list that was made or published
+	RankingChecked    = "ranking-checked"     // a declared answer was verified or corrected, an application excluded
+	RankingOffered    = "ranking-offered"     // a place was offered, accepted, renounced, or its term is over
 	ApplicationMoved  = "application-moved"   // an office's act: taken in charge, answered, ...
 	ApplicationFile   = "application-file"    // an attachment was taken or refused
 	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
