@@ -142,6 +142,7 @@ type Route struct {
 	// Any of them is enough.
 	Permissions []role.Permission
 	run         func(*request) error
+	upload      int64 // bytes of a file that it takes; 0 is maxUpload
 }
 
 // Routes are all addresses, for the table that tests make of them.
@@ -189,7 +190,7 @@ func (c *Console) handle(rt Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		limit := int64(maxForm)
 		if strings.HasPrefix(hr.Header.Get("Content-Type"), "multipart/") {
-			limit = maxUpload
+			limit = max(rt.upload, maxUpload)
 		}
 		hr.Body = http.MaxBytesReader(w, hr.Body, limit)
 		r := &request{c: c, w: w, r: hr, lang: language(w, hr)}
