@@ -68,8 +68,8 @@ func (c *Console) registryUpload(r *request) error {
 
 func (c *Console) registryImport(r *request) error { return c.showImport(r, http.StatusOK, "") }
 
-// sentence says what is wrong and what to do about it.
-func (r *request) sentence(p resident.Problem) string {
+// problem says what is wrong and what to do about it.
+func (r *request) problem(p resident.Problem) string {
 	return r.T("registry.bad-"+p.Code) + " " + r.T("registry.do-"+p.Code)
 }
 
@@ -130,7 +130,7 @@ func (c *Console) dryRun(r *request, id, path string, d data) (*resident.Import,
 		if p.Column != "" {
 			where = " (" + p.Column + ")"
 		}
-		d["Wrong"] = r.T("registry.unreadable", "line", p.Line) + where + ": " + r.sentence(*p)
+		d["Wrong"] = r.T("registry.unreadable", "line", p.Line) + where + ": " + r.problem(*p)
 		d["Acts"] = []act{{Title: r.T("registry.drop"), Action: path + "/scarta", Button: r.T("registry.drop")}}
 		return i, nil
 	}
@@ -155,7 +155,7 @@ func (c *Console) findingTables(r *request, found map[string][]resident.Finding)
 			switch kind {
 			case resident.Bad, resident.Notice:
 				t.Head = r.registryHeads("line", "column", "written", "wrong")
-				t.Rows = append(t.Rows, []cell{{Text: strconv.Itoa(f.Line)}, {Text: f.Problem.Column, Mono: true}, {Text: f.Problem.Value}, {Text: r.sentence(f.Problem)}})
+				t.Rows = append(t.Rows, []cell{{Text: strconv.Itoa(f.Line)}, {Text: f.Problem.Column, Mono: true}, {Text: f.Problem.Value}, {Text: r.problem(f.Problem)}})
 			case resident.Changed, resident.Agreed:
 				t.Head = r.registryHeads("line", "name", "field", "old", "new")
 				t.Rows = append(t.Rows, []cell{{Text: strconv.Itoa(f.Line)}, {Text: f.Data.Name()}, {Text: r.T("registry.f-" + f.Field)}, {Text: r.shownField(f.Field, f.Old)}, {Text: r.shownField(f.Field, f.New)}})
@@ -187,7 +187,7 @@ func (r *request) confirmActs(i *resident.Import, conflicts []resident.Finding, 
 			kept = v
 		}
 		a.Fields = append(a.Fields, field{Name: "c." + f.Key(), Kind: "choice", Required: true, Value: kept,
-			Label: r.T("registry.conflict", "name", f.Data.Name(), "field", r.T("registry.f-"+f.Field), "line", f.Line),
+			Label:   r.T("registry.conflict", "name", f.Data.Name(), "field", r.T("registry.f-"+f.Field), "line", f.Line),
 			Options: []option{{"", r.T("registry.choose")}, {"keep", r.T("registry.keep", "value", r.shownField(f.Field, f.Old))}, {"take", r.T("registry.take", "value", r.shownField(f.Field, f.New))}}})
 	}
 	if i.Summary.Gone > 0 {
@@ -246,7 +246,7 @@ func (c *Console) registryReport(r *request) error {
 		}
 		row := []string{line, r.T("registry.found-" + f.Kind), f.Data.Code, f.Data.Name(), f.Problem.Column, f.Problem.Value, "", ""}
 		if f.Problem.Code != "" {
-			row[7] = r.sentence(f.Problem)
+			row[7] = r.problem(f.Problem)
 		}
 		if f.Field != "" {
 			row[4], row[5], row[6] = r.T("registry.f-"+f.Field), r.shownField(f.Field, f.Old), r.shownField(f.Field, f.New)
