@@ -27,6 +27,7 @@ var functions = template.FuncMap{
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"day":     shownDay,
 }
 
 var pages = func() map[string]*template.Template {

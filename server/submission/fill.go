@@ -116,16 +116,23 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		if v.Operator != nil {
 			a.Operator = v.Operator.Operator
 		}
-		known, err := d.prefill(ctx, tx, v, a.Service.Definition)
+		known, err := d.known(ctx, tx, v)
 		if err != nil {
 			return err
 		}
-		a.Fields, _ = a.Service.Validate(func(id string) string {
+		var errs service.Errors
+		a.Fields, errs = a.Service.Validate(func(id string) string {
 			if x, ok := answers[id]; ok {
 				return x
 			}
-			return known[id]
+			q, _ := a.Service.Field(id)
+			return known[q.Prefill]
 		}, d.now(), false)
+		for id := range errs {
+			if _, ok := answers[id]; !ok {
+				delete(a.Fields, id) // what was known does not fit this form
+			}
+		}
 		fields, err := json.Marshal(a.Fields)
 		if err != nil {
 			return err
@@ -174,7 +181,8 @@ func (d *Desk) known(ctx context.Context, tx resident.Querier, v Visitor) (map[s
 			out["record.born"] = born.Format(time.DateOnly)
 		}
 	}
-	if d.Residents == nil || v.Level < session.Media && v.Operator == nil {
+	// An operator who may not look records up does not read them by filling a form in.
+	if v.Operator == nil && v.Level < session.Media || v.Operator != nil && !role.Can(*v.Operator, v.Ente, role.RegistryRead) {
 		return out, nil
 	}
 	own, err := d.Residents.Of(ctx, tx, v.Ente, v.Person.CodiceFiscale)
