@@ -69,7 +69,7 @@ func TestRegistry(t *testing.T) {
 		b.get(path+"/").wants(http.StatusOK, "Gestione Anagrafe", at+`/importazioni`)
 		b.get(at+"/importazioni").wants(http.StatusOK, "codice_fiscale", "Elenco completo")
 		b.uploads(at+"/importazioni", "list", []byte("PK\x03\x04")).wants(http.StatusSeeOther).follow().wants(http.StatusOK, "Salvalo come CSV")
-		b.get(at + "/importazioni").send(at + "/importazioni").wants(http.StatusUnprocessableEntity, "Scegli il file")
+		b.get(at+"/importazioni").send(at+"/importazioni").wants(http.StatusUnprocessableEntity, "Scegli il file")
 
 		// A file larger than pages take, with a bad line.
 		big := registryHead + registryLine(40, "Via Prova 1", "56100") + registryLine(41, "Via Prova <b>1", "561") + registryLine(42, strings.Repeat("x", 100), "56100")
@@ -89,7 +89,7 @@ func TestRegistry(t *testing.T) {
 		b.send(at, "family", "Prova").wants(http.StatusUnprocessableEntity, "Scrivi il motivo")
 		b.send(at, "reason", "pratica 12").wants(http.StatusUnprocessableEntity, "troppo ampia")
 		b.send(at, "reason", "pratica 12", "code", strings.ToLower(pki.Invented(40).CF)).wants(http.StatusOK, pki.Invented(40).CF, "Via Prova 1")
-		record := html.UnescapeString(regexp.MustCompile(at+`/schede/[^"]+`).FindString(b.body))
+		record := html.UnescapeString(regexp.MustCompile(at + `/schede/[^"]+`).FindString(b.body))
 		sheet, _, _ := strings.Cut(record, "?")
 		b.get(record).wants(http.StatusOK, "Residente", "Via Prova 1", "nubile", "Correggi")
 		b.send(sheet+"/correggi", "ricerca", b.hidden("ricerca"), "field", "cap", "old-cap", "56100", "new", "1", "reason", "pratica 12").wants(http.StatusUnprocessableEntity, "non ha cinque cifre")
@@ -133,7 +133,7 @@ func TestRegistry(t *testing.T) {
 		b.get(at).send(at, "reason", "pratica 14", "code", pki.Invented(42).CF).wants(http.StatusOK, "Non è più negli elenchi")
 		b.get(at+"/importazioni").uploads(at+"/importazioni", "list", []byte(registryHead), "complete", "no").follow()
 		three := regexp.MustCompile(at + `/importazioni/[0-9a-f]{32}`).FindString(b.body)
-		b.send(three + "/scarta").wants(http.StatusSeeOther).follow().wants(http.StatusOK, "Scartata")
+		b.send(three+"/scarta").wants(http.StatusSeeOther).follow().wants(http.StatusOK, "Scartata")
 	})
 }
 

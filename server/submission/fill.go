@@ -467,15 +467,19 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	if err != nil {
 		return err
 	}
-	doc.Heading(2, text("submission.applicant"))
-	doc.Fields(who)
-	for _, b := range a.Service.Preview(a.Fields, message.Italian) {
-		doc.Heading(2, b.Title)
-		var fields []pdf.Field
-		for _, l := range b.Lines {
-			fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
+	if self {
+		selfBody(doc, a, who)
+	} else {
+		doc.Heading(2, text("submission.applicant"))
+		doc.Fields(who)
+		for _, b := range a.Service.Preview(a.Fields, message.Italian) {
+			doc.Heading(2, b.Title)
+			var fields []pdf.Field
+			for _, l := range b.Lines {
+				fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
+			}
+			doc.Fields(fields)
 		}
-		doc.Fields(fields)
 	}
 	if len(files) > 0 {
 		doc.Heading(2, text("application.attachments"))
@@ -493,12 +497,16 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 			doc.Paragraph(text("application.warnings"))
 		}
 	}
-	doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
+	if !self { // the notice is between the person and the ente, and not for whom it is meant for
+		doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
+	}
 	doc.Paragraph(text("application.made", "time", a.Made.In(register.Rome()).Format("02/01/2006 15:04")))
 	if self {
 		selfFoot(doc)
+		doc.Footer(text("application.self-footer", "id", a.ID))
+	} else {
+		doc.Footer(text("submission.form-footer", "id", a.ID))
 	}
-	doc.Footer(text("submission.form-footer", "id", a.ID))
 	_, err = doc.WriteTo(w)
 	return err
 }

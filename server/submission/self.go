@@ -1,6 +1,12 @@
 package submission
 
-import "github.com/citel-pa/citel/server/pdf"
+import (
+	"strings"
+
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/pdf"
+	"github.com/citel-pa/citel/server/service"
+)
 
 // A self-certification is the person's own document, meant for whoever asks for it: it is
 // signed by the declarant, stands in place of a certificate for a public body, a public
@@ -14,6 +20,40 @@ func (d *Desk) selfHead(doc *pdf.Document, a *Application) {
 		to = text("application.self-anybody")
 	}
 	doc.Fields([]pdf.Field{{Label: text("application.self-to"), Value: to}})
+}
+
+// selfBody says who declares and what: what was chosen as a list, what was not answered not
+// at all. For a child or a ward whoever acts declares (art. 5).
+func selfBody(doc *pdf.Document, a *Application, who []pdf.Field) {
+	doc.Heading(2, text("application.self-declarant"))
+	who[0].Label = text("submission.name")
+	if a.Agent != 0 {
+		who[0].Label = text("application.self-for")
+	}
+	doc.Fields(who)
+	for _, s := range a.Service.Sections {
+		var fields []pdf.Field
+		title := s.Title.It
+		for _, q := range s.Questions {
+			v := a.Fields[q.ID]
+			switch {
+			case v == "" || !a.Service.Asked(q, a.Fields) || q.ID == a.Service.Addressee:
+			case q.Kind == service.Choices:
+				doc.Heading(2, title)
+				title = ""
+				doc.List(strings.Split(q.Show(v, message.Italian), "; "))
+			default:
+				fields = append(fields, pdf.Field{Label: q.Label.It, Value: q.Show(v, message.Italian)})
+			}
+		}
+		if len(fields) == 0 {
+			continue
+		}
+		if title != "" {
+			doc.Heading(2, title)
+		}
+		doc.Fields(fields)
+	}
 }
 
 // selfFoot is where it is signed by hand. The signature needs no authentication (art. 46
