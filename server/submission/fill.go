@@ -490,10 +490,11 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 		doc.List(items)
 	}
 	if a.Service.Declaration {
-		doc.Heading(2, text("application.declaration"))
 		if self {
+			doc.Heading(2, text("application.self-heading"))
 			doc.Paragraph(text("application.self-warnings"))
 		} else {
+			doc.Heading(2, text("application.declaration"))
 			doc.Paragraph(text("application.warnings"))
 		}
 	}
