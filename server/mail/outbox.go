@@ -40,6 +40,10 @@ const (
 	ApplicationAnswered Kind = "application-answered" //
 	ApplicationClosed   Kind = "application-closed"   //
 	ApplicationCode     Kind = "application-code"     // number: a code that the desk asks for
+
+	RankingPublished Kind = "ranking-published" // number: the call's title; link: the application
+	RankingOffer     Kind = "ranking-offer"     // a place is offered
+	RankingAnswer    Kind = "ranking-answer"    // an offer was answered, or its term is over
 )
 
 // Message is one to be.

@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/ranking"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/seal"
 	"github.com/citel-pa/citel/server/service"
@@ -48,6 +49,7 @@ type Rooms struct {
 	Register    *register.Desk
 	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
 	Applications *submission.Desk
+	Rankings     *ranking.Desk
 	// Deposits wants To.
 	Deposits *deposit.Desk
 	Citizens *session.Manager // sessions of the portal
@@ -95,6 +97,7 @@ func New(o Options) *Rooms {
 	}
 	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Register: r.Register,
 		Seals: r.Seals, Guard: r.Guard, Log: log, Now: now}
+	r.Rankings = &ranking.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Applications: r.Applications, Seals: r.Seals, Now: now}
 	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
 		foureyes.RoleAssigned: r.Operators.Action(), foureyes.CodeChanged: r.People.Action(), foureyes.MediaReset: r.Credentials.Action(),
@@ -131,6 +134,6 @@ func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
 		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
-		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx),
+		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Rankings.Run(ctx),
 	)
 }

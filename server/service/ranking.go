@@ -17,6 +17,9 @@ type Ranking struct {
 	Preferences []string `yaml:"preferences"`
 	// Group is a choice field by which places are counted apart (the hours); empty: none.
 	Group string `yaml:"group"`
+	// Once is the codice fiscale that has one application in a call: the last that was sent
+	// counts. Empty: all count.
+	Once string `yaml:"once"`
 	Ties  []Tie  `yaml:"ties"`
 }
 
@@ -59,6 +62,9 @@ func (c *checker) ranking() {
 	}
 	if r.Group != "" && c.fields[r.Group].Kind != Choice {
 		c.say("ranking.group", "no-field", r.Group)
+	}
+	if r.Once != "" && c.fields[r.Once].Kind != CodiceFiscale {
+		c.say("ranking.once", "no-field", r.Once)
 	}
 	for i, t := range r.Ties {
 		at := fmt.Sprintf("ranking.ties.%d", i)
