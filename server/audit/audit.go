@@ -79,6 +79,9 @@ const (
 	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason
 	RegisterEmergency = "register-emergency"  // the emergency register was opened or closed
 	Deposited         = "deposited"           // a package for conservazione
+	RegistrySearched  = "registry-searched"   // in the population's records, with the reason
+	RegistryChanged   = "registry-changed"    // an operator corrected a record
+	RegistryImported  = "registry-imported"   // a list of the population was uploaded, confirmed, dropped
 	Erased            = "personal-erased"     // names and codes of rows were deleted
 )
 
