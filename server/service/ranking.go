@@ -20,7 +20,7 @@ type Ranking struct {
 	// Once is the codice fiscale that has one application in a call: the last that was sent
 	// counts. Empty: all count.
 	Once string `yaml:"once"`
-	Ties  []Tie  `yaml:"ties"`
+	Ties []Tie  `yaml:"ties"`
 }
 
 // Tie puts what has equal points in order by a field. Who has not answered comes last.
@@ -48,7 +48,7 @@ func (c *checker) ranking() {
 	if len(r.Preferences) == 0 || len(r.Preferences) > maxPreferences {
 		c.say("ranking.preferences", "preferences", strings.Join(r.Preferences, ", "))
 	}
-	values := func(q Question) (out []string) {
+	options := func(q Question) (out []string) {
 		for _, o := range q.Options {
 			out = append(out, o.Value)
 		}
@@ -56,7 +56,7 @@ func (c *checker) ranking() {
 	}
 	for i, id := range r.Preferences {
 		q := c.fields[id]
-		if q.Kind != Choice || slices.Contains(r.Preferences[:i], id) || !slices.Equal(values(q), values(c.fields[r.Preferences[0]])) {
+		if q.Kind != Choice || slices.Contains(r.Preferences[:i], id) || !slices.Equal(options(q), options(c.fields[r.Preferences[0]])) {
 			c.say(fmt.Sprintf("ranking.preferences.%d", i), "preferences", id)
 		}
 	}
@@ -71,7 +71,7 @@ func (c *checker) ranking() {
 		if k := c.fields[t.Field].Kind; k != Date && k != Money && k != Number {
 			c.say(at+".field", "tie", t.Field)
 		}
-		oneOf(c, at+".first", t.First, Lowest, Highest)
+		oneOf(c, at+".first", string(t.First), values["ranking.ties[].first"]...)
 	}
 }
 
