@@ -185,6 +185,6 @@ func TestNewServiceAndSwitch(t *testing.T) {
 	if v, err := w.Services.At(t.Context(), "prova", "mensa", 1); err != nil || !v.Open(w.Today()) {
 		t.Error("it is not open again", err)
 	}
-	b.get(at).send(at+"/scarta").wants(http.StatusSeeOther)
+	b.get(at).send(at + "/scarta").wants(http.StatusSeeOther)
 	b.get(path+"/schema-servizi").wants(http.StatusOK, "sections[].fields[].kind", "codice-fiscale", "ranking.ties[].first")
 }
