@@ -49,7 +49,7 @@ func (b *browser) print() string {
 
 // Every sentence of the modules' own areas is there.
 func TestModuleSentences(t *testing.T) {
-	literal := regexp.MustCompile(`"((?:services|school|ranking|schema)\.[a-z0-9][a-z0-9-]*[a-z0-9])"`)
+	literal := regexp.MustCompile(`"((?:services|school|ranking|schema|graduatoria)\.[a-z0-9][a-z0-9-]*[a-z0-9])"`)
 	heads := regexp.MustCompile(`r\.in\("([a-z]+)"((?:, "[a-z0-9-]+")+)\)`)
 	n := 0
 	for _, pattern := range []string{"*.go", "templates/*.html", "../portal/*.go", "../portal/templates/*.html"} {

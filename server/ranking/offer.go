@@ -187,6 +187,10 @@ func (d *Desk) Answer(ctx context.Context, v submission.Visitor, application str
 	if err != nil {
 		return err
 	}
+	// Who only signs an application too has read it, and decides nothing about it.
+	if mine, err := d.Applications.Owns(ctx, v, x); err != nil || !mine {
+		return errors.Join(err, submission.ErrNotFound)
+	}
 	if v.Operator == nil && v.Level < x.Service.Needs() {
 		return ErrLevel
 	}
