@@ -119,7 +119,7 @@ func TestSchool(t *testing.T) {
 		}
 		b.get(call).send(call+"/elenco/1/pubblica").wants(http.StatusConflict, "già pubblicata")
 		b.send(call+"/elenco", "tipo", "final").wants(http.StatusSeeOther)
-		b.send(call + "/elenco/2/pubblica").wants(http.StatusSeeOther)
+		b.get(call).send(call + "/elenco/2/pubblica").wants(http.StatusSeeOther)
 		b.get(call+"/offerte").wants(http.StatusOK, code, "offerto")
 		b.get(file).wants(http.StatusOK, "Risposta allo sportello").send(file+"/offerta", "n", "1", "risposta", "rinuncia").wants(http.StatusUnprocessableEntity, "Scrivi il motivo")
 		b.send(file+"/offerta", "n", "1", "risposta", "forse", "motivo", "x").wants(http.StatusUnprocessableEntity)
