@@ -157,6 +157,7 @@ type request struct {
 	session    *session.Session       // nil without one
 	person     *person.Person         // nil where nobody is proved
 	credential *credential.Credential // of a session without a card
+	mandate    string                 // the id of the one that the visitor acts by now; empty: for oneself
 	// level is what the session opens in this ente, which may be less than what it proved.
 	level      session.Level
 	status     int    // of the page; 0 is 200

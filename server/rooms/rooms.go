@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/rating"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/seal"
 	"github.com/citel-pa/citel/server/service"
@@ -48,6 +49,7 @@ type Rooms struct {
 	Register    *register.Desk
 	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
 	Applications *submission.Desk
+	Ratings      *rating.Desk
 	// Deposits wants To.
 	Deposits *deposit.Desk
 	Citizens *session.Manager // sessions of the portal
@@ -95,6 +97,7 @@ func New(o Options) *Rooms {
 	}
 	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Register: r.Register,
 		Seals: r.Seals, Guard: r.Guard, Log: log, Now: now}
+	r.Ratings = &rating.Desk{Store: o.Store, Now: now}
 	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
 		foureyes.RoleAssigned: r.Operators.Action(), foureyes.CodeChanged: r.People.Action(), foureyes.MediaReset: r.Credentials.Action(),

@@ -200,6 +200,7 @@ var (
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean
 	ErrCode     = &RefusedError{"code"}     // the one-time code is wrong or over
 	ErrEmail    = &RefusedError{"email"}    // no address to send to
+	ErrBegun    = &RefusedError{"begun"}    // there is a draft of that id already
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
 )
 
@@ -252,51 +253,105 @@ func (d *Desk) Get(ctx context.Context, v Visitor, id string) (*Application, err
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case v.Operator != nil:
-		if a.Operator == v.Operator.Operator && role.Can(*v.Operator, a.Ente, role.AssistedFile) {
-			return a, nil
-		}
-	case v.Person == nil:
-		if a.Person == 0 && a.Credential != "" && a.Credential == v.Credential {
-			return a, nil
-		}
-	case a.Person == v.Person.ID:
-		return a, nil
-	case a.Mandate != "":
-		if _, err := d.Mandates.For(ctx, d.Store, a.Ente, a.Mandate, v.Person.ID, a.Service.ID); err == nil {
-			return a, nil
-		}
+	owns, err := d.Owns(ctx, v, a)
+	if err != nil {
+		return nil, err
 	}
-	if v.Person != nil && a.State == StateToSign && slices.Contains(a.Service.Signers(a.Fields), v.Person.CodiceFiscale) {
+	if owns || d.cosigns(v, a) {
 		return a, nil
 	}
 	return nil, ErrNotFound
 }
 
-// List gives a visitor's applications, newest first; with a mandate, those of whom the
-// visitor acts for.
+// Owns tells whether an application is the visitor's: the own, or one that the visitor
+// acts for by a mandate that holds. Who only signs too owns nothing, and sees the document
+// alone.
+func (d *Desk) Owns(ctx context.Context, v Visitor, a *Application) (bool, error) {
+	switch {
+	case v.Ente != a.Ente:
+		return false, nil
+	case v.Operator != nil:
+		return a.Operator == v.Operator.Operator && role.Can(*v.Operator, a.Ente, role.AssistedFile), nil
+	case v.Person == nil:
+		return a.Person == 0 && a.Credential != "" && a.Credential == v.Credential, nil
+	case a.Person == v.Person.ID:
+		return true, nil
+	case a.Person == 0:
+		return d.joined(ctx, a.Credential, v.Person.ID)
+	}
+	return d.actsFor(ctx, v, a)
+}
+
+func (d *Desk) cosigns(v Visitor, a *Application) bool {
+	return v.Person != nil && a.State == StateToSign && a.Service.Signature != service.SignatureNone && slices.Contains(a.Service.Signers(a.Fields), v.Person.CodiceFiscale)
+}
+
+// joined tells whether a weak credential has become a person's: what was sent with it is
+// theirs, at the level that it had.
+func (d *Desk) joined(ctx context.Context, credential string, who int64) (bool, error) {
+	var n int
+	if err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM credential WHERE id = ? AND person = ? AND joined <> ''", credential, who).Scan(&n); err != nil {
+		return false, fmt.Errorf("submission: %w", err)
+	}
+	return n > 0, nil
+}
+
+// actsFor tells whether a visitor acts for whose the application is: by the mandate that
+// it was made with, or by the one that the visitor acts by now. A delegation opens what was
+// made with it and nothing else; whoever acts for a child, a ward or a company sees all of
+// theirs in the mandate's scope.
+func (d *Desk) actsFor(ctx context.Context, v Visitor, a *Application) (bool, error) {
+	for _, id := range []string{a.Mandate, v.Mandate} {
+		if id == "" {
+			continue
+		}
+		m, err := d.Mandates.For(ctx, d.Store, a.Ente, id, v.Person.ID, a.Service.ID)
+		if err == nil && m.Principal == a.Person && (m.ID == a.Mandate || m.Kind != mandate.Delegate) {
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, mandate.ErrNotFound) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// listed bounds a visitor's list.
+const listed = 200
+
+// List gives a visitor's applications, newest first: with a mandate, those of whom the
+// visitor acts for; without, the own, and those that the visitor made for others by a
+// mandate that holds.
 func (d *Desk) List(ctx context.Context, v Visitor) (out []*Application, err error) {
-	where, args := "person = ? AND ente = ?", []any{int64(0), v.Ente}
+	var where string
+	var args []any
 	switch {
 	case v.Person == nil:
-		where, args = "person = 0 AND credential = ? AND credential <> '' AND ente = ?", []any{v.Credential, v.Ente}
+		where, args = "person = 0 AND credential = ? AND credential <> ''", []any{v.Credential}
 	case v.Mandate != "":
-		m, err := d.Mandates.For(ctx, d.Store, v.Ente, v.Mandate, v.Person.ID, "")
-		if err != nil {
-			where, args = "mandate = ? AND agent = ? AND ente = ?", []any{v.Mandate, v.Person.ID, v.Ente}
-			break
-		}
-		args[0] = m.Principal
+		where, args = "person = (SELECT principal FROM mandate WHERE id = ? AND agent = ?)", []any{v.Mandate, v.Person.ID}
 	default:
-		args[0] = v.Person.ID
+		where = "(person = ? OR agent = ? OR person = 0 AND credential IN (SELECT id FROM credential WHERE person = ? AND joined <> ''))"
+		args = []any{v.Person.ID, v.Person.ID, v.Person.ID}
 	}
-	all, err := d.query(ctx, "WHERE "+where+" ORDER BY created DESC LIMIT 200", args...)
-	if err != nil || v.Mandate == "" {
+	all, err := d.query(ctx, "WHERE ente = ? AND "+where+" ORDER BY created DESC LIMIT ?", append(append([]any{v.Ente}, args...), listed)...)
+	if err != nil || v.Person == nil {
 		return all, err
 	}
-	for _, a := range all { // a mandate opens what is in its scope alone
-		if _, err := d.Mandates.For(ctx, d.Store, v.Ente, v.Mandate, v.Person.ID, a.Service.ID); err == nil {
+	opens := map[string]bool{} // a mandate is asked once for each of its services
+	for _, a := range all {    // one opens what is in its scope alone
+		key := fmt.Sprint(a.Mandate, " ", a.Service.ID, " ", a.Person)
+		ok, known := opens[key]
+		switch {
+		case a.Person == v.Person.ID || a.Person == 0:
+			ok = true
+		case !known:
+			if ok, err = d.actsFor(ctx, v, a); err != nil {
+				return nil, err
+			}
+			opens[key] = ok
+		}
+		if ok {
 			out = append(out, a)
 		}
 	}
