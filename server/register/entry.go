@@ -192,7 +192,8 @@ func (d *Desk) entries(ctx context.Context, where string, args ...any) (out []*E
 	return out, rows.Err()
 }
 
-// Cancel cancels an entry with its reason and author; it stays readable (art. 54).
+// Cancel cancels an entry: author, time and reason, which names the act that authorises it,
+// stay beside what was registered, and all of it stays readable (art. 54 c. 2).
 func (d *Desk) Cancel(ctx context.Context, a role.Actor, n Number, reason string) error {
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/audit"
@@ -372,7 +373,8 @@ func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application,
 	if err := tx.QueryRowContext(ctx, "SELECT count(DISTINCT slot) FROM application_file WHERE application = ? AND slot IN ('identity', 'paper') AND state <> 'infected'", a.ID).Scan(&copies); err != nil {
 		return "", false, err
 	}
-	card := v.Level >= session.Forte && v.Profile != ""
+	// Letter b knows SPID, CIE and CNS; who came in with another certificate signs.
+	card := v.Level >= session.Forte && (v.Profile == string(profile.CIE) || v.Profile == string(profile.CNS))
 	switch {
 	case signed:
 		letter = "a"
@@ -385,10 +387,13 @@ func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application,
 	if letter == "" && copies == 2 {
 		letter = "c"
 	}
-	if letter == "" && a.Service.Act == service.Istanza {
-		return "", false, ErrSigners
+	switch {
+	case letter != "" || a.Service.Act != service.Istanza:
+		return letter, toCheck, nil
+	case a.Service.Signature == service.SignatureNone:
+		return "", false, ErrCard
 	}
-	return letter, toCheck, nil
+	return "", false, ErrSigners
 }
 
 // tell queues a mail about an application.
