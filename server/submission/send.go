@@ -295,6 +295,8 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 	}
 	a.Letter, a.Sent = letter, d.now().UTC().Truncate(time.Millisecond)
 	a.Office, a.State = a.Service.OfficeFor(a.Fields), StateSent
+	// A server that takes test cards may have let the sender in by one.
+	a.Test = a.Test || v.Profile != "" && d.Trust != nil && d.Trust.HasTest()
 	if toCheck {
 		a.State = StateToCheck
 	}
@@ -311,8 +313,8 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		}
 		a.Number = e.Number
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, changed = ? WHERE id = ?",
-		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), store.Time(a.Sent), a.ID)
+	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, test = ?, changed = ? WHERE id = ?",
+		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), a.Test, store.Time(a.Sent), a.ID)
 	if err != nil {
 		return err
 	}
