@@ -393,7 +393,11 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
 	if a.Service.Act != service.SelfCertification {
-		doc.Paragraph(text("application.to", "ente", e.Name, "office", a.Service.OfficeFor(a.Fields)))
+		office, err := d.officeFor(ctx, d.Store, a)
+		if err != nil {
+			return err
+		}
+		doc.Paragraph(text("application.to", "ente", e.Name, "office", office))
 	}
 	if d.Trust != nil && d.Trust.HasTest() {
 		doc.Note(text("submission.test-note"))

@@ -24,7 +24,7 @@ import (
 func TestReceipts(t *testing.T) {
 	each(t, func(t *testing.T, c *counter) {
 		ctx := t.Context()
-		boss := c.Operator("prova", 1, "R6")
+		boss, urp := c.Operator("prova", 1, "R6"), c.Operator("prova", 6, "R12")
 		e, err := c.Enti.Get(ctx, "prova")
 		if err != nil {
 			t.Fatal(err)
@@ -81,9 +81,9 @@ func TestReceipts(t *testing.T) {
 			if test := strings.Contains(flat, "PROVA: fatto con certificati di prova"); test != a.Test || test != (v.Profile != "" || name == "at the desk, card") {
 				t.Errorf("%s: test certificate %v, in the receipt %v\n%s", name, a.Test, test, flat)
 			}
-			if data, err := c.d.Segnatura(ctx, a); err != nil || !bytes.Contains(data, []byte("<prot:CFAmministrazione>00743110157<")) {
+			if data, err := c.d.Segnatura(ctx, urp, a.Number); err != nil || !bytes.Contains(data, []byte("<prot:CFAmministrazione>00743110157<")) {
 				t.Errorf("%s: segnatura: %v", name, err)
-			} else if again, err := c.d.Segnatura(ctx, a); err != nil || !bytes.Equal(data, again) {
+			} else if again, err := c.d.Segnatura(ctx, urp, a.Number); err != nil || !bytes.Equal(data, again) {
 				t.Errorf("%s: another segnatura: %v", name, err)
 			}
 		}

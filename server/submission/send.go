@@ -294,7 +294,10 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		return err
 	}
 	a.Letter, a.Sent = letter, d.now().UTC().Truncate(time.Millisecond)
-	a.Office, a.State = a.Service.OfficeFor(a.Fields), StateSent
+	if a.Office, err = d.officeFor(ctx, tx, a); err != nil {
+		return err
+	}
+	a.State = StateSent
 	// A server that takes test cards may have let the sender in by one.
 	a.Test = a.Test || v.Profile != "" && d.Trust != nil && d.Trust.HasTest()
 	if toCheck {
