@@ -12,6 +12,7 @@ import (
 
 	"github.com/citel-pa/citel/server/portal"
 	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -126,6 +127,7 @@ func TestEveryAddressForEveryVisitor(t *testing.T) {
 type things struct {
 	d                             *desk
 	draft, submission, credential string
+	application, file             string
 	sheet                         string
 }
 
@@ -151,6 +153,12 @@ func (d *desk) things() *things {
 		}
 	}
 	x.submission = d.submitted(v.session().Person)
+	x.application = d.enrolled(1).ID
+	files, err := d.Applications.Files(d.t.Context(), &submission.Application{ID: x.application})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	x.file = files[0].ID
 	d.Move(time.Hour)
 	return x
 }
@@ -187,11 +195,13 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 	if !ok {
 		method, path = http.MethodGet, "/niente"
 	}
-	path = strings.NewReplacer("{$}", "", "{service}", "nido", "{rest...}", "Init.do").Replace(path)
+	path = strings.NewReplacer("{$}", "", "{service}", "nido", "{rest...}", "Init.do", "{n}", "1", "{file}", x.file).Replace(path)
 	id := x.submission
 	switch {
 	case strings.Contains(path, "/bozze/"):
 		id = x.draft
+	case strings.Contains(path, "/pratiche/"):
+		id = x.application
 	case strings.Contains(path, "/credenziali/"):
 		id = x.credential
 	}
@@ -210,6 +220,9 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 		for k, s := range page.Kindergarten(x.d.Today()) {
 			values.Set(k, s)
 		}
+	}
+	if strings.HasSuffix(path, "/risposta") {
+		return v.multipart(path, csrf, nil, "words", "")
 	}
 	r := form(path, values)
 	r.Header.Set("X-CSRF-Token", csrf)
@@ -296,7 +309,7 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	has(t, w.get("/servizi/nido?compila=1"), `value="Nina"`)
 }
 
-var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download)\.[a-z-]+`)
+var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|pratica|rating|application|attachment)\.[a-z-]+`)
 
 // Every page has all its sentences, in both languages.
 func TestEverySentenceIsThere(t *testing.T) {

@@ -180,7 +180,7 @@ func (r *request) T(key string, args ...any) string { return message.Text(r.lang
 
 func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
+		hr.Body = http.MaxBytesReader(w, hr.Body, max(submission.MaxSigned+maxForm, uploads[x.pattern]))
 		r := &request{p: p, w: w, r: hr, lang: pageLanguage(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
@@ -240,6 +240,9 @@ func (r *request) stepUp(need session.Level) error {
 	next := r.base + r.r.URL.Path
 	if r.r.Method != http.MethodGet && r.r.Method != http.MethodHead && !strings.HasPrefix(r.r.URL.Path, "/servizi/") {
 		next = r.base + "/area"
+		if id := r.r.PathValue("id"); strings.HasPrefix(r.r.URL.Path, "/pratiche/") {
+			next = r.base + "/pratiche/" + id
+		}
 	}
 	return r.to(r.base + "/accedi?" + url.Values{"poi": {next}, "serve": {need.String()}}.Encode())
 }
