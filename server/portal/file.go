@@ -2,6 +2,7 @@ package portal
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/server/form"
+	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rating"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/service"
@@ -118,7 +120,8 @@ func (r *request) writer(s submission.Step, w *submission.Who) string {
 // signedBy is a signature as the page shows it.
 type signedBy struct {
 	*submission.Signature
-	N     int // of its file, from 1
+	N     int    // of its file, from 1
+	Name  string // of the person, where an account has the code
 	Facts []validation.Signature
 }
 
@@ -218,6 +221,10 @@ func (r *request) filePage(a *submission.Application) (*filePage, error) {
 	}
 	for i, s := range signed {
 		y := signedBy{Signature: s, N: i + 1}
+		// Without an account there is the certificate's name.
+		if who, err := person.ByCode(r.ctx(), r.p.Store, person.Natural, s.Code); err == nil {
+			y.Name = who.Name()
+		}
 		for _, z := range s.Report.Signatures {
 			if z.Signer.CodiceFiscale == s.Code {
 				y.Facts = append(y.Facts, z)
@@ -250,6 +257,9 @@ func (v *view) WithFiles(files []*submission.File) map[string]any {
 
 // Plus is the number that people count with.
 func (v *view) Plus(i int) int { return i + 1 }
+
+// Euro writes an amount for people.
+func (v *view) Euro(cents int) string { return fmt.Sprintf("%d,%02d euro", cents/100, cents%100) }
 
 // Size is a file's, for people.
 func (v *view) Size(n int64) string {

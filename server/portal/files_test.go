@@ -262,7 +262,7 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	lacks(t, v.get(at), "parola tra uffici")
 	do(d.Applications.More(ctx, school, a.ID, "Manca l'ISEE:\nallegalo."))
 	area := v.get("/area")
-	has(t, area, "Da leggere", "richiesta di integrazione: Iscrizione al nido comunale", at+"#messaggi")
+	has(t, area, "Da leggere", "Iscrizione al nido comunale: richiesta di integrazione", at+"#messaggi")
 	page = v.get(at)
 	has(t, page, "Manca l&#39;ISEE:\nallegalo.", `type="file"`, "Sospeso dal", `href="#rispondi"`)
 	lacks(t, v.get("/area"), "Da leggere")
@@ -303,7 +303,7 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 		t.Errorf("the desk sees %s", seen.State)
 	}
 	do(d.Applications.Answer(ctx, school, a.ID, "La domanda è accolta."))
-	has(t, v.get("/area/messaggi"), "risposta: Iscrizione", "Da leggere")
+	has(t, v.get("/area/messaggi"), "Iscrizione al nido comunale: risposta", "Da leggere")
 	page = v.get(at)
 	has(t, page, "La domanda è accolta.", "ha risposto")
 	lacks(t, page, at+"/ritira")

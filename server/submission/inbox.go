@@ -62,7 +62,7 @@ func (d *Desk) inbox(ctx context.Context, v Visitor, all []*Application) (out []
 	}
 	rows, err := d.Store.QueryContext(ctx, `SELECT s.application, s.n, s.time, s.kind, s.state, s.operator, s.office, s.content, coalesce(r.n, 0)
 		FROM application_step s LEFT JOIN application_read r ON r.application = s.application AND r.reader = ?
-		WHERE s.operator <> 0 AND s.kind IN ('message', 'more', 'answer', 'close') AND s.application IN (?`+strings.Repeat(", ?", len(all)-1)+`)`, args...) //nolint:gosec // marks of parameters
+		WHERE s.operator <> 0 AND s.kind IN ('message', 'more', 'answer', 'close') AND s.application IN (?`+strings.Repeat(", ?", len(all)-1)+`) ORDER BY s.n DESC`, args...) //nolint:gosec // marks of parameters
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
 	}
