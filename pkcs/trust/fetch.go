@@ -64,19 +64,7 @@ func (f *Fetcher) do(ctx context.Context, method, address, contentType string, b
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	dialer := &net.Dialer{Timeout: timeout, Control: f.control, Resolver: f.resolver}
-	client := &http.Client{
-		Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: timeout, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
-		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return fmt.Errorf("%w: more than %d redirects", ErrForbidden, maxRedirects)
-			}
-			if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
-				return fmt.Errorf("%w: redirect to %s", ErrForbidden, r.URL.Scheme)
-			}
-			return nil
-		},
-	}
+	client := f.Client(timeout)
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("trust: %w", err)
@@ -93,6 +81,24 @@ func (f *Fetcher) do(ctx context.Context, method, address, contentType string, b
 		return nil, fmt.Errorf("trust: %s answers more than %d bytes", address, limit)
 	}
 	return data, nil
+}
+
+// Client is an HTTP client that reaches what the fetcher reaches, for who needs more of
+// HTTP than Get and Post.
+func (f *Fetcher) Client(timeout time.Duration) *http.Client {
+	dialer := &net.Dialer{Timeout: timeout, Control: f.control, Resolver: f.resolver}
+	return &http.Client{
+		Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: timeout, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return fmt.Errorf("%w: more than %d redirects", ErrForbidden, maxRedirects)
+			}
+			if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
+				return fmt.Errorf("%w: redirect to %s", ErrForbidden, r.URL.Scheme)
+			}
+			return nil
+		},
+	}
 }
 
 // control runs with the resolved address, just before the connection is made.

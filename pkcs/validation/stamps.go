@@ -129,3 +129,9 @@ func timestampOrder(f *view, p *Policy) []outcome {
 	}
 	return nil
 }
+
+// JudgeTimestamp judges one token for itself, as whoever has just been given it does. Its
+// own signature's facts are completed before.
+func JudgeTimestamp(t *TimestampFacts, at time.Time, p *Policy) TimestampResult {
+	return judgeTimestamp(&Facts{Time: at}, t, p, existence{})
+}

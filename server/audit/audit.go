@@ -69,12 +69,19 @@ const (
 	SwitchChanged     = "switch-changed"      //
 	LogRead           = "log-read"            //
 	ServicePublished  = "service-published"   // a service's definition, a new version
+	ServiceSwitched   = "service-switched"    // a service was switched on or off
+	RankingChanged    = "ranking-changed"     // a call, its seats, a list that was made or published
+	RankingChecked    = "ranking-checked"     // a declared answer was verified or corrected, an application excluded
+	RankingOffered    = "ranking-offered"     // a place was offered, accepted, renounced, or its term is over
 	ApplicationMoved  = "application-moved"   // an office's act: taken in charge, answered, ...
 	ApplicationFile   = "application-file"    // an attachment was taken or refused
 	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
 	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason
 	RegisterEmergency = "register-emergency"  // the emergency register was opened or closed
 	Deposited         = "deposited"           // a package for conservazione
+	RegistrySearched  = "registry-searched"   // in the population's records, with the reason
+	RegistryChanged   = "registry-changed"    // an operator corrected a record
+	RegistryImported  = "registry-imported"   // a list of the population was uploaded, confirmed, dropped
 	Erased            = "personal-erased"     // names and codes of rows were deleted
 )
 

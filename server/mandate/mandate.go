@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
-	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
 )
 
@@ -69,7 +69,10 @@ func (m *Mandate) Covers(service string, at time.Time) bool {
 type Desk struct {
 	Store *store.Store
 	Audit *audit.Log
-	Now   func() time.Time
+	// Scanner looks at the scans of proofs; nil: none is configured.
+	Scanner attachment.Scanner
+	Limits  attachment.Limits
+	Now     func() time.Time
 }
 
 func (d *Desk) now() time.Time {
@@ -86,13 +89,29 @@ var (
 	ErrInvalid = errors.New("mandate: not a usable value")
 	// ErrState: what is asked cannot follow what the mandate is.
 	ErrState = errors.New("mandate: it is not in the state for this")
+	// ErrSelf: an operator makes no power for or over the own person.
+	ErrSelf = errors.New("mandate: nobody does this to the own account")
+	// ErrReason: a reason of 3 characters at least is needed.
+	ErrReason = errors.New("mandate: a reason is needed")
 )
+
+// InvalidError is an ErrInvalid: which field ("principal", "agent", "kind", "title",
+// "scope", "since", "until", "proof"), and why, a stable code whose sentence is
+// "mandate.<code>".
+type InvalidError struct{ Field, Code string }
+
+// Error names both.
+func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.Field + ": " + e.Code }
+
+// Is makes errors.Is(err, ErrInvalid) hold.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid } //nolint:errorlint // the sentinel itself
+
+func invalid(field, code string) error { return &InvalidError{field, code} }
 
 // check looks at a mandate that is to be.
 func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
-	invalid := func(what string) error { return fmt.Errorf("%w: %s", ErrInvalid, what) }
 	if m.Principal == m.Agent {
-		return invalid("nobody acts for oneself by a mandate")
+		return invalid("agent", "oneself")
 	}
 	principal, err1 := person.Get(ctx, tx, m.Principal)
 	agent, err2 := person.Get(ctx, tx, m.Agent)
@@ -101,42 +120,44 @@ func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 	}
 	since, err := time.Parse(time.DateOnly, m.Since)
 	if err != nil {
-		return invalid("the first day")
+		return invalid("since", "day")
 	}
 	if m.Until != "" {
 		if until, err := time.Parse(time.DateOnly, m.Until); err != nil || until.Before(since) {
-			return invalid("the last day is before the first")
+			return invalid("until", "until")
 		}
 	}
 	title := len([]rune(strings.TrimSpace(m.Title)))
 	switch {
 	case title < 3 || title > 100:
-		return invalid("the title, 3 to 100 characters")
+		return invalid("title", "title")
 	case m.Proof == "" || len(m.Proof) > 500:
-		return invalid("the proof")
+		return invalid("proof", "proof")
 	case agent.Kind != person.Natural:
-		return invalid("only a person acts")
-	case !agent.Dead.IsZero() || !principal.Dead.IsZero():
-		return invalid("one of the two has died")
+		return invalid("agent", "company-acts")
+	case !agent.Dead.IsZero():
+		return invalid("agent", "dead")
+	case !principal.Dead.IsZero():
+		return invalid("principal", "dead")
 	case (m.Kind == Company) != (principal.Kind == person.Corporate):
-		return invalid("the kind does not fit who is acted for")
+		return invalid("kind", "kind-fits")
 	case m.Kind != Minor && m.Kind != Ward && m.Kind != Company && m.Kind != Delegate:
-		return invalid("the kind")
+		return invalid("kind", "kind")
 	}
 	for _, s := range m.Scope {
 		if s == "" || strings.ContainsAny(s, " \n") {
-			return invalid("the scope")
+			return invalid("scope", "scope")
 		}
 	}
-	return d.age(principal, agent, m, invalid)
+	return d.age(principal, agent, m)
 }
 
 // age: who acts is of age; for a child the mandate ends the day before it is, whatever
 // was written.
-func (d *Desk) age(principal, agent *person.Person, m *Mandate, invalid func(string) error) error {
+func (d *Desk) age(principal, agent *person.Person, m *Mandate) error {
 	today := d.now().In(register.Rome())
 	if born, ok := Born(agent.CodiceFiscale, today); ok && born.AddDate(18, 0, 0).After(today) {
-		return invalid("who acts is not of age")
+		return invalid("agent", "minor-acts")
 	}
 	if m.Kind != Minor && m.Kind != Delegate {
 		return nil
@@ -144,11 +165,11 @@ func (d *Desk) age(principal, agent *person.Person, m *Mandate, invalid func(str
 	born, ok := Born(principal.CodiceFiscale, today)
 	switch {
 	case !ok:
-		return invalid("the birth is not known from the code")
+		return invalid("principal", "birth")
 	case m.Kind == Delegate && born.AddDate(18, 0, 0).After(today):
-		return invalid("a child delegates nobody: its parent or guardian acts")
+		return invalid("principal", "child-delegates")
 	case m.Kind == Minor && !born.AddDate(18, 0, 0).After(today):
-		return invalid("who is acted for is of age")
+		return invalid("principal", "of-age")
 	case m.Kind == Minor:
 		if last := born.AddDate(18, 0, -1).Format(time.DateOnly); m.Until == "" || m.Until > last {
 			m.Until = last
@@ -183,46 +204,43 @@ func Born(code string, now time.Time) (time.Time, bool) {
 	return born, month >= 0 && born.Day() == day
 }
 
-// Grant makes a mandate at the desk, against a proof that the operator saw.
-func (d *Desk) Grant(ctx context.Context, a role.Actor, m Mandate) (*Mandate, error) {
-	if err := role.Check(a, a.Ente, role.AssistedOrUsers(a)); err != nil {
-		return nil, err
-	}
-	m.ID, m.Ente, m.State, m.Operator = store.NewID(), a.Ente, Active, a.Operator
-	return &m, d.insert(ctx, &m, audit.Event{}.By(a))
-}
-
-// Ask asks for one online: by asks, the other accepts. Children and wards are the desk's.
+// Ask asks for one online. A delegation by asks for and the other accepts. For a child, a
+// ward or a company whoever would act asks, says by which document, and waits for the
+// desk, which looks at it (DecideAtDesk): a child and a company accept nothing.
 func (d *Desk) Ask(ctx context.Context, ente string, by int64, m Mandate) (*Mandate, error) {
-	if by != m.Principal && by != m.Agent {
+	switch {
+	case by != m.Principal && by != m.Agent:
 		return nil, ErrNotFound
+	case m.Kind == Delegate:
+		m.Proof = "online"
+	case by != m.Agent:
+		return nil, invalid("kind", "desk-only")
 	}
-	if m.Kind != Delegate {
-		return nil, fmt.Errorf("%w: only a delegation is asked for online; the desk grants the others", ErrInvalid)
-	}
-	m.ID, m.Ente, m.State, m.AskedBy, m.Proof = store.NewID(), ente, Asked, by, "online"
+	m.ID, m.Ente, m.State, m.AskedBy, m.Operator = store.NewID(), ente, Asked, by, 0
 	return &m, d.insert(ctx, &m, audit.Event{})
 }
 
 func (d *Desk) insert(ctx context.Context, m *Mandate, e audit.Event) error {
-	m.Created = d.now().UTC()
-	m.Changed = m.Created
-	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		if err := d.check(ctx, tx, m); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO mandate (id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.ID, m.Ente, string(m.Kind), m.Principal, m.Agent, m.Title, strings.Join(m.Scope, " "), m.Since, m.Until, m.Proof,
-			string(m.State), m.AskedBy, m.Operator, store.Time(m.Created), store.Time(m.Changed))
-		if err != nil {
-			return err
-		}
-		return d.log(ctx, tx, m, e)
-	})
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.insertTx(ctx, tx, m, e) })
 	if err != nil {
 		return fmt.Errorf("mandate: %w", err)
 	}
 	return nil
+}
+
+func (d *Desk) insertTx(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Event) error {
+	m.Created = d.now().UTC()
+	m.Changed = m.Created
+	if err := d.check(ctx, tx, m); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO mandate (id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.ID, m.Ente, string(m.Kind), m.Principal, m.Agent, m.Title, strings.Join(m.Scope, " "), m.Since, m.Until, m.Proof,
+		string(m.State), m.AskedBy, m.Operator, store.Time(m.Created), store.Time(m.Changed))
+	if err != nil {
+		return err
+	}
+	return d.log(ctx, tx, m, e)
 }
 
 // log writes a row for each of the two, so that both see it in their own accesses.
@@ -241,7 +259,7 @@ func (d *Desk) log(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Event) e
 // Decide accepts or refuses what the other one asked.
 func (d *Desk) Decide(ctx context.Context, ente, id string, by int64, accept bool) error {
 	return d.move(ctx, ente, id, audit.Event{}, func(m *Mandate) error {
-		if m.State != Asked || by == m.AskedBy || by != m.Principal && by != m.Agent {
+		if m.State != Asked || m.Kind != Delegate || by == m.AskedBy || by != m.Principal && by != m.Agent {
 			return ErrState
 		}
 		m.State = Refused
@@ -262,14 +280,6 @@ func (d *Desk) Revoke(ctx context.Context, ente, id string, by int64, reason str
 	})
 }
 
-// RevokeAtDesk is the operator's.
-func (d *Desk) RevokeAtDesk(ctx context.Context, a role.Actor, id, reason string) error {
-	if err := role.Check(a, a.Ente, role.AssistedOrUsers(a)); err != nil {
-		return err
-	}
-	return d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error { return m.revoke(reason) })
-}
-
 func (m *Mandate) revoke(reason string) error {
 	if m.State != Active && m.State != Asked {
 		return ErrState
@@ -279,12 +289,16 @@ func (m *Mandate) revoke(reason string) error {
 }
 
 func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(*Mandate) error) error {
+	return d.moveTx(ctx, ente, id, e, func(_ *sql.Tx, m *Mandate) error { return f(m) })
+}
+
+func (d *Desk) moveTx(ctx context.Context, ente, id string, e audit.Event, f func(*sql.Tx, *Mandate) error) error {
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		m, err := scan(tx.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ?", id, ente))
 		if err != nil {
 			return err
 		}
-		if err := f(m); err != nil {
+		if err := f(tx, m); err != nil {
 			return err
 		}
 		if m.State == Active { // what was asked may have become impossible
@@ -292,7 +306,7 @@ func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, reason = ?, changed = ? WHERE id = ?", string(m.State), m.Reason, store.Time(d.now()), id); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, until = ?, proof = ?, operator = ?, reason = ?, changed = ? WHERE id = ?", string(m.State), m.Until, m.Proof, m.Operator, m.Reason, store.Time(d.now()), id); err != nil {
 			return fmt.Errorf("mandate: %w", err)
 		}
 		return d.log(ctx, tx, m, e)

@@ -45,6 +45,9 @@ func TestMandates(t *testing.T) {
 		}{
 			"granted":        {base, desk, nil},
 			"no right":       {base, town.Operator("prova", 9, "R11"), role.ErrDenied},
+			"assistance":     {base, town.Operator("prova", 10, "R-CAF1"), role.ErrDenied},
+			"system":         {base, town.Operator("", 11), role.ErrDenied},
+			"to oneself":     {base, town.Operator("prova", 2, "R8"), mandate.ErrSelf},
 			"for oneself":    {with(func(m *mandate.Mandate) { m.Principal = parent }), desk, mandate.ErrInvalid},
 			"of age":         {with(func(m *mandate.Mandate) { m.Principal = other }), desk, mandate.ErrInvalid},
 			"a child acts":   {with(func(m *mandate.Mandate) { m.Principal, m.Agent = other, child; m.Kind = mandate.Delegate }), desk, mandate.ErrInvalid},
@@ -82,8 +85,9 @@ func TestMandates(t *testing.T) {
 		}
 
 		// Asked and accepted online, by the other one.
-		if _, err := d.Ask(t.Context(), "prova", parent, base); !errors.Is(err, mandate.ErrInvalid) {
-			t.Error("a child's online", err)
+		asked := with(func(m *mandate.Mandate) { m.Principal, m.Agent = parent, child })
+		if _, err := d.Ask(t.Context(), "prova", parent, asked); !errors.Is(err, mandate.ErrInvalid) {
+			t.Error("a power over a child asked for by whom it would bind", err)
 		}
 		ask := mandate.Mandate{Kind: mandate.Delegate, Principal: other, Agent: parent, Title: "Delegato", Since: today, Until: town.Today().AddDate(0, 1, 0).Format(time.DateOnly)}
 		if m, err = d.Ask(t.Context(), "prova", parent, ask); err != nil || use("x", parent) == nil {

@@ -77,7 +77,11 @@ func (r *request) application() (*submission.Application, error) {
 // owned is application without those that the visitor only signs too.
 func (r *request) owned() (*submission.Application, error) {
 	a, err := r.application()
-	if err == nil && !r.p.Rooms.Applications.Owns(r.ctx(), r.visitor(), a) {
+	if err != nil {
+		return nil, err
+	}
+	owns, err := r.p.Rooms.Applications.Owns(r.ctx(), r.visitor(), a)
+	if err == nil && !owns {
 		err = submission.ErrNotFound
 	}
 	return a, err

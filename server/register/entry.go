@@ -86,6 +86,8 @@ var (
 	ErrInvalid = errors.New("register: sender, subject and hash are needed")
 	// ErrEmergency: no such emergency register is open.
 	ErrEmergency = errors.New("register: no open emergency register of that number")
+	// ErrRefused: an outside protocol system will not have this document; others may go on.
+	ErrRefused = errors.New("register: the outside system refuses the document")
 )
 
 // sealed is what an entry's seal is over.

@@ -248,12 +248,3 @@ func Check(a Actor, ente string, p Permission) error {
 func (a Actor) Has(ps ...Permission) bool {
 	return slices.ContainsFunc(ps, func(p Permission) bool { return Can(a, a.Ente, p) })
 }
-
-// AssistedOrUsers is the right that lets an operator see to a person who is at the desk:
-// assisted filing where the actor has it, else the management of users.
-func AssistedOrUsers(a Actor) Permission {
-	if Can(a, a.Ente, AssistedFile) {
-		return AssistedFile
-	}
-	return UsersState
-}

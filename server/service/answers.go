@@ -150,26 +150,10 @@ func (q Question) Show(v string, l message.Lang) string {
 	return v
 }
 
-// Points that answers give, for a ranking.
-func (d *Definition) Points(values map[string]string) (sum int) {
-	for _, q := range d.Fields() {
-		v := values[q.ID]
-		if q.Kind == Check && v == "yes" {
-			sum += q.Points
-		}
-		for _, o := range q.Options {
-			if slices.Contains(strings.Split(v, ","), o.Value) {
-				sum += o.Points
-			}
-		}
-	}
-	return sum
-}
-
 // Open tells whether the service takes applications on a day (of Rome).
 func (d *Definition) Open(day time.Time) bool {
 	today := day.Format(time.DateOnly)
-	return (d.Opens == "" || today >= d.Opens) && (d.Closes == "" || today <= d.Closes)
+	return !d.Off && (d.Opens == "" || today >= d.Opens) && (d.Closes == "" || today <= d.Closes)
 }
 
 // Wanted lists the attachments that are asked for with these answers.

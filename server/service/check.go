@@ -129,6 +129,7 @@ func (c *checker) run() {
 	}
 	c.words("privacy.text", d.Privacy.Text)
 	c.form()
+	c.ranking()
 }
 
 func (c *checker) form() {

@@ -101,6 +101,11 @@ type Definition struct {
 	Privacy     Privacy      `yaml:"privacy"`
 	Attachments []Attachment `yaml:"attachments"`
 	Sections    []Section    `yaml:"sections"`
+	// Ranking puts applications in order; nil: there is none.
+	Ranking *Ranking `yaml:"ranking"`
+
+	// Off: the ente has switched the service off. It is no part of the text.
+	Off bool `yaml:"-"`
 }
 
 // Routes send to an office by what was chosen.

@@ -66,9 +66,12 @@ type Version struct {
 
 // Current gives a service's newest version.
 func (d *Desk) Current(ctx context.Context, ente, id string) (*Version, error) {
-	v, err := d.version(ctx, d.Store, "SELECT version, content, sha256, published, operator FROM service_version WHERE ente = ? AND service = ? ORDER BY version DESC LIMIT 1", ente, id)
+	v, err := d.version(ctx, d.Store, ente, id, 0)
 	if errors.Is(err, ErrNotFound) {
-		return preset(id)
+		if v, err = preset(id); err != nil {
+			return nil, err
+		}
+		v.Off, err = off(ctx, d.Store, ente, id)
 	}
 	return v, err
 }
@@ -93,7 +96,7 @@ type querier interface {
 // Fix gives the newest version in a transaction, and writes the default down as version 1
 // when there is none: what an application was made with must not change with the program.
 func (d *Desk) Fix(ctx context.Context, tx *sql.Tx, ente, id string) (*Version, error) {
-	v, err := d.version(ctx, tx, "SELECT version, content, sha256, published, operator FROM service_version WHERE ente = ? AND service = ? ORDER BY version DESC LIMIT 1", ente, id)
+	v, err := d.version(ctx, tx, ente, id, 0)
 	if !errors.Is(err, ErrNotFound) {
 		return v, err
 	}
@@ -101,18 +104,29 @@ func (d *Desk) Fix(ctx context.Context, tx *sql.Tx, ente, id string) (*Version, 
 		return nil, err
 	}
 	v.Number, v.Published = 1, d.now().UTC()
+	if v.Off, err = off(ctx, tx, ente, id); err != nil {
+		return nil, err
+	}
 	return v, d.insert(ctx, tx, ente, v)
 }
 
 // At gives the version that an application was made with.
 func (d *Desk) At(ctx context.Context, ente, id string, number int) (*Version, error) {
-	return d.version(ctx, d.Store, "SELECT version, content, sha256, published, operator FROM service_version WHERE ente = ? AND service = ? AND version = ?", ente, id, number)
+	if number <= 0 {
+		return nil, ErrNotFound
+	}
+	return d.version(ctx, d.Store, ente, id, number)
 }
 
-func (d *Desk) version(ctx context.Context, q querier, query string, args ...any) (*Version, error) {
+// version reads one; number 0 is the newest.
+func (d *Desk) version(ctx context.Context, q querier, ente, id string, number int) (*Version, error) {
 	var v Version
 	var text, published string
-	err := q.QueryRowContext(ctx, query, args...).Scan(&v.Number, &text, &v.SHA256, &published, &v.Operator)
+	query, args := "SELECT version, content, sha256, published, operator FROM service_version WHERE ente = ? AND service = ?", []any{ente, id}
+	if number > 0 {
+		query, args = query+" AND version = ?", append(args, number)
+	}
+	err := q.QueryRowContext(ctx, query+" ORDER BY version DESC LIMIT 1", args...).Scan(&v.Number, &text, &v.SHA256, &published, &v.Operator)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}
@@ -123,7 +137,10 @@ func (d *Desk) version(ctx context.Context, q querier, query string, args ...any
 		return nil, fmt.Errorf("service: version %d is not what was published", v.Number)
 	}
 	v.Text, v.Published = []byte(text), store.ParseTime(published)
-	v.Definition, err = Parse(v.Text)
+	if v.Definition, err = Parse(v.Text); err != nil {
+		return nil, err
+	}
+	v.Off, err = off(ctx, q, ente, id)
 	return &v, err
 }
 
@@ -175,6 +192,9 @@ func (d *Desk) Publish(ctx context.Context, a role.Actor, text []byte, before in
 		}
 		v.Number, v.Published = last+1, d.now().UTC()
 		if err := d.insert(ctx, tx, a.Ente, v); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM service_draft WHERE ente = ? AND service = ? AND operator = ?", a.Ente, def.ID, a.Operator); err != nil {
 			return err
 		}
 		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.ServicePublished,

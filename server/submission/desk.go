@@ -200,6 +200,7 @@ var (
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean
 	ErrCode     = &RefusedError{"code"}     // the one-time code is wrong or over
 	ErrEmail    = &RefusedError{"email"}    // no address to send to
+	ErrBegun    = &RefusedError{"begun"}    // there is a draft of that id already
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
 )
 
@@ -252,7 +253,11 @@ func (d *Desk) Get(ctx context.Context, v Visitor, id string) (*Application, err
 	if err != nil {
 		return nil, err
 	}
-	if d.Owns(ctx, v, a) || v.Operator == nil && d.cosigns(v, a) {
+	owns, err := d.Owns(ctx, v, a)
+	if err != nil {
+		return nil, err
+	}
+	if owns || d.cosigns(v, a) {
 		return a, nil
 	}
 	return nil, ErrNotFound
@@ -261,16 +266,16 @@ func (d *Desk) Get(ctx context.Context, v Visitor, id string) (*Application, err
 // Owns tells whether an application is the visitor's: the own, or one that the visitor
 // acts for by a mandate that holds. Who only signs too owns nothing, and sees the document
 // alone.
-func (d *Desk) Owns(ctx context.Context, v Visitor, a *Application) bool {
+func (d *Desk) Owns(ctx context.Context, v Visitor, a *Application) (bool, error) {
 	switch {
 	case v.Ente != a.Ente:
-		return false
+		return false, nil
 	case v.Operator != nil:
-		return a.Operator == v.Operator.Operator && role.Can(*v.Operator, a.Ente, role.AssistedFile)
+		return a.Operator == v.Operator.Operator && role.Can(*v.Operator, a.Ente, role.AssistedFile), nil
 	case v.Person == nil:
-		return a.Person == 0 && a.Credential != "" && a.Credential == v.Credential
+		return a.Person == 0 && a.Credential != "" && a.Credential == v.Credential, nil
 	case a.Person == v.Person.ID:
-		return true
+		return true, nil
 	case a.Person == 0:
 		return d.joined(ctx, a.Credential, v.Person.ID)
 	}
@@ -281,44 +286,34 @@ func (d *Desk) cosigns(v Visitor, a *Application) bool {
 	return v.Person != nil && a.State == StateToSign && a.Service.Signature != service.SignatureNone && slices.Contains(a.Service.Signers(a.Fields), v.Person.CodiceFiscale)
 }
 
-// ToSign lists what others have made and the visitor is to sign too, newest first.
-func (d *Desk) ToSign(ctx context.Context, v Visitor) (out []*Application, err error) {
-	if v.Person == nil || v.Person.CodiceFiscale == "" {
-		return nil, nil
-	}
-	// A codice fiscale is letters and digits: no sign of LIKE is in it.
-	all, err := d.query(ctx, "WHERE ente = ? AND state = 'to-sign' AND person <> ? AND fields LIKE ? ORDER BY created DESC LIMIT 200", v.Ente, v.Person.ID, `%"`+v.Person.CodiceFiscale+`"%`)
-	for _, a := range all {
-		if d.cosigns(v, a) {
-			out = append(out, a)
-		}
-	}
-	return out, err
-}
-
 // joined tells whether a weak credential has become a person's: what was sent with it is
-// theirs, at the level that it had. What cannot be read is not.
-func (d *Desk) joined(ctx context.Context, credential string, who int64) bool {
+// theirs, at the level that it had.
+func (d *Desk) joined(ctx context.Context, credential string, who int64) (bool, error) {
 	var n int
-	err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM credential WHERE id = ? AND person = ? AND joined <> ''", credential, who).Scan(&n)
-	return err == nil && n > 0
+	if err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM credential WHERE id = ? AND person = ? AND joined <> ''", credential, who).Scan(&n); err != nil {
+		return false, fmt.Errorf("submission: %w", err)
+	}
+	return n > 0, nil
 }
 
 // actsFor tells whether a visitor acts for whose the application is: by the mandate that
 // it was made with, or by the one that the visitor acts by now. A delegation opens what was
 // made with it and nothing else; whoever acts for a child, a ward or a company sees all of
 // theirs in the mandate's scope.
-func (d *Desk) actsFor(ctx context.Context, v Visitor, a *Application) bool {
+func (d *Desk) actsFor(ctx context.Context, v Visitor, a *Application) (bool, error) {
 	for _, id := range []string{a.Mandate, v.Mandate} {
 		if id == "" {
 			continue
 		}
 		m, err := d.Mandates.For(ctx, d.Store, a.Ente, id, v.Person.ID, a.Service.ID)
 		if err == nil && m.Principal == a.Person && (m.ID == a.Mandate || m.Kind != mandate.Delegate) {
-			return true
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, mandate.ErrNotFound) {
+			return false, err
 		}
 	}
-	return false
+	return false, nil
 }
 
 // listed bounds a visitor's list.
@@ -346,10 +341,17 @@ func (d *Desk) List(ctx context.Context, v Visitor) (out []*Application, err err
 	opens := map[string]bool{} // a mandate is asked once for each of its services
 	for _, a := range all {    // one opens what is in its scope alone
 		key := fmt.Sprint(a.Mandate, " ", a.Service.ID, " ", a.Person)
-		if _, known := opens[key]; !known {
-			opens[key] = a.Person == 0 || d.Owns(ctx, v, a)
+		ok, known := opens[key]
+		switch {
+		case a.Person == v.Person.ID || a.Person == 0:
+			ok = true
+		case !known:
+			if ok, err = d.actsFor(ctx, v, a); err != nil {
+				return nil, err
+			}
+			opens[key] = ok
 		}
-		if opens[key] {
+		if ok {
 			out = append(out, a)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"time"
 
@@ -66,8 +67,27 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 
 // Start begins a draft, with what the ente knows already filled in.
 func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Application, error) {
-	a := &Application{ID: store.NewID(), Ente: v.Ente, Credential: v.Credential, Level: v.Level, Profile: v.Profile, State: StateDraft, Email: v.Email, Mandate: v.Mandate, Created: d.now().UTC()}
+	return d.Begin(ctx, v, serviceID, store.NewID(), nil)
+}
+
+var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Begin is Start with answers that are there already; a field that the answers have, empty
+// too, is not prefilled. id is the page's (store.NewID): a form that is sent twice begins
+// one draft (ErrBegun). An id that is no such id is not found.
+func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answers map[string]string) (*Application, error) {
+	if !idForm.MatchString(id) {
+		return nil, ErrNotFound
+	}
+	a := &Application{ID: id, Ente: v.Ente, Credential: v.Credential, Level: v.Level, Profile: v.Profile, State: StateDraft, Email: v.Email, Mandate: v.Mandate, Created: d.now().UTC()}
 	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		var before int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE id = ?", id).Scan(&before); err != nil {
+			return err
+		}
+		if before > 0 {
+			return ErrBegun
+		}
 		if a.Service, err = d.Services.Fix(ctx, tx, v.Ente, serviceID); err != nil {
 			return err
 		}
@@ -94,9 +114,16 @@ func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Applica
 		if v.Operator != nil {
 			a.Operator = v.Operator.Operator
 		}
-		if a.Fields, err = d.prefill(ctx, tx, v, a.Service.Definition); err != nil {
+		known, err := d.prefill(ctx, tx, v, a.Service.Definition)
+		if err != nil {
 			return err
 		}
+		a.Fields, _ = a.Service.Validate(func(id string) string {
+			if x, ok := answers[id]; ok {
+				return x
+			}
+			return known[id]
+		}, d.now(), false)
 		fields, err := json.Marshal(a.Fields)
 		if err != nil {
 			return err
@@ -115,9 +142,14 @@ func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Applica
 	return a, nil
 }
 
+// Prefill gives what a form begins with, before there is a draft.
+func (d *Desk) Prefill(ctx context.Context, v Visitor, s *service.Definition) (map[string]string, error) {
+	return d.prefill(ctx, d.Store, v, s)
+}
+
 // prefill takes what the person gave before (once only, C.SE.1.5): from the account and
 // from the own ente's record, of whoever acts.
-func (d *Desk) prefill(ctx context.Context, tx *sql.Tx, v Visitor, s *service.Definition) (map[string]string, error) {
+func (d *Desk) prefill(ctx context.Context, tx person.Querier, v Visitor, s *service.Definition) (map[string]string, error) {
 	out := map[string]string{}
 	if v.Person == nil {
 		return out, nil
@@ -175,9 +207,15 @@ func (d *Desk) change(ctx context.Context, v Visitor, id string, in []State, f f
 // Save keeps the answers of a draft. What is wrong is told and kept all the same: nobody
 // types anything twice. Requests with complete ask for everything that is required.
 func (d *Desk) Save(ctx context.Context, v Visitor, id string, get func(string) string, complete bool) (errs service.Errors, err error) {
+	return d.SaveOver(ctx, v, id, func(map[string]string) func(string) string { return get }, complete)
+}
+
+// SaveOver is Save of a part of the form: get has what was answered before at hand, as it
+// is when it is written, so that two steps that are sent at once both stay.
+func (d *Desk) SaveOver(ctx context.Context, v Visitor, id string, get func(before map[string]string) func(string) string, complete bool) (errs service.Errors, err error) {
 	err = d.change(ctx, v, id, []State{StateDraft}, func(tx *sql.Tx, a *Application) error {
 		var values map[string]string
-		values, errs = a.Service.Validate(get, d.now(), complete)
+		values, errs = a.Service.Validate(get(a.Fields), d.now(), complete)
 		fields, err := json.Marshal(values)
 		if err != nil {
 			return err
@@ -440,7 +478,7 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	if err != nil {
 		return nil, err
 	}
-	f := &File{ID: store.NewID(), Slot: slot, Name: tidyName(name, kind), Kind: kind, Size: size, State: FileWaiting, Created: d.now().UTC()}
+	f := &File{ID: store.NewID(), Slot: slot, Name: attachment.TidyName(name, kind), Kind: kind, Size: size, State: FileWaiting, Created: d.now().UTC()}
 	if d.Scanner == nil {
 		f.State = FileClean
 	}

@@ -99,6 +99,21 @@ func (d *Desk) Seen(ctx context.Context, v Visitor, a *Application) error {
 	return nil
 }
 
+// ToSign lists the applications of others that wait for the visitor's signature.
+func (d *Desk) ToSign(ctx context.Context, v Visitor) (out []*Application, err error) {
+	if v.Person == nil || v.Person.CodiceFiscale == "" {
+		return nil, nil
+	}
+	all, err := d.query(ctx, "WHERE ente = ? AND office = '' AND state = 'to-sign' AND person <> ? AND fields LIKE ? ORDER BY created DESC LIMIT 200",
+		v.Ente, v.Person.ID, `%"`+v.Person.CodiceFiscale+`"%`) // letters and digits: no sign of LIKE is in it
+	for _, a := range all {
+		if a.Actor() != v.Person.ID && d.cosigns(v, a) {
+			out = append(out, a)
+		}
+	}
+	return out, err
+}
+
 // Needs gives the level that an application's service needs, for a visitor who has not
 // proved enough to be told whether it is theirs. It tells nothing else of it.
 func (d *Desk) Needs(ctx context.Context, ente, id string) (session.Level, error) {

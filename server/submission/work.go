@@ -377,26 +377,43 @@ type Outside interface {
 	Register(ctx context.Context, key string, e register.Entry, document io.Reader) (number string, err error)
 }
 
+// followed is how many applications one question to the database gives.
+const followed = 200
+
 // Follow asks outside systems for the numbers that are missing. Until then the receipt has
-// the application's id, time and hash.
+// the application's id, time and hash. A document that a system refuses keeps no other
+// from its number; it is told at each round, for somebody to look at.
 func (d *Desk) Follow(ctx context.Context) error {
 	var failed error
 	for code, system := range d.Outside {
-		all, err := d.query(ctx, "WHERE ente = ? AND sent <> '' AND number = 0 AND outside = '' ORDER BY sent LIMIT 200", code)
+		failed = errors.Join(failed, d.followEnte(ctx, code, system))
+	}
+	return failed
+}
+
+func (d *Desk) followEnte(ctx context.Context, code string, system Outside) (failed error) {
+	sent, id := "", ""
+	for {
+		all, err := d.query(ctx, "WHERE ente = ? AND sent <> '' AND number = 0 AND outside = '' AND (sent > ? OR sent = ? AND id > ?) ORDER BY sent, id LIMIT ?", code, sent, sent, id, followed)
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		for _, a := range all {
+			sent, id = store.Time(a.Sent), a.ID
 			if a.Service.Act == service.SelfCertification {
 				continue
 			}
 			if err := d.follow(ctx, system, a); err != nil {
-				failed = errors.Join(failed, fmt.Errorf("submission: %s: %w", code, err))
-				break // it is down: the next round asks again
+				failed = errors.Join(failed, fmt.Errorf("submission: %s: %s: %w", code, a.ID, err))
+				if !errors.Is(err, register.ErrRefused) {
+					return failed // it is down: the next round asks again
+				}
 			}
 		}
+		if len(all) < followed {
+			return failed
+		}
 	}
-	return failed
 }
 
 func (d *Desk) follow(ctx context.Context, system Outside, a *Application) error {

@@ -54,6 +54,7 @@ type serveFlags struct {
 	ports                            []int
 	token                            keys.Token
 	lotl                             lotlFlags
+	around                           aroundFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -73,6 +74,7 @@ func serveCommand() *cobra.Command {
 	x.StringVar(&f.name, "name", "Comune", "name of the municipality, for people")
 	x.StringArrayVar(&f.trust, "trust", nil, "PROFILE=FILE: issuers in PEM, listed for cns, cie or qualified (repeatable)")
 	f.lotl.add(x)
+	f.around.add(x)
 	x.StringArrayVar(&f.crl, "crl", nil, "revocation list: FILE or http(s) address (repeatable)")
 	x.StringArrayVar(&f.private, "allow-network", nil, "private network whose revocation lists may be asked, e.g. 10.1.2.0/24 (repeatable)")
 	x.StringVar(&f.tlsCert, "tls-cert", "", "certificate chain in PEM")
@@ -134,6 +136,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	}
 	go s.housekeeping(ctx)
 	go s.rooms.Postman.Run(ctx)
+	go s.follow(ctx)
 	go s.refreshLists(ctx)
 	s.ready.Store(true)
 	s.log.Info("serving", "origin", f.origin, "address", l.Addr().String(), "demo", f.demo)
@@ -205,6 +208,9 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
 	s.rooms.Applications.Trust, s.rooms.Applications.Revocation, s.rooms.Applications.Policy = s.trust, revocation, policy
+	if err := s.connect(revocation); err != nil {
+		return nil, err
+	}
 	// At the counter an issuer that is out of reach for a day shuts nobody out; a
 	// signature, which is for years, waits for a fresh answer.
 	atLogin := validation.Strict()

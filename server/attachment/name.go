@@ -1,16 +1,14 @@
-package submission
+package attachment
 
 import (
 	"path"
 	"strings"
 	"unicode"
-
-	"github.com/citel-pa/citel/server/attachment"
 )
 
-// tidyName makes of a stranger's file name one that is shown and downloaded: no path, no
+// TidyName makes of a stranger's file name one that is shown and downloaded: no path, no
 // characters that steer, and the ending of what the file is.
-func tidyName(name string, kind attachment.Kind) string {
+func TidyName(name string, kind Kind) string {
 	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
 	name = strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" ._-()", r) {
