@@ -96,12 +96,12 @@ type keptForm struct {
 	Title string
 }
 
-// keptForms lists them; an answer to an office that was kept is shown where it belongs.
+// keptForms lists them; an answer to an office that was kept waits at its application.
 func (r *request) keptForms() (out []keptForm, err error) {
 	all, err := r.p.kept.List(r.ctx(), r.ente.Code, kept.Of(r.session))
 	for _, f := range all {
-		if strings.HasPrefix(f.Service, replyKey("")) {
-			continue
+		if strings.HasPrefix(f.Service, replyKey("")) || strings.HasPrefix(f.Service, "pratiche/") {
+			continue // what was typed into a step waits in that step
 		}
 		x := keptForm{Form: f}
 		if service.All[f.Service] != nil {

@@ -167,7 +167,7 @@ func (p *Portal) file(r *request) error {
 	if err := r.showFile(a, map[string]any{"Written": written}); err != nil {
 		return err
 	}
-	return p.Rooms.Applications.Seen(r.ctx(), r.visitor(), a)
+	return r.apps().Seen(r.ctx(), r.visitor(), a)
 }
 
 // showFile shows it, with what was written and could not be sent.
@@ -184,7 +184,7 @@ func (r *request) showFile(a *submission.Application, more map[string]any) error
 }
 
 func (r *request) filePage(a *submission.Application) (*filePage, error) {
-	d := r.p.Rooms.Applications
+	d := r.apps()
 	who, err1 := d.Who(r.ctx(), a)
 	steps, err2 := d.Steps(r.ctx(), a)
 	files, err3 := d.Files(r.ctx(), a)

@@ -54,7 +54,7 @@ func needOf(a *submission.Application) session.Level {
 // Who has proved too little to be told whose it is sees the window first; who has proved
 // enough finds nothing of others.
 func (r *request) application() (*submission.Application, error) {
-	d, id := r.p.Rooms.Applications, r.r.PathValue("id")
+	d, id := r.apps(), r.r.PathValue("id")
 	a, err := d.Get(r.ctx(), r.visitor(), id)
 	if errors.Is(err, submission.ErrNotFound) && r.level < session.Forte {
 		need, err := d.Needs(r.ctx(), r.ente.Code, id)
@@ -80,7 +80,7 @@ func (r *request) owned() (*submission.Application, error) {
 	if err != nil {
 		return nil, err
 	}
-	owns, err := r.p.Rooms.Applications.Owns(r.ctx(), r.visitor(), a)
+	owns, err := r.apps().Owns(r.ctx(), r.visitor(), a)
 	if err == nil && !owns {
 		err = submission.ErrNotFound
 	}
@@ -117,7 +117,7 @@ func (l *lists) None() bool {
 
 // lists reads them, with the messages that go with them.
 func (r *request) lists() (*lists, []submission.Message, error) {
-	d, v := r.p.Rooms.Applications, r.visitor()
+	d, v := r.apps(), r.visitor()
 	all, err1 := d.List(r.ctx(), v)
 	others, err2 := d.ToSign(r.ctx(), v)
 	messages, err3 := d.Inbox(r.ctx(), v)
@@ -267,7 +267,7 @@ func (p *Portal) fileDocument(r *request) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.Rooms.Applications.Document(r.ctx(), a)
+	f, err := r.apps().Document(r.ctx(), a)
 	if err != nil {
 		return err
 	}
@@ -282,7 +282,7 @@ func (p *Portal) fileReceipt(r *request) error {
 	if a.Service.Act == service.SelfCertification {
 		return errNotFound
 	}
-	f, err := p.Rooms.Applications.Receipt(r.ctx(), a)
+	f, err := r.apps().Receipt(r.ctx(), a)
 	if err != nil {
 		return err
 	}
@@ -303,7 +303,7 @@ func (p *Portal) fileReport(r *request) error {
 	if err != nil {
 		return err
 	}
-	signed, err := p.Rooms.Applications.Signatures(r.ctx(), a)
+	signed, err := r.apps().Signatures(r.ctx(), a)
 	if err != nil {
 		return err
 	}
@@ -343,7 +343,7 @@ func (p *Portal) fileSigned(r *request) error {
 	if err != nil {
 		return err
 	}
-	_, f, err := p.Rooms.Applications.SignedFile(r.ctx(), a, n)
+	_, f, err := r.apps().SignedFile(r.ctx(), a, n)
 	if err != nil {
 		return err
 	}
@@ -359,7 +359,7 @@ func (p *Portal) fileEvidence(r *request) error {
 		return err
 	}
 	return r.piped("application/zip", fmt.Sprintf("prove-%s-firma-%d.zip", fileReference(a), n), func(ctx context.Context, w io.Writer) error {
-		return p.Rooms.Applications.Evidence(ctx, a, n, r.lang, w)
+		return r.apps().Evidence(ctx, a, n, r.lang, w)
 	}, func() error { return r.logged(a, "evidence") })
 }
 
@@ -369,7 +369,7 @@ func (p *Portal) filePapers(r *request) error {
 	if err != nil {
 		return err
 	}
-	papers, err := p.Rooms.Applications.Papers(r.ctx(), a)
+	papers, err := r.apps().Papers(r.ctx(), a)
 	if err != nil {
 		return err
 	}
@@ -433,7 +433,7 @@ func (p *Portal) fileAttachment(r *request) error {
 	if err != nil {
 		return err
 	}
-	x, f, err := p.Rooms.Applications.OpenFile(r.ctx(), a, r.r.PathValue("file"))
+	x, f, err := r.apps().OpenFile(r.ctx(), a, r.r.PathValue("file"))
 	if errors.Is(err, submission.ErrScan) {
 		r.status = http.StatusConflict
 		return r.render("error", "portal.error-title", map[string]any{"Body": r.T("application.scan")})

@@ -43,14 +43,21 @@ import (
 	"github.com/citel-pa/citel/testdata/town"
 )
 
-func init() { //nolint:gochecknoinits // the table of a part stands beside its tests
+// ofSent are the addresses of an application that was sent, and who gets there.
+var ofSent = func() map[string]row {
 	owner := row{window, window, window, opens, gone, gone}
-	maps.Copy(access, map[string]row{
-		"GET /pratiche": {window, opens, opens, opens, opens, opens}, "GET /area/messaggi": {window, opens, opens, opens, opens, opens}, "GET /area/accessi": {window, opens, opens, opens, opens, opens},
+	return map[string]row{
 		"GET /pratiche/{id}": owner, "POST /pratiche/{id}/risposta": owner, "POST /pratiche/{id}/risposta/togli": owner,
 		"GET /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/valuta": owner,
 		"GET /pratiche/{id}/documento.pdf": owner, "GET /pratiche/{id}/ricevuta.pdf": owner, "GET /pratiche/{id}/rapporto.json": owner, "GET /pratiche/{id}/firmato/{n}": owner,
 		"GET /pratiche/{id}/prove/{n}": owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
+	}
+}()
+
+func init() { //nolint:gochecknoinits // the table of a part stands beside its tests
+	maps.Copy(access, ofSent)
+	maps.Copy(access, map[string]row{
+		"GET /pratiche": {window, opens, opens, opens, opens, opens}, "GET /area/messaggi": {window, opens, opens, opens, opens, opens}, "GET /area/accessi": {window, opens, opens, opens, opens, opens},
 		"GET /sigillo.pem": same(opens), "GET /verifica-ricevuta": same(opens),
 	})
 }
@@ -95,7 +102,7 @@ func (d *desk) account(kind person.Kind, code, given, family string) *person.Per
 	return p
 }
 
-var nursery = map[string]string{
+var enrolment = map[string]string{
 	"child-given": "Bimba", "child-family": "Esempio", "child-born": "2025-05-01", "relation": "parent", "email": "genitore@example.org", "other": "none", "first": "girasole",
 	"time": "full", "vaccinated": "yes", "diet": "medical",
 }
@@ -180,7 +187,7 @@ func (d *desk) enrolled(n int) *submission.Application {
 		d.verifying()
 	}
 	v := d.at(n)
-	a := d.made(v, "iscrizione-nido", with(nursery, "child-cf", pki.Child(1).CF), "diet", "certificato.png")
+	a := d.made(v, "iscrizione-nido", with(enrolment, "child-cf", pki.Child(1).CF), "diet", "certificato.png")
 	d.signs(v, a, n)
 	return d.sends(v, a)
 }
@@ -449,7 +456,7 @@ func TestFilesAreTheVisitorsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	agent.Mandate = given.ID
-	b := d.made(agent, "iscrizione-nido", with(nursery, "child-cf", pki.Child(3).CF), "diet", "certificato.png")
+	b := d.made(agent, "iscrizione-nido", with(enrolment, "child-cf", pki.Child(3).CF), "diet", "certificato.png")
 	d.signs(agent, b, 4)
 	b = d.sends(agent, b)
 	p := d.visitor()
@@ -468,7 +475,7 @@ func TestFilesAreTheVisitorsAlone(t *testing.T) {
 
 	// The other parent signs too: the document, and nothing else.
 	first := d.at(1)
-	c := d.made(first, "iscrizione-nido", with(nursery, "child-cf", pki.Child(1).CF, "other", "consents", "other-cf", pki.Invented(5).CF, "other-signs", "yes"), "diet", "segreto.png")
+	c := d.made(first, "iscrizione-nido", with(enrolment, "child-cf", pki.Child(1).CF, "other", "consents", "other-cf", pki.Invented(5).CF, "other-signs", "yes"), "diet", "segreto.png")
 	files, err := d.Applications.Files(ctx, c)
 	if err != nil {
 		t.Fatal(err)

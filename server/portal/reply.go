@@ -19,13 +19,8 @@ import (
 // maxReplyFiles bounds the files of one form.
 const maxReplyFiles = 10
 
-// uploads are the addresses that take files besides words, in bytes.
-var uploads = map[string]int64{
-	"POST /pratiche/{id}/risposta": maxReplyFiles*attachment.DefaultBytes + maxForm,
-}
-
-// upload is a file that came with a form, put aside.
-type upload struct {
+// replyFile is a file that came with a form, put aside.
+type replyFile struct {
 	name string
 	size int64
 	file *os.File
@@ -33,13 +28,14 @@ type upload struct {
 
 // posted reads a form with files: each is put aside in the store's own folder, its bytes
 // bounded. done takes them away again.
-func (r *request) posted(field string) (values map[string]string, files []upload, done func(), err error) {
+func (r *request) posted(field string) (values map[string]string, files []replyFile, done func(), err error) {
 	values = map[string]string{}
 	done = func() {
 		for _, f := range files {
 			_ = errors.Join(f.file.Close(), os.Remove(f.file.Name()))
 		}
 	}
+	r.r.Body = http.MaxBytesReader(r.w, r.whole, maxReplyFiles*r.maxBytes()+maxForm)
 	in, err := r.r.MultipartReader()
 	if err != nil {
 		return values, nil, done, errBadForm
@@ -79,7 +75,7 @@ func (r *request) posted(field string) (values map[string]string, files []upload
 }
 
 // aside writes one byte more than is taken at most: whoever judges it says why.
-func (r *request) aside(part *multipart.Part) (*upload, error) {
+func (r *request) aside(part *multipart.Part) (*replyFile, error) {
 	dir, err := r.p.Store.TempDir()
 	if err != nil {
 		return nil, err
@@ -88,15 +84,11 @@ func (r *request) aside(part *multipart.Part) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := r.p.Rooms.Applications.Limits.Bytes
-	if limit <= 0 {
-		limit = attachment.DefaultBytes
-	}
-	n, err := io.Copy(f, io.LimitReader(part, limit+1))
+	n, err := io.Copy(f, io.LimitReader(part, r.maxBytes()+1))
 	if err != nil {
 		return nil, errors.Join(badPart(err), f.Close(), os.Remove(f.Name()))
 	}
-	return &upload{part.FileName(), n, f}, nil
+	return &replyFile{part.FileName(), n, f}, nil
 }
 
 func badPart(err error) error {
@@ -113,9 +105,9 @@ func (r *request) problem(err error) string {
 	var refused *submission.RefusedError
 	switch {
 	case errors.As(err, &file):
-		return r.T("attachment." + file.Code)
+		return r.T("attachment."+file.Code, "limit", megabytes(r.maxBytes()))
 	case errors.Is(err, submission.ErrTooLarge):
-		return r.T("attachment.too-large")
+		return r.T("attachment.too-large", "limit", megabytes(r.maxBytes()))
 	case errors.As(err, &refused):
 		return r.T("application." + refused.Code)
 	}
@@ -150,24 +142,40 @@ func (p *Portal) replySent(r *request) error {
 		return again(failed)
 	}
 	for _, f := range files {
-		if _, err := p.Rooms.Applications.Attach(r.ctx(), r.visitor(), a.ID, submission.SlotMore, f.name, f.file, f.size); err != nil {
-			if text := r.problem(err); text != "" {
-				r.status = http.StatusUnprocessableEntity
-				return r.showFile(a, map[string]any{"Written": values["words"], "Problem": f.shown() + ": " + text})
-			}
+		text, err := r.attachMore(a, f)
+		if err != nil {
 			return err
+		}
+		if text != "" {
+			r.status = http.StatusUnprocessableEntity
+			return r.showFile(a, map[string]any{"Written": values["words"], "Problem": f.shown() + ": " + text})
 		}
 	}
 	if values["do"] == "attach" { // more files may follow
 		return r.showFile(a, map[string]any{"Written": values["words"], "Added": len(files)})
 	}
-	if err := p.Rooms.Applications.Reply(r.ctx(), r.visitor(), a.ID, strings.TrimSpace(values["words"])); err != nil {
+	if err := r.apps().Reply(r.ctx(), r.visitor(), a.ID, strings.TrimSpace(values["words"])); err != nil {
 		return again(err)
 	}
 	if err := p.kept.Drop(r.ctx(), r.ente.Code, replyKey(a.ID), r.owners()...); err != nil {
 		return err
 	}
 	return r.to(r.base + "/pratiche/" + a.ID + "?fatto=risposta#messaggi")
+}
+
+// attachMore gives the sentence of why a file is refused; empty when it was taken.
+func (r *request) attachMore(a *submission.Application, f replyFile) (string, error) {
+	x, err := r.apps().Attach(r.ctx(), r.visitor(), a.ID, submission.SlotMore, f.name, f.file, f.size)
+	if text := r.problem(err); text != "" {
+		return text, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if x.State == submission.FileInfected {
+		return r.T("attachment.infected"), r.apps().Detach(r.ctx(), r.visitor(), a.ID, x.ID)
+	}
+	return "", nil
 }
 
 // replyKept keeps the words of a session that has ended; the window follows.
@@ -178,7 +186,7 @@ func (r *request) replyKept() error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.p.Rooms.Applications.Needs(r.ctx(), r.ente.Code, id); err == nil && values["words"] != "" {
+	if _, err := r.apps().Needs(r.ctx(), r.ente.Code, id); err == nil && values["words"] != "" {
 		if err := r.keep(replyKey(id), map[string]string{"words": values["words"]}); err != nil {
 			return err
 		}
@@ -202,7 +210,7 @@ func (r *request) keptReply(id string) (string, error) {
 }
 
 // shown is a stranger's name in a sentence.
-func (u upload) shown() string {
+func (u replyFile) shown() string {
 	name := []rune(strings.ToValidUTF8(u.name, ""))
 	return string(name[:min(len(name), 60)])
 }
@@ -219,7 +227,7 @@ func (p *Portal) replyFileRemoved(r *request) error {
 	if err != nil {
 		return err
 	}
-	err = p.Rooms.Applications.Detach(r.ctx(), r.visitor(), a.ID, r.r.PostForm.Get("file"))
+	err = r.apps().Detach(r.ctx(), r.visitor(), a.ID, r.r.PostForm.Get("file"))
 	if errors.Is(err, submission.ErrState) {
 		err = nil // it was sent meanwhile, as the page says
 	}
@@ -260,7 +268,7 @@ func (p *Portal) withdrawSent(r *request) error {
 	if r.r.PostForm.Get("sure") != "yes" {
 		return r.showWithdraw(a, words, r.T("pratica.withdraw-sure-missing"))
 	}
-	err = p.Rooms.Applications.Withdraw(r.ctx(), r.visitor(), a.ID, strings.TrimSpace(words))
+	err = r.apps().Withdraw(r.ctx(), r.visitor(), a.ID, strings.TrimSpace(words))
 	if errors.Is(err, submission.ErrState) {
 		return r.to(r.base + "/pratiche/" + a.ID) // which says what became of it
 	}
