@@ -463,7 +463,7 @@ func TestFilesAreTheVisitorsAlone(t *testing.T) {
 	p.card(4)
 	has(t, p.get("/pratiche"), b.ID, "per Bimbo Esempio")
 	has(t, p.get("/pratiche/"+b.ID), "Bimbo Esempio", "Agisce per il richiedente", "(Genitore)")
-	if err := d.Mandates.Revoke(ctx, "prova", given.ID, agent.Person.ID, "fine"); err != nil {
+	if err := d.Mandates.Revoke(ctx, "prova", given.ID, mandate.By{Person: agent.Person.ID, Level: session.Forte}, "fine"); err != nil {
 		t.Fatal(err)
 	}
 	lacks(t, p.get("/pratiche"), b.ID)
