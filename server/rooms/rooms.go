@@ -14,6 +14,7 @@ import (
 	"github.com/citel-pa/citel/server/deposit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
+	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/mail"
@@ -45,6 +46,7 @@ type Rooms struct {
 	Postman     *mail.Postman
 	Services    *service.Desk
 	Mandates    *mandate.Desk
+	Feedback    *feedback.Desk
 	Seals       *seal.Desk
 	Register    *register.Desk
 	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
@@ -89,6 +91,7 @@ func New(o Options) *Rooms {
 	r.Postman = &mail.Postman{Store: o.Store, Enti: r.Enti, Origin: o.Origin, Log: o.Log, Now: now}
 	r.Services = &service.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Mandates = &mandate.Desk{Store: o.Store, Audit: r.Audit, Now: now}
+	r.Feedback = feedback.New(o.Store, r.Audit, r.Enti, now)
 	r.Seals = &seal.Desk{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Register = &register.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Seals: r.Seals, Now: now}
 	log := o.Log
