@@ -135,7 +135,7 @@ func TestReceipts(t *testing.T) {
 		}
 		check("at the desk, paper", desk, a, "", caf.Name, "firmata su carta davanti all'operatore (DPR 445/2000, art. 38, c. 3)")
 		a = c.made(desk, "iscrizione-nido", child(nursery))
-		if err := c.d.SendCode(ctx, desk, a.ID); err != nil {
+		if _, err := c.d.SendCode(ctx, desk, a.ID); err != nil {
 			t.Fatal(err)
 		}
 		var code string
