@@ -135,6 +135,7 @@ var functions = template.FuncMap{
 	"missing":  func(n int, head []string) []string { return head[min(n, len(head)):] },
 	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"dict":     dict,
+	"plus":     func(a, b int) int { return a + b },
 	"envelope": envelope.FormatCode,
 }
 
@@ -165,7 +166,8 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || name == "parts" {
 			continue
 		}
-		out[name] = template.Must(template.Must(forms.Parse(template.New("base.html").Funcs(functions))).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
+		t := template.Must(forms.Parse(template.New("base.html").Funcs(functions)))
+		out[name] = template.Must(t.ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
 	}
 	return out
 }()
