@@ -146,7 +146,7 @@ func (r *request) relations() (out []relation, err error) {
 			return nil, err
 		}
 		x.Name = who.Name()
-		if x.Asked { // who was only named by a code learns no name, and nobody learns theirs
+		if !m.NamesOther(r.person.ID) { // who was only named by a code gives no name, and gets none
 			x.Name = who.CodiceFiscale
 		}
 		out = append(out, x)
