@@ -19,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
+	forms "github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
@@ -163,7 +164,7 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || name == "parts" {
 			continue
 		}
-		out[name] = template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
+		out[name] = template.Must(template.Must(forms.Parse(template.New("base.html").Funcs(functions))).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
 	}
 	return out
 }()
@@ -260,7 +261,11 @@ func (v *view) Ends() time.Time { return v.session.Ends }
 // Done is what the page before has done, a code of ours or nothing.
 func (v *view) Done() string {
 	code := v.r.URL.Query().Get("fatto")
-	if key := "console.done-" + code; code != "" && v.T(key) != key {
+	key := "console.done-" + code
+	if area, what, ok := strings.Cut(code, "."); ok { // a module's own sentences
+		key = area + ".done-" + what
+	}
+	if code != "" && v.T(key) != key {
 		return v.T(key)
 	}
 	return ""

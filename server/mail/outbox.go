@@ -45,6 +45,7 @@ const (
 	MandateAccepted Kind = "mandate-accepted" // likewise
 	MandateRefused  Kind = "mandate-refused"  //
 	MandateRevoked  Kind = "mandate-revoked"  //
+	MandateGranted  Kind = "mandate-granted"  // the desk made one; to both, link
 
 	FeedbackReceived Kind = "feedback-received" // to the ente's own office: number, link into the console
 	FeedbackAnswered Kind = "feedback-answered" // to who wrote: number, link

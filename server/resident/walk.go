@@ -229,7 +229,7 @@ type writer struct {
 	x         Decision
 	now       time.Time
 	undecided int
-	fresh     []Data             // new ones that wait to be written together
+	fresh     []Data              // new ones that wait to be written together
 	held      map[string][]Change // what changes a record; they come one after the other
 	order     []string
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
-	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
@@ -34,7 +33,7 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 		return nil, ErrClosed
 	}
 	if v.Operator != nil {
-		if err := role.Check(*v.Operator, v.Ente, role.AssistedFile); err != nil {
+		if err := d.present(v); err != nil {
 			return nil, err
 		}
 	}
@@ -65,6 +64,13 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 	return owner, nil
 }
 
+// May tells whether the visitor may begin an application now, and why not. The level is
+// looked at when it is sent.
+func (d *Desk) May(ctx context.Context, v Visitor, s *service.Definition) error {
+	_, err := d.may(ctx, d.Store, v, s)
+	return err
+}
+
 // Start begins a draft, with what the ente knows already filled in.
 func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Application, error) {
 	return d.Begin(ctx, v, serviceID, store.NewID(), nil)
@@ -90,6 +96,9 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		}
 		if a.Service, err = d.Services.Fix(ctx, tx, v.Ente, serviceID); err != nil {
 			return err
+		}
+		if a.Service.Off {
+			return ErrClosed
 		}
 		owner, err := d.may(ctx, tx, v, a.Service.Definition)
 		if err != nil {
@@ -134,7 +143,12 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		if err != nil {
 			return err
 		}
-		return d.step(ctx, tx, a.ID, Step{Kind: "started", State: a.State, Operator: a.Operator, Person: a.Actor()})
+		if v.Operator != nil {
+			if err := d.identified(ctx, tx, v, a); err != nil {
+				return err
+			}
+		}
+		return d.step(ctx, tx, a.ID, Step{Kind: "started", State: a.State, Operator: a.Operator, Person: a.Actor(), Text: v.Shown})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
@@ -299,6 +313,10 @@ func (d *Desk) Reopen(ctx context.Context, v Visitor, id string) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM application_signature WHERE application = ?", id); err != nil {
 			return err
 		}
+		// The scan is of the document that goes, not of the one to come.
+		if _, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE application = ? AND slot = 'paper'", id); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, "UPDATE application SET state = 'draft', sha256 = NULL, sealed = '', warned = '', privacy = '', assisted = '' WHERE id = ?", id)
 		return err
 	})
@@ -383,7 +401,11 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
 	if a.Service.Act != service.SelfCertification {
-		doc.Paragraph(text("application.to", "ente", e.Name, "office", a.Service.OfficeFor(a.Fields)))
+		office, err := d.officeFor(ctx, d.Store, a)
+		if err != nil {
+			return err
+		}
+		doc.Paragraph(text("application.to", "ente", e.Name, "office", office))
 	}
 	if d.Trust != nil && d.Trust.HasTest() {
 		doc.Note(text("submission.test-note"))
