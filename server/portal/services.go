@@ -194,10 +194,13 @@ func (r *request) current() (*service.Version, error) {
 	return s, err
 }
 
+// firstNursery was the enrolment's name before services were data.
+const firstNursery = "nido"
+
 // sheet is a service's own page.
 func (p *Portal) sheet(r *request) error {
-	if service.All[r.r.PathValue("service")] != nil {
-		return p.form(r)
+	if r.r.PathValue("service") == firstNursery {
+		return r.to(r.base + "/servizi/iscrizione-nido")
 	}
 	s, err := r.current()
 	if err != nil {
@@ -290,9 +293,6 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 // loses nothing of what was typed: it is kept, nothing is done in anybody's name, and the
 // window follows.
 func (p *Portal) begun(r *request) error {
-	if service.All[r.r.PathValue("service")] != nil {
-		return p.formSent(r)
-	}
 	s, err := r.current()
 	if err != nil {
 		return err
@@ -350,9 +350,6 @@ func (r *request) typed(s *service.Version) (map[string]string, error) {
 
 // keptDropped forgets what was kept of a form.
 func (p *Portal) keptDropped(r *request) error {
-	if service.All[r.r.PathValue("service")] != nil {
-		return p.formDropped(r)
-	}
 	s, err := r.current()
 	if err == nil {
 		err = r.read()
