@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/page"
