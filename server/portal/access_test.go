@@ -15,6 +15,7 @@ import (
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -139,6 +140,7 @@ type things struct {
 	d                             *desk
 	draft, submission, credential string
 	application                   string // the address of a draft of a service that is data
+	sent, file                    string // an application that was sent, and its attachment
 	sheet                         string
 }
 
@@ -169,6 +171,12 @@ func (d *desk) things() *things {
 	}
 	x.application = v.begin(nursery, nurserySteps()[0])
 	x.submission = d.submitted(v.session().Person)
+	x.sent = d.enrolled(1).ID
+	files, err := d.Applications.Files(d.t.Context(), &submission.Application{ID: x.sent})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	x.file = files[0].ID
 	d.Move(time.Hour)
 	return x
 }
@@ -215,7 +223,11 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 		if strings.HasSuffix(path, "/scarta") { // one of its own, since it goes
 			id = strings.TrimPrefix(x.forte().begin(nursery, nurserySteps()[0]), "/pratiche/")
 		}
-		path = strings.NewReplacer("{n}", "1", "{file}", "none").Replace(path)
+		file := "none"
+		if _, mine := ofSent[pattern]; mine {
+			id, file = x.sent, x.file
+		}
+		path = strings.NewReplacer("{n}", "1", "{file}", file).Replace(path)
 	case strings.Contains(path, "/credenziali/"):
 		id = x.credential
 	}
@@ -235,6 +247,9 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 		for k, s := range nurseryForm() {
 			values.Set(k, s)
 		}
+	}
+	if strings.HasSuffix(path, "/risposta") {
+		return v.multipart(path, csrf, nil, "words", "")
 	}
 	r := form(path, values)
 	r.Header.Set("X-CSRF-Token", csrf)
@@ -326,7 +341,7 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	has(t, w.get(nursery+"/compila?compila=1"), `value="Nina"`)
 }
 
-var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|application|attachment)\.[a-z-]+`)
+var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|pratica|rating|application|attachment)\.[a-z-]+`)
 
 // Every page has all its sentences, in both languages.
 func TestEverySentenceIsThere(t *testing.T) {

@@ -91,7 +91,7 @@ func (r *request) showAttachments(a *submission.Application, problem, at string)
 // attached takes one file. The form's small fields stand before it, so that nothing of the
 // file is read before the page's token was.
 func (p *Portal) attached(r *request) error {
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (p *Portal) detached(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}

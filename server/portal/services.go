@@ -69,36 +69,6 @@ func (r *request) visitor() submission.Visitor {
 
 func (r *request) apps() *submission.Desk { return r.p.Rooms.Applications }
 
-// filling is the application that the address names: the visitor's, at its service's level.
-// Who only signs it too finds nothing but its signature page.
-func (r *request) filling() (*submission.Application, error) {
-	a, err := r.toSign()
-	if err != nil {
-		return nil, err
-	}
-	owns, err := r.apps().Owns(r.ctx(), r.visitor(), a)
-	if err == nil && !owns {
-		err = errNotFound
-	}
-	return a, err
-}
-
-// toSign is filling for who only signs it, too.
-func (r *request) toSign() (*submission.Application, error) {
-	id := r.r.PathValue("id")
-	a, err := r.apps().Get(r.ctx(), r.visitor(), id)
-	if errors.Is(err, submission.ErrNotFound) && r.level < session.Forte {
-		// Who has proved too little to be told whose it is sees the window.
-		if need, err := r.apps().Needs(r.ctx(), r.ente.Code, id); err == nil && r.level < need {
-			return nil, &needError{need}
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return a, r.enough(a.Service.Needs())
-}
-
 // nextStep is where an application goes on: a draft at the first step that something is
 // missing in, one whose document is made at its signatures, a sent one at its own page.
 func (r *request) nextStep(a *submission.Application) string {

@@ -100,6 +100,9 @@ func (p *Portal) checked(r *request) error {
 
 func (r *request) send(a *submission.Application) error {
 	sent, err := r.apps().Send(r.ctx(), r.visitor(), a.ID)
+	if errors.Is(err, submission.ErrLevel) { // begun with less than it takes to send it
+		return &needError{a.Service.Needs()}
+	}
 	if err != nil {
 		return err
 	}
@@ -154,7 +157,7 @@ func (r *request) signState(a *submission.Application) (s signState, err error) 
 }
 
 func (p *Portal) signPage(r *request) error {
-	a, err := r.toSign()
+	a, err := r.application()
 	if err != nil {
 		return err
 	}
@@ -256,7 +259,7 @@ func (p *Portal) apiSignature(r *request) error {
 	if !r.session.CheckCSRF(r.r.Header.Get("X-CSRF-Token")) {
 		return errCSRF
 	}
-	a, err := r.toSign()
+	a, err := r.application()
 	var lower *needError
 	if errors.As(err, &lower) {
 		return r.apiError(http.StatusUnauthorized, "session", r.T("portal.session-over"))
@@ -284,7 +287,7 @@ func (r *request) afterSign(a *submission.Application) string {
 
 // signedElsewhere takes a file that was signed with another program.
 func (p *Portal) signedElsewhere(r *request) error {
-	a, err := r.toSign()
+	a, err := r.application()
 	if err != nil {
 		return err
 	}
@@ -311,7 +314,7 @@ func (p *Portal) sendNow(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
@@ -327,14 +330,14 @@ func (p *Portal) reopened(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
 	if err := r.apps().Reopen(r.ctx(), r.visitor(), a.ID); err != nil && (!errors.Is(err, submission.ErrState) || a.State == submission.StateToSign) {
 		return err
 	}
-	if a, err = r.filling(); err != nil {
+	if a, err = r.owned(); err != nil {
 		return err
 	}
 	return r.to(r.nextStep(a))
@@ -345,7 +348,7 @@ func (p *Portal) discarded(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}

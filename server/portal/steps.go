@@ -28,7 +28,7 @@ func (r *request) window(need session.Level, next string) error {
 
 // draftHere is the draft that the address names; what is no draft any more goes where it is.
 func (r *request) draftHere() (*submission.Application, error) {
-	a, err := r.filling()
+	a, err := r.owned()
 	if err == nil && a.State != submission.StateDraft {
 		return nil, &movedError{r.nextStep(a)}
 	}
@@ -139,7 +139,7 @@ func (p *Portal) stepSent(r *request) error {
 	if err != nil {
 		return err
 	}
-	if a, err = r.filling(); err != nil {
+	if a, err = r.owned(); err != nil {
 		return err
 	}
 	switch r.r.PostForm.Get("_vai") {

@@ -132,10 +132,15 @@ func (d *Desk) stored(ctx context.Context, q querier, ente, id string) (*x509.Ce
 
 // PEM gives all certificates that an ente's seals were made with, newest first: what its
 // pages offer.
-func (d *Desk) PEM(ctx context.Context, ente, name string) (_ []byte, err error) {
+func (d *Desk) PEM(ctx context.Context, ente, name string) ([]byte, error) {
 	if _, _, err := d.identity(ctx, ente, name); err != nil {
 		return nil, err
 	}
+	return d.Made(ctx, ente)
+}
+
+// Made gives those that there are, and makes none: of an ente that is not there any more.
+func (d *Desk) Made(ctx context.Context, ente string) (_ []byte, err error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT der FROM seal_certificate WHERE ente = ? ORDER BY made DESC, key", ente)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
