@@ -244,7 +244,7 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 	if r.level < s.Needs() {
 		section, d["Need"] = "", s.Level
 	} else {
-		d["Person"], d["Steps"], d["N"] = r.person, r.steps(s.Definition, nil, 1), 1
+		d["Person"], d["Own"], d["Steps"], d["N"] = r.person, r.person != nil && r.mandate == "", r.steps(s.Definition, nil, 1), 1
 		drafts, err := r.draftsOf(s.ID)
 		if err != nil {
 			return err

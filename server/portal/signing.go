@@ -62,8 +62,12 @@ func (r *request) showCheck(a *submission.Application, problem string) error {
 	if a.Service.Signature != service.SignatureNone {
 		last--
 	}
+	who, err := r.apps().Who(r.ctx(), a)
+	if err != nil {
+		return err
+	}
 	return r.render("riepilogo", "modulo.check-title", map[string]any{
-		"A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Steps": steps, "Person": r.person,
+		"Who": who, "A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Steps": steps,
 		"Signs": a.Service.Signature != service.SignatureNone, "Before": len(a.Service.Sections),
 		"Title": r.T("modulo.step-title", "n", last, "of", len(steps), "step", r.T("modulo.check-title"), "service", a.Service.Title.In(r.lang)),
 	})
@@ -186,6 +190,9 @@ func (r *request) showSign(a *submission.Application, problem string) error {
 		d["Title"] = r.T("modulo.cosign-title", "service", a.Service.Title.In(r.lang))
 	} else {
 		d["Signers"] = st.signers
+		if d["Who"], err = r.apps().Who(r.ctx(), a); err != nil {
+			return err
+		}
 		// Who was identified by a card needs no copy of anything (CAD, art. 65 c. 1 b).
 		if card := r.level >= session.Forte && r.session.Profile != ""; optional && !card && len(st.signers) <= 1 && a.Service.Act == service.Istanza && r.person != nil {
 			files, err := r.apps().Files(r.ctx(), a)
