@@ -27,7 +27,7 @@ var routingModule = menuModule{Title: "console.m-routing", Groups: []menuGroup{{
 }}}}
 
 var (
-	atDesk     = []role.Permission{role.RoutingRead, role.SchoolUse, role.RegistryRead}
+	atDesk     = []role.Permission{role.RoutingRead, role.SchoolUse, role.RegistryWrite}
 	actsAtDesk = []role.Permission{role.RoutingWrite, role.SchoolUse, role.RegistryWrite}
 )
 
