@@ -264,6 +264,9 @@ func (c *Console) fileTable(r *request, x *submission.Application) (*table, erro
 			name.Link = Prefix + "/pratiche/" + x.ID + "/file/" + f.ID
 		}
 		scan := r.T("office.scan-" + string(f.State))
+		if f.State == submission.FileClean && c.Rooms.Applications.Scanner == nil {
+			scan = r.T("office.scan-none")
+		}
 		if f.Threat != "" {
 			scan += ": " + f.Threat
 		}

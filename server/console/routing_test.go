@@ -84,7 +84,7 @@ func (r *things) counter(t *testing.T, w *town.Town) {
 	t.Helper()
 	ctx := t.Context()
 	v := citizen(t, w, 80)
-	a := writes(t, w, v, "waste", "È pieno", plainPDF(t, w))
+	a := writes(t, w, v, "waste", "Il cassonetto è pieno", plainPDF(t, w))
 	files, err := w.Applications.Files(ctx, a)
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
@@ -106,7 +106,7 @@ func (r *things) counter(t *testing.T, w *town.Town) {
 		"{emergency}": fmt.Sprint(id), "{day}": days[0].Day} {
 		r.ids[k] = x
 	}
-	r.secrets = append(r.secrets, v.Person.CodiceFiscale, a.ID, "Guasto elettrico")
+	r.secrets = append(r.secrets, v.Person.CodiceFiscale, "Il cassonetto è pieno", "Guasto elettrico")
 }
 
 func plainPDF(t *testing.T, w *town.Town) []byte {
