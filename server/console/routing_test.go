@@ -102,11 +102,40 @@ func (r *things) counter(t *testing.T, w *town.Town) {
 	if err != nil || len(days) != 1 {
 		t.Fatal(days, err)
 	}
-	for k, x := range map[string]string{"{application}": a.ID, "{paper}": "istanza.pdf", "{file}": files[0].ID, "{year}": fmt.Sprint(a.Number.Year), "{number}": fmt.Sprint(a.Number.Number),
-		"{emergency}": fmt.Sprint(id), "{day}": days[0].Day} {
+	r.sent = map[string]string{"{application}": a.ID, "{paper}": "istanza.pdf", "{file}": files[0].ID}
+	for k, x := range map[string]string{"{year}": fmt.Sprint(a.Number.Year), "{number}": fmt.Sprint(a.Number.Number),
+		"{emergency}": fmt.Sprint(id), "{day}": days[0].Day, "{n}": "1"} {
 		r.ids[k] = x
 	}
+	r.others(t, w)
 	r.secrets = append(r.secrets, v.Person.CodiceFiscale, "Il cassonetto è pieno", "Guasto elettrico")
+}
+
+// others adds a call for a ranking, an import of the registry that waits, and a record.
+func (r *things) others(t *testing.T, w *town.Town) {
+	t.Helper()
+	h, day := pages(t, w), w.Today().In(register.Rome()).Format(time.DateOnly)
+	school := as(t, w, h, w.Operator("prova", 82, "R20"), "192.0.2.6:1")
+	school.get(path+"/istruzione").send(path+"/istruzione", "servizio", "iscrizione-nido", "titolo", "Bando segreto", "dal", day, "al", day, "termine", "5").wants(http.StatusSeeOther)
+	m := callAddress.FindStringSubmatch(school.header.Get("Location"))
+	if m == nil {
+		t.Fatal(school.header)
+	}
+	at := path + "/anagrafe/importazioni"
+	registry := as(t, w, h, w.Operator("prova", 83, "R31"), "192.0.2.7:1")
+	load := func(n int) string {
+		registry.get(at).uploads(at, "list", []byte(registryHead+registryLine(n, "Via Segreta 1", "56100"))).wants(http.StatusSeeOther).follow()
+		return strings.TrimPrefix(regexp.MustCompile(at+`/[0-9a-f]{32}`).FindString(registry.body), at+"/")
+	}
+	first := load(44)
+	registry.send(at+"/"+first+"/conferma", "sha256", registry.hidden("sha256"), "plan", registry.hidden("plan")).wants(http.StatusSeeOther)
+	registry.get(path+"/anagrafe").send(path+"/anagrafe", "reason", "pratica 12", "code", town.FormOf(44).Code).wants(http.StatusOK)
+	record := regexp.MustCompile(path + `/anagrafe/schede/([^"?/]+)`).FindStringSubmatch(registry.body)
+	if record == nil {
+		t.Fatal(plain(registry.body))
+	}
+	r.ids["{call}"], r.ids["{import}"], r.ids["{resident}"] = m[1], load(45), record[1]
+	r.secrets = append(r.secrets, "Bando segreto", "Via Segreta", town.FormOf(44).Code, town.FormOf(45).Code)
 }
 
 func plainPDF(t *testing.T, w *town.Town) []byte {

@@ -7,9 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -19,9 +19,11 @@ import (
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/kept"
 	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
+	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rooms"
@@ -153,15 +155,20 @@ type request struct {
 	p          *Portal
 	w          http.ResponseWriter
 	r          *http.Request
+	whole      io.ReadCloser // the body without its bound
 	lang       message.Lang
 	session    *session.Session       // nil without one
 	person     *person.Person         // nil where nobody is proved
 	credential *credential.Credential // of a session without a card
-	mandate    string                 // the id of the one that the visitor acts by now; empty: for oneself
 	// level is what the session opens in this ente, which may be less than what it proved.
-	level      session.Level
-	status     int    // of the page; 0 is 200
-	visitValue string // a cookie that this answer sets
+	level session.Level
+	// mandate is the id of the one by which the visitor acts, empty for oneself; it held
+	// when the request came.
+	mandate     string
+	actsFor     *acting
+	mandateOver bool
+	status      int    // of the page; 0 is 200
+	visitValue  string // a cookie that this answer sets
 }
 
 func (p *Portal) now() time.Time {
@@ -180,8 +187,9 @@ func (r *request) T(key string, args ...any) string { return message.Text(r.lang
 
 func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		whole := hr.Body // an upload's page bounds it by itself
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, lang: pageLanguage(w, hr), place: placeOf(hr)}
+		r := &request{p: p, w: w, r: hr, whole: whole, lang: pageLanguage(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
 			err = errNotActive
@@ -211,9 +219,11 @@ func (r *request) load() (err error) {
 		}
 	}
 	if r.session.Person != 0 {
-		r.person, err = person.Get(r.ctx(), r.p.Store, r.session.Person)
+		if r.person, err = person.Get(r.ctx(), r.p.Store, r.session.Person); err != nil {
+			return err
+		}
 	}
-	return err
+	return r.loadMandate()
 }
 
 // enough asks for the level that what was found needs: a credential that joined later, or a
@@ -240,13 +250,18 @@ func (r *request) stepUp(need session.Level) error {
 	next := r.base + r.r.URL.Path
 	if r.r.Method != http.MethodGet && r.r.Method != http.MethodHead && !strings.HasPrefix(r.r.URL.Path, "/servizi/") {
 		next = r.base + "/area"
+		if id := r.r.PathValue("id"); pathID.MatchString(id) && strings.HasPrefix(r.r.URL.Path, "/pratiche/") {
+			next = r.base + "/pratiche/" + id
+		}
 	}
-	return r.to(r.base + "/accedi?" + url.Values{"poi": {next}, "serve": {need.String()}}.Encode())
+	return r.window(need, next)
 }
 
 // read reads a form and checks that a page of this session sent it.
-func (r *request) read() error {
-	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, maxForm)
+func (r *request) read() error { return r.readUpTo(maxForm) }
+
+func (r *request) readUpTo(bytes int64) error {
+	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, bytes)
 	if err := r.r.ParseForm(); err != nil {
 		return errBadForm
 	}
@@ -268,8 +283,17 @@ func (r *request) local(path string) string {
 func (r *request) fail(err error) {
 	status, title, body := http.StatusInternalServerError, "portal.error-title", "portal.error-body"
 	var need *needError
+	var refused *submission.RefusedError
+	var moved *movedError
 	switch {
-	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound):
+	case errors.As(err, &moved) && !strings.HasPrefix(r.r.URL.Path, "/api/"):
+		if err := r.to(moved.to); err != nil {
+			r.p.Log.Error("answer failed", "error", err)
+		}
+		return
+	case errors.As(err, &refused):
+		status, title, body = http.StatusConflict, "modulo.refused-title", "application."+refused.Code
+	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound), errors.Is(err, mandate.ErrNotFound), errors.Is(err, feedback.ErrNotFound):
 		status, title, body = http.StatusNotFound, "portal.not-found-title", "portal.not-found-body"
 	case errors.Is(err, errCSRF):
 		status, title, body = http.StatusForbidden, "portal.csrf-title", "portal.csrf-body"
@@ -277,6 +301,13 @@ func (r *request) fail(err error) {
 		status, title, body = http.StatusBadRequest, "portal.bad-form-title", "portal.bad-form-body"
 	case errors.Is(err, errNotActive):
 		r.notActive()
+		return
+	case errors.Is(err, errMandateOver), errors.Is(err, mandate.ErrState):
+		status, title, body = http.StatusConflict, "mandate.over-title", "mandate.over-body"
+	case errors.Is(err, mandate.ErrLevel):
+		if err := r.mandateStep(); err != nil {
+			r.p.Log.Error("answer failed", "error", err)
+		}
 		return
 	case errors.As(err, &need):
 		if err := r.stepUp(need.level); err != nil {
