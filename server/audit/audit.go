@@ -63,6 +63,7 @@ const (
 	OperatorLogout    = "operator-logout"     //
 	RoleAssigned      = "role-assigned"       //
 	RoleRemoved       = "role-removed"        //
+	OfficesSet        = "offices-set"         // where an operator works
 	FourEyesAsked     = "four-eyes-asked"     //
 	FourEyesDecided   = "four-eyes-decided"   //
 	EnteChanged       = "ente-changed"        //

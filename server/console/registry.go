@@ -19,7 +19,7 @@ var registryModule = menuModule{Title: "console.m-registry", Groups: []menuGroup
 }}}}
 
 func init() {
-	permitted(get, "/anagrafe", (*Console).registry, role.RegistryRead)
+	permitted(get, "/anagrafe", (*Console).registryPage, role.RegistryRead)
 	permitted(post, "/anagrafe", (*Console).registrySearch, role.RegistryRead)
 	permitted(get, "/anagrafe/schede/{resident}", (*Console).resident, role.RegistryRead)
 	permitted(post, "/anagrafe/schede/{resident}", (*Console).residentReason, role.RegistryRead)
@@ -97,9 +97,9 @@ func (r *request) registryQuery() resident.Query {
 	return resident.Query{Code: r.value("code"), Family: r.value("family"), Given: r.value("given"), Address: r.value("address"), Sheet: r.value("sheet"), After: r.r.PostFormValue("after")}
 }
 
-// registry asks for what to look up, and why. From an error report code and reason are
+// registryPage asks for what to look up, and why. From an error report code and reason are
 // those of its application: never in an address.
-func (c *Console) registry(r *request) error {
+func (c *Console) registryPage(r *request) error {
 	q, why := resident.Query{}, ""
 	if id := r.query("pratica"); id != "" {
 		a, err := c.Rooms.Applications.Open(r.ctx(), r.actor(), id)

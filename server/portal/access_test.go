@@ -30,6 +30,9 @@ type row struct{ none, debole, media, forte, other, elsewhere string }
 
 func same(x string) row { return row{x, x, x, x, x, x} }
 
+// draftRow is what a draft of a service of level forte opens.
+var draftRow = row{window, window, window, opens, gone, gone}
+
 // access is the whole table. An address of the router without a row fails the test, and so
 // does a row without its address.
 var access = map[string]row{
@@ -53,16 +56,23 @@ var access = map[string]row{
 	"GET /servizi/{service}":               {window, window, window, opens, opens, opens},
 	"POST /servizi/{service}":              {window, window, window, opens, opens, opens},
 	"POST /servizi/{service}/scarta":       same(opens), // the visitor's own alone: TestKept
-	"GET /bozze/{id}":                      {window, window, window, opens, gone, gone},
-	"GET /bozze/{id}/istanza.pdf":          {window, window, window, opens, gone, gone},
-	"POST /api/bozze/{id}/firma":           {api401, api401, api401, opens, gone, gone},
-	"GET /domande":                         {window, window, opens, opens, opens, opens},
-	"GET /domande/{id}":                    {window, window, window, opens, gone, gone},
-	"GET /domande/{id}/ricevuta.pdf":       {window, window, window, opens, gone, gone},
-	"GET /domande/{id}/istanza.pdf":        {window, window, window, opens, gone, gone},
-	"GET /domande/{id}/istanza.pdf.p7m":    {window, window, window, opens, gone, gone},
-	"GET /domande/{id}/rapporto.json":      {window, window, window, opens, gone, gone},
-	"GET /citel":                           same(opens), "GET /citel/{rest...}": same(opens), "GET /consolle": same(opens), "GET /consolle/{rest...}": same(opens),
+	"GET /servizi":                         same(opens),
+	"GET /servizi/{service}/compila":       {window, window, window, opens, opens, opens},
+	"GET /pratiche/{id}/passo/{n}":         draftRow, "POST /pratiche/{id}/passo/{n}": draftRow, "GET /pratiche/{id}/allegati": draftRow, "POST /pratiche/{id}/allegati": draftRow,
+	"POST /pratiche/{id}/allegati/{file}/togli": {window, window, window, gone, gone, gone},
+	"GET /pratiche/{id}/riepilogo":              draftRow, "POST /pratiche/{id}/riepilogo": draftRow, "GET /pratiche/{id}/firma": draftRow, "POST /pratiche/{id}/firma": draftRow,
+	"POST /api/pratiche/{id}/firma": {api401, api401, api401, opens, gone, gone},
+	"POST /pratiche/{id}/invia":     draftRow, "POST /pratiche/{id}/riapri": draftRow, "POST /pratiche/{id}/scarta": draftRow,
+	"GET /bozze/{id}":                   {window, window, window, opens, gone, gone},
+	"GET /bozze/{id}/istanza.pdf":       {window, window, window, opens, gone, gone},
+	"POST /api/bozze/{id}/firma":        {api401, api401, api401, opens, gone, gone},
+	"GET /domande":                      {window, window, opens, opens, opens, opens},
+	"GET /domande/{id}":                 {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/ricevuta.pdf":    {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/istanza.pdf":     {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/istanza.pdf.p7m": {window, window, window, opens, gone, gone},
+	"GET /domande/{id}/rapporto.json":   {window, window, window, opens, gone, gone},
+	"GET /citel":                        same(opens), "GET /citel/{rest...}": same(opens), "GET /consolle": same(opens), "GET /consolle/{rest...}": same(opens),
 	"/": same(gone),
 }
 
@@ -128,6 +138,7 @@ func TestEveryAddressForEveryVisitor(t *testing.T) {
 type things struct {
 	d                             *desk
 	draft, submission, credential string
+	application                   string // the address of a draft of a service that is data
 	sheet                         string
 }
 
@@ -152,6 +163,7 @@ func (d *desk) things() *things {
 			x.credential = c.ID
 		}
 	}
+	x.application = v.begin(nursery, nurserySteps()[0])
 	x.submission = d.submitted(v.session().Person)
 	d.Move(time.Hour)
 	return x
@@ -189,11 +201,17 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 	if !ok {
 		method, path = http.MethodGet, "/niente"
 	}
-	path = strings.NewReplacer("{$}", "", "{service}", "nido", "{rest...}", "Init.do").Replace(path)
+	path = strings.NewReplacer("{$}", "", "{service}/compila", "iscrizione-nido/compila", "{service}", "nido", "{rest...}", "Init.do").Replace(path)
 	id := x.submission
 	switch {
 	case strings.Contains(path, "/bozze/"):
 		id = x.draft
+	case strings.Contains(path, "/pratiche/"):
+		id = strings.TrimPrefix(x.application, "/pratiche/")
+		if strings.HasSuffix(path, "/scarta") { // one of its own, since it goes
+			id = strings.TrimPrefix(x.forte().begin(nursery, nurserySteps()[0]), "/pratiche/")
+		}
+		path = strings.NewReplacer("{n}", "1", "{file}", "none").Replace(path)
 	case strings.Contains(path, "/credenziali/"):
 		id = x.credential
 	}
@@ -298,7 +316,7 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	has(t, w.get("/servizi/nido?compila=1"), `value="Nina"`)
 }
 
-var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download)\.[a-z-]+`)
+var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|application|attachment)\.[a-z-]+`)
 
 // Every page has all its sentences, in both languages.
 func TestEverySentenceIsThere(t *testing.T) {

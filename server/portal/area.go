@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
@@ -33,7 +34,8 @@ func (p *Portal) area(r *request) error {
 	if err != nil {
 		return err
 	}
-	d["Kept"] = forms
+	// What was typed into a step waits in that step.
+	d["Kept"] = slices.DeleteFunc(forms, func(f *kept.Form) bool { return strings.HasPrefix(f.Service, "pratiche/") })
 	accesses, err := r.accesses(mine)
 	d["Accesses"] = accesses
 	if err != nil {

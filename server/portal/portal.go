@@ -7,9 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -153,6 +153,7 @@ type request struct {
 	p          *Portal
 	w          http.ResponseWriter
 	r          *http.Request
+	whole      io.ReadCloser // the body without its bound
 	lang       message.Lang
 	session    *session.Session       // nil without one
 	person     *person.Person         // nil where nobody is proved
@@ -180,8 +181,9 @@ func (r *request) T(key string, args ...any) string { return message.Text(r.lang
 
 func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		whole := hr.Body // an upload's page bounds it by itself
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, lang: pageLanguage(w, hr), place: placeOf(hr)}
+		r := &request{p: p, w: w, r: hr, whole: whole, lang: pageLanguage(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
 			err = errNotActive
@@ -240,13 +242,18 @@ func (r *request) stepUp(need session.Level) error {
 	next := r.base + r.r.URL.Path
 	if r.r.Method != http.MethodGet && r.r.Method != http.MethodHead && !strings.HasPrefix(r.r.URL.Path, "/servizi/") {
 		next = r.base + "/area"
+		if id := r.r.PathValue("id"); pathID.MatchString(id) && strings.HasPrefix(r.r.URL.Path, "/pratiche/") {
+			next = r.base + "/pratiche/" + id
+		}
 	}
-	return r.to(r.base + "/accedi?" + url.Values{"poi": {next}, "serve": {need.String()}}.Encode())
+	return r.window(need, next)
 }
 
 // read reads a form and checks that a page of this session sent it.
-func (r *request) read() error {
-	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, maxForm)
+func (r *request) read() error { return r.readUpTo(maxForm) }
+
+func (r *request) readUpTo(bytes int64) error {
+	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, bytes)
 	if err := r.r.ParseForm(); err != nil {
 		return errBadForm
 	}
@@ -268,7 +275,16 @@ func (r *request) local(path string) string {
 func (r *request) fail(err error) {
 	status, title, body := http.StatusInternalServerError, "portal.error-title", "portal.error-body"
 	var need *needError
+	var refused *submission.RefusedError
+	var moved *movedError
 	switch {
+	case errors.As(err, &moved) && !strings.HasPrefix(r.r.URL.Path, "/api/"):
+		if err := r.to(moved.to); err != nil {
+			r.p.Log.Error("answer failed", "error", err)
+		}
+		return
+	case errors.As(err, &refused):
+		status, title, body = http.StatusConflict, "modulo.refused-title", "application."+refused.Code
 	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound):
 		status, title, body = http.StatusNotFound, "portal.not-found-title", "portal.not-found-body"
 	case errors.Is(err, errCSRF):

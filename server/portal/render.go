@@ -13,6 +13,7 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
+	"github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/session"
 )
@@ -41,7 +42,8 @@ var pages = func() map[string]*template.Template {
 		if name == "base" {
 			continue
 		}
-		out[name] = template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/"+e.Name()))
+		base := template.Must(form.Parse(template.New("base.html").Funcs(functions)))
+		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/"+e.Name()))
 	}
 	return out
 }()

@@ -63,10 +63,6 @@ var general = []route{ //nolint:gochecknoglobals // a table
 	{"GET /area/credenziali/{id}/password", session.Forte, (*Portal).resetPage, false},
 	{"POST /area/credenziali/{id}/password", session.Forte, (*Portal).resetSent, false},
 
-	// The form is kept below the service's level, and sent at it.
-	{"GET /servizi/{service}", session.None, (*Portal).form, false},
-	{"POST /servizi/{service}", session.None, (*Portal).formSent, false},
-	{"POST /servizi/{service}/scarta", session.None, (*Portal).formDropped, false},
 	{"GET /bozze/{id}", session.Media, (*Portal).draft, false},
 	{"GET /bozze/{id}/istanza.pdf", session.Media, (*Portal).draftPDF, false},
 	{"POST /api/bozze/{id}/firma", session.Media, (*Portal).apiSigned, false},

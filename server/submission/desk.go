@@ -202,6 +202,7 @@ var (
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean
 	ErrCode     = &RefusedError{"code"}     // the one-time code is wrong or over
 	ErrEmail    = &RefusedError{"email"}    // no address to send to
+	ErrHeld     = &RefusedError{"held"}     // a colleague has it in charge
 	ErrBegun    = &RefusedError{"begun"}    // there is a draft of that id already
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
 )

@@ -227,7 +227,7 @@ func TestFromDraftToAnswer(t *testing.T) {
 		if _, err := c.d.Open(ctx, c.Operator("altro", 7, "R20"), a.ID); !errors.Is(err, submission.ErrNotFound) {
 			t.Error("another ente's", err)
 		}
-		queue, err := c.d.Work(ctx, school, submission.Queue{Office: "Istruzione"})
+		queue, err := c.d.Work(ctx, school, submission.Queue{Offices: []string{"Istruzione"}})
 		if err != nil || len(queue) != 1 {
 			t.Fatal(queue, err)
 		}
@@ -251,7 +251,8 @@ func TestFromDraftToAnswer(t *testing.T) {
 		must(c.d.Reroute(ctx, school, a.ID, "Segreteria", "di vostra competenza"))
 		must(c.d.Take(ctx, school, a.ID))
 		must(c.d.Answer(ctx, school, a.ID, "Accolta"))
-		if err := c.d.Answer(ctx, school, a.ID, "Accolta"); !errors.Is(err, submission.ErrState) {
+		must(c.d.Answer(ctx, school, a.ID, "Accolta")) // a button pressed twice
+		if err := c.d.Answer(ctx, school, a.ID, "Respinta"); !errors.Is(err, submission.ErrState) {
 			t.Error("answered twice", err)
 		}
 		must(c.d.Close(ctx, school, a.ID, ""))

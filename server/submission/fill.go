@@ -67,6 +67,13 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 	return owner, nil
 }
 
+// May tells whether the visitor may begin an application now, and why not. The level is
+// looked at when it is sent.
+func (d *Desk) May(ctx context.Context, v Visitor, s *service.Definition) error {
+	_, err := d.may(ctx, d.Store, v, s)
+	return err
+}
+
 // Start begins a draft, with what the ente knows already filled in.
 func (d *Desk) Start(ctx context.Context, v Visitor, serviceID string) (*Application, error) {
 	return d.Begin(ctx, v, serviceID, store.NewID(), nil)
@@ -92,6 +99,9 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		}
 		if a.Service, err = d.Services.Fix(ctx, tx, v.Ente, serviceID); err != nil {
 			return err
+		}
+		if a.Service.Off {
+			return ErrClosed
 		}
 		owner, err := d.may(ctx, tx, v, a.Service.Definition)
 		if err != nil {
@@ -456,9 +466,13 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
 	if self {
-		d.selfHead(doc, a)
+		selfHead(doc, a)
 	} else {
-		doc.Paragraph(text("application.to", "ente", e.Name, "office", a.Service.OfficeFor(a.Fields)))
+		office, err := d.officeFor(ctx, d.Store, a)
+		if err != nil {
+			return err
+		}
+		doc.Paragraph(text("application.to", "ente", e.Name, "office", office))
 	}
 	if d.Trust != nil && d.Trust.HasTest() {
 		doc.Note(text("submission.test-note"))

@@ -117,7 +117,11 @@ func (d *Desk) receipt(ctx context.Context, a *Application, ente string, w io.Wr
 	}
 	doc.Fields(fields)
 	doc.Heading(2, text("application.procedure"))
-	fields = []pdf.Field{{Label: text("application.office"), Value: s.OfficeFor(a.Fields)}}
+	office, err := d.sentTo(ctx, a)
+	if err != nil {
+		return err
+	}
+	fields = []pdf.Field{{Label: text("application.office"), Value: office}}
 	add := func(key, value string) {
 		if value != "" {
 			fields = append(fields, pdf.Field{Label: text(key), Value: value})

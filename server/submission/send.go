@@ -293,7 +293,10 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		return err
 	}
 	a.Letter, a.Sent = letter, d.now().UTC().Truncate(time.Millisecond)
-	a.Office, a.State = a.Service.OfficeFor(a.Fields), StateSent
+	if a.Office, err = d.officeFor(ctx, tx, a); err != nil {
+		return err
+	}
+	a.State = StateSent
 	if toCheck {
 		a.State = StateToCheck
 	}

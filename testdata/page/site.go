@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -159,4 +161,24 @@ func Kindergarten(now time.Time) map[string]string {
 		"relation": "parent", "nursery": "arcobaleno", "time": "full", "from": now.AddDate(0, 3, 0).Format(time.DateOnly),
 		"isee": "not-declared", "notes": "Perché no? È una prova: àèéìòù €", "truth": "yes", "privacy": "yes",
 	}
+}
+
+// Nursery is the form of the service iscrizione-nido, step by step, for a child.
+func Nursery(child string) []url.Values {
+	return []url.Values{
+		{"child-given": {"Bimba"}, "child-family": {"Esempio"}, "child-cf": {child}, "child-born": {"2024-05-01"}},
+		{"relation": {"parent"}, "email": {"genitore@example.org"}, "other": {"none"}},
+		{"first": {"arcobaleno"}, "time": {"full"}},
+		{"both-work": {"yes"}},
+		{"vaccinated": {"yes"}},
+	}
+}
+
+// Picture is a PNG of one colour.
+func Picture(w, h int) []byte {
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, w, h))); err != nil {
+		panic(err) // into memory
+	}
+	return b.Bytes()
 }

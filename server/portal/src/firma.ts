@@ -1,12 +1,11 @@
 // The signing page: the document as the server wrote it, signed by the card, back
 // to the server.
-import { base, link, ports, post, problem, progress, run } from "./lib/card";
+import { link, ports, post, problem, progress, run } from "./lib/card";
 
 const hex = (b: ArrayBuffer): string => Array.from(new Uint8Array(b), (x) => x.toString(16).padStart(2, "0")).join("");
 
 run("card-sign", async (box, signal) => {
-  const draft = box.dataset["draft"] ?? "";
-  const answer = await fetch(`${base}/bozze/${draft}/istanza.pdf`, { signal, credentials: "same-origin" });
+  const answer = await fetch(box.dataset["document"] ?? "", { signal, credentials: "same-origin" });
   const bytes = new Uint8Array(await answer.arrayBuffer());
   if (!answer.ok || hex(await crypto.subtle.digest("SHA-256", bytes)) !== box.dataset["sha256"]) {
     problem(document.getElementById("words")?.dataset["changed"] ?? "");
@@ -24,7 +23,7 @@ run("card-sign", async (box, signal) => {
     const signed = done.results[0];
     if (!signed) throw new Error("no result");
     progress("sending");
-    const received = await post(`${base}/api/bozze/${draft}/firma`, new Blob([signed.bytes as BlobPart]), {
+    const received = await post(box.dataset["post"] ?? "", new Blob([signed.bytes as BlobPart]), {
       "Content-Type": "application/pkcs7-mime", "X-CSRF-Token": box.dataset["csrf"] ?? "",
     }, signal);
     progress("done");
