@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/pki"
@@ -46,6 +47,10 @@ func (b *browser) window() *window {
 		b.t.Fatalf("%v (`make assets` fetches it)", err)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, assets.Prefix) { // the portal's
+			assets.Handler().ServeHTTP(w, r)
+			return
+		}
 		for n, x := range b.cookies {
 			r.AddCookie(&http.Cookie{Name: n, Value: x})
 		}

@@ -74,7 +74,7 @@ func TestRegistry(t *testing.T) {
 		// A file larger than pages take, with a bad line.
 		big := registryHead + registryLine(40, "Via Prova 1", "56100") + registryLine(41, "Via Prova <b>1", "561") + registryLine(42, strings.Repeat("x", 100), "56100")
 		b.get(at+"/importazioni").uploads(at+"/importazioni", "list", append([]byte(big), bytes.Repeat([]byte("\n"), 3<<20)...), "complete", "yes").wants(http.StatusSeeOther).follow()
-		b.wants(http.StatusOK, "Il CAP non ha cinque cifre", "Scrivilo con gli zeri iniziali", "Riga", "righe sbagliate restano fuori")
+		b.wants(http.StatusOK, "Il CAP non ha cinque cifre", "Scrivilo con gli zeri iniziali", "Riga", "Importa senza le righe sbagliate (1)")
 		one := b.header.Get("X-None") + regexp.MustCompile(at+`/importazioni/[0-9a-f]{32}`).FindString(b.body)
 		sha, plan := b.hidden("sha256"), b.hidden("plan")
 		b.send(one+"/conferma", "sha256", sha, "plan", plan).wants(http.StatusUnprocessableEntity, "Manca una decisione")
@@ -125,7 +125,7 @@ func TestRegistry(t *testing.T) {
 
 		// The next list still has the old one, and one who is gone.
 		b.get(at+"/importazioni").uploads(at+"/importazioni", "list", []byte(registryHead+registryLine(40, "Via Prova 1", "56100")), "complete", "yes").wants(http.StatusSeeOther).follow()
-		b.wants(http.StatusOK, "era stato corretto da un operatore", "Resta la correzione: 56121", "1 persone non sono nel file", pki.Invented(42).CF)
+		b.wants(http.StatusOK, "era stato corretto da un operatore", "Resta la correzione: 56121", "che non sono nel file: 1", pki.Invented(42).CF)
 		two := regexp.MustCompile(at + `/importazioni/[0-9a-f]{32}`).FindString(b.body)
 		key := regexp.MustCompile(`name="(c\.[^"]+)"`).FindStringSubmatch(b.body)[1]
 		b.send(two+"/conferma", "sha256", b.hidden("sha256"), "plan", b.hidden("plan"), "gone", "yes", key, "").wants(http.StatusUnprocessableEntity, "Manca una decisione")
