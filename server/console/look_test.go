@@ -155,7 +155,7 @@ func TestRegistryInABrowser(t *testing.T) {
 	enter(`a[href*="/schede/"]`)
 	step(s, "the record", chromedp.WaitVisible(`form[action$="/correggi"]`))
 	step(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
-	step(s, "the value", chromedp.SendKeys(`input[name="new"]`, "56121"))
+	step(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
 	step(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
 	step(s, "Enter", chromedp.KeyEvent(kb.Enter))
 	step(s, "corrected", chromedp.WaitVisible(`#t-corrections`))
