@@ -27,7 +27,7 @@ func init() {
 	permitted(get, "/anagrafe/segnalazioni", (*Console).registryReports, role.RegistryRead)
 	permitted(get, "/anagrafe/importazioni", (*Console).registryImports, role.RegistryRead)
 	permitted(post, "/anagrafe/importazioni", (*Console).registryUpload, role.RegistryWrite)
-	routes[len(routes)-1].upload = resident.MaxBytes + maxForm
+	routes[len(routes)-1].Upload = resident.MaxBytes + maxForm
 	permitted(get, "/anagrafe/importazioni/{import}", (*Console).registryImport, role.RegistryWrite)
 	permitted(get, "/anagrafe/importazioni/{import}/esito.csv", (*Console).registryReport, role.RegistryWrite)
 	permitted(post, "/anagrafe/importazioni/{import}/conferma", (*Console).registryConfirm, role.RegistryWrite)

@@ -19,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
+	forms "github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
@@ -134,6 +135,7 @@ var functions = template.FuncMap{
 	"missing":  func(n int, head []string) []string { return head[min(n, len(head)):] },
 	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"dict":     dict,
+	"plus":     func(a, b int) int { return a + b },
 	"envelope": envelope.FormatCode,
 }
 
@@ -164,7 +166,8 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || name == "parts" {
 			continue
 		}
-		out[name] = template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
+		t := template.Must(forms.Parse(template.New("base.html").Funcs(functions)))
+		out[name] = template.Must(t.ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
 	}
 	return out
 }()
@@ -261,7 +264,11 @@ func (v *view) Ends() time.Time { return v.session.Ends }
 // Done is what the page before has done, a code of ours or nothing.
 func (v *view) Done() string {
 	code := v.r.URL.Query().Get("fatto")
-	if key := "console.done-" + code; code != "" && v.T(key) != key {
+	key := "console.done-" + code
+	if area, what, ok := strings.Cut(code, "."); ok { // a module's own sentences
+		key = area + ".done-" + what
+	}
+	if code != "" && v.T(key) != key {
 		return v.T(key)
 	}
 	return ""

@@ -84,18 +84,18 @@ func (c *checker) run() {
 	if !idForm.MatchString(d.Topic) {
 		c.say("topic", "id", d.Topic)
 	}
-	oneOf(c, "act", d.Act, Istanza, Message, SelfCertification)
-	oneOf(c, "level", d.Level, "debole", "media", "forte")
-	oneOf(c, "signature", d.Signature, SignatureRequired, SignatureOptional, SignatureNone)
-	oneOf(c, "term.silence", d.Term.Silence, SilenceNone, SilenceConsent, SilenceRefusal)
+	oneOf(c, "act", string(d.Act), values["act"]...)
+	oneOf(c, "level", d.Level, values["level"]...)
+	oneOf(c, "signature", string(d.Signature), values["signature"]...)
+	oneOf(c, "term.silence", string(d.Term.Silence), values["term.silence"]...)
 	if len(d.Actors) == 0 {
 		c.say("actors", "missing", "actors")
 	}
 	for i, a := range d.Actors {
-		oneOf(c, fmt.Sprintf("actors.%d", i), a, "citizen", "company", "professional")
+		oneOf(c, fmt.Sprintf("actors.%d", i), a, values["actors"]...)
 	}
 	for i, m := range d.Mandates {
-		oneOf(c, fmt.Sprintf("mandates.%d", i), m, "minor", "ward", "company", "delegate")
+		oneOf(c, fmt.Sprintf("mandates.%d", i), m, values["mandates"]...)
 	}
 	// CAD, art. 65 c. 1: an istanza is signed, or its sender was identified by a card.
 	if d.Act == Istanza && d.Level != "forte" && d.Signature != SignatureRequired {

@@ -102,6 +102,9 @@ type Visitor struct {
 	Mandate string
 	// Operator fills in for Person at the desk (assisted filing).
 	Operator *role.Actor
+	// Shown is the identity document that Person showed at the desk: kind, number, issuer,
+	// days. A draft that an operator begins has one.
+	Shown string
 }
 
 // Assisted is how an application that an operator filled in is signed.
@@ -137,7 +140,7 @@ type Application struct {
 	Office     string
 	// Letter of CAD, art. 65 c. 1, under which it is valid: a (signed), b (the sender was
 	// identified by CIE or CNS), ab, c (signed, with a copy of the document of identity);
-	// empty for what is no istanza, or was signed before an operator.
+	// empty for what is no istanza (see assisted.go for those of the desk).
 	Letter   string
 	Number   register.Number
 	Outside  string
@@ -205,6 +208,9 @@ var (
 	ErrHeld     = &RefusedError{"held"}     // a colleague has it in charge
 	ErrBegun    = &RefusedError{"begun"}    // there is a draft of that id already
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
+	ErrCodeAct  = &RefusedError{"code-act"} // a one-time code does not sign this
+	ErrIdentity = &RefusedError{"identity"} // the identity document shown at the desk is missing
+	ErrSelf     = &RefusedError{"self"}     // an operator does not file for oneself
 )
 
 // RefusedError is something that is not done, with a stable code.

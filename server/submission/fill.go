@@ -36,7 +36,7 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 		return nil, ErrClosed
 	}
 	if v.Operator != nil {
-		if err := role.Check(*v.Operator, v.Ente, role.AssistedFile); err != nil {
+		if err := d.present(v); err != nil {
 			return nil, err
 		}
 	}
@@ -153,7 +153,12 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		if err != nil {
 			return err
 		}
-		return d.step(ctx, tx, a.ID, Step{Kind: "started", State: a.State, Operator: a.Operator, Person: a.Actor()})
+		if v.Operator != nil {
+			if err := d.identified(ctx, tx, v, a); err != nil {
+				return err
+			}
+		}
+		return d.step(ctx, tx, a.ID, Step{Kind: "started", State: a.State, Operator: a.Operator, Person: a.Actor(), Text: v.Shown})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
@@ -379,6 +384,10 @@ func (d *Desk) Reopen(ctx context.Context, v Visitor, id string) error {
 			return ErrState // who only signs too changes nothing
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM application_signature WHERE application = ?", id); err != nil {
+			return err
+		}
+		// The scan is of the document that goes, not of the one to come.
+		if _, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE application = ? AND slot = 'paper'", id); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE application SET state = 'draft', sha256 = NULL, sealed = '', warned = '', privacy = '', assisted = '' WHERE id = ?", id)

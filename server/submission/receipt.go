@@ -133,6 +133,9 @@ func (d *Desk) receipt(ctx context.Context, a *Application, ente string, w io.Wr
 		add("application.silence", text("application.silence-"+string(s.Term.Silence)))
 	}
 	add("application.remedies", s.Remedies.It)
+	if s.Ranking != nil {
+		add("ranking.receipt-code", RankingCode(a.ID)+" ("+text("ranking.receipt-code-text")+")")
+	}
 	add("application.follow", text("application.follow-text", "id", a.ID))
 	doc.Fields(fields)
 	if err := d.receiptLists(ctx, a, doc, signed); err != nil {
