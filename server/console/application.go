@@ -304,7 +304,7 @@ func (c *Console) deedForms(r *request, x *submission.Application, failed string
 		if d.Kind == failed {
 			typed = r.r.PostFormValue("words")
 		}
-		words := r.ask("office.words-"+d.Kind, "words*", "long", typed)
+		words := r.labelled("office.words-"+d.Kind, "words*", "long", typed)
 		switch d.Kind {
 		case "charge":
 			if other {
@@ -323,7 +323,7 @@ func (c *Console) deedForms(r *request, x *submission.Application, failed string
 				}
 			}
 			words.Required = false
-			f.Fields = []field{r.ask("office.to-office", "office*", "choice", r.value("office"), choose...), words}
+			f.Fields = []field{r.labelled("office.to-office", "office*", "choice", r.value("office"), choose...), words}
 		default:
 			words.Required = d.Kind != "close" || x.State != submission.StateAnswered
 			f.Fields = []field{words}

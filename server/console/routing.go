@@ -48,9 +48,9 @@ func init() {
 	permitted(post, "/uffici/operatori/{id}", (*Console).workplaceSet, role.InfrastructureWrite)
 }
 
-// ask makes a field with a label of any area of the catalogue; a name that ends in * is
+// labelled makes a field with a label of any area of the catalogue; a name that ends in * is
 // required.
-func (r *request) ask(label, name, kind, value string, options ...option) field {
+func (r *request) labelled(label, name, kind, value string, options ...option) field {
 	name, required := strings.CutSuffix(name, "*")
 	return field{Name: name, Label: r.T(label), Kind: kind, Value: value, Required: required, Options: options, Autocomplete: "off"}
 }
@@ -164,8 +164,8 @@ func (c *Console) queueFilter(r *request, office, state string) ([]field, error)
 		states = append(states, option{string(s), r.T("application.state-" + string(s))})
 	}
 	states = append(states, option{"tutte", r.T("office.all-states")})
-	return []field{r.ask("office.text", "testo", "search", r.query("testo")), r.ask("office.at-office", "ufficio", "choice", office, choose...), r.ask("office.service", "servizio", "choice", r.query("servizio"), services...),
-		r.ask("office.state", "stato", "choice", state, states...), r.ask("office.only-overdue", "scadute", "check", r.query("scadute")), r.ask("office.only-mine", "mie", "check", r.query("mie"))}, nil
+	return []field{r.labelled("office.text", "testo", "search", r.query("testo")), r.labelled("office.at-office", "ufficio", "choice", office, choose...), r.labelled("office.service", "servizio", "choice", r.query("servizio"), services...),
+		r.labelled("office.state", "stato", "choice", state, states...), r.labelled("office.only-overdue", "scadute", "check", r.query("scadute")), r.labelled("office.only-mine", "mie", "check", r.query("mie"))}, nil
 }
 
 // serviceTitles are the ente's, by title.
@@ -198,7 +198,7 @@ func (r *request) span() (from, to time.Time, wrong bool) {
 func (c *Console) counts(r *request) error {
 	from, to, wrong := r.span()
 	d := data{"FilterAction": Prefix + "/pratiche/conteggi", "Intro": r.T("office.counts-intro"), "Wrong": r.sentence(wrong, "office.days-wrong"),
-		"Filter": []field{r.ask("office.from", "dal", "date", from.Format(time.DateOnly)), r.ask("office.to", "al", "date", to.Format(time.DateOnly))}}
+		"Filter": []field{r.labelled("office.from", "dal", "date", from.Format(time.DateOnly)), r.labelled("office.to", "al", "date", to.Format(time.DateOnly))}}
 	if wrong {
 		return r.page(http.StatusUnprocessableEntity, "list", r.T("console.m-counts"), d)
 	}

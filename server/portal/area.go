@@ -119,7 +119,7 @@ type access struct {
 
 var deskActs = []string{
 	audit.EnvelopeHandedOut, audit.EnvelopeSent, audit.EnvelopeState, audit.CredentialState, audit.CredentialReset,
-	audit.PersonRead, audit.PersonChanged, audit.CodeChanged,
+	audit.PersonRead, audit.PersonChanged, audit.CodeChanged, audit.RegistryChanged,
 }
 
 // accesses are the citizen's own rows of the log. A debole that nobody has proved sees those

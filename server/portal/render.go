@@ -27,6 +27,7 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string {
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
+	"day":     shownDay,
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 

@@ -16,8 +16,11 @@ var (
 	yearForm = regexp.MustCompile(`^-?[0-9]{1,3}y$`)
 )
 
-// Prefills are where a field's first value can come from.
-var Prefills = []string{"person.code", "person.given", "person.family", "record.email", "record.phone", "record.residence", "record.cap", "record.town", "record.born", "record.birth-place"}
+// Prefills are where a field's first value can come from: the account, what the ente knows
+// of the person (record: the population's records first, then what a desk wrote down), and
+// what the population's records alone have.
+var Prefills = []string{"person.code", "person.given", "person.family", "record.email", "record.phone", "record.residence", "record.cap", "record.town", "record.born", "record.birth-place",
+	"resident.citizenship", "resident.civil", "resident.family", "resident.since"}
 
 // checker looks for what the form of a text does not tell.
 type checker struct {
@@ -118,6 +121,9 @@ func (c *checker) run() {
 	}
 	if d.MinimumAge < 0 || d.MinimumAge > 100 {
 		c.say("minimum-age", "years", strconv.Itoa(d.MinimumAge))
+	}
+	if _, ok := d.Field(d.Addressee); d.Addressee != "" && (!ok || d.Act != SelfCertification) {
+		c.say("addressee", "missing", "addressee: "+d.Addressee)
 	}
 	for path, day := range map[string]string{"opens": d.Opens, "closes": d.Closes} {
 		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {

@@ -49,6 +49,7 @@ var tables = []string{
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
 	"resident", "resident_change", "resident_correction", "resident_import",
 	"service_draft", "service_off", "ranking_call", "ranking_seat", "ranking_check", "ranking_list", "ranking_entry", "ranking_offer",
+	"ente_public", "feedback",
 }
 
 // left are the tables that a backup leaves out, and why.
