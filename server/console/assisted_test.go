@@ -82,7 +82,7 @@ func (b *browser) draft() string {
 	return at
 }
 
-var nursery = [][]string{
+var nidoSteps = [][]string{
 	{"child-given", "Bimba", "child-family", "Esempio", "child-cf", pki.Child(1).CF, "child-born", "2024-05-01"},
 	{"relation", "parent", "email", "genitore@example.org", "other", "none"},
 	{"first", "girasole", "time", "full"},
@@ -90,10 +90,10 @@ var nursery = [][]string{
 	{"vaccinated", "yes"},
 }
 
-// toSign fills the nursery's form in and makes its document.
+// toSign fills the nidoSteps's form in and makes its document.
 func (b *browser) toSign(one string) {
 	b.t.Helper()
-	for i, step := range nursery {
+	for i, step := range nidoSteps {
 		at := fmt.Sprintf("%s/passo/%d", one, i+1)
 		b.get(at).wants(http.StatusOK, fmt.Sprintf("Passo %d di 5", i+1)).send(at, step...).wants(http.StatusSeeOther)
 	}

@@ -91,7 +91,7 @@ func (c *Console) showEmergencies(r *request, status int, wrong string) error {
 	d := data{"Table": t, "Intro": r.T("protocol.emergency-intro"), "Wrong": wrong}
 	if r.mayWrite() {
 		d["Acts"] = []act{{Title: r.T("protocol.emergency-open"), Action: Prefix + "/protocollo/emergenza", Button: r.T("protocol.emergency-open"),
-			Fields: []field{r.ask("protocol.cause", "cause*", "long", r.value("cause")), r.ask("protocol.since", "since*", "datetime-local", r.value("since"))}}}
+			Fields: []field{r.labelled("protocol.cause", "cause*", "long", r.value("cause")), r.labelled("protocol.since", "since*", "datetime-local", r.value("since"))}}}
 	}
 	return r.page(status, "list", r.T("console.m-emergency"), d)
 }
@@ -146,13 +146,13 @@ func (c *Console) showEmergency(r *request, status int, wrong string) error {
 	d := data{"Facts": facts, "Wrong": wrong, "Tables": []table{*c.entryTable(r, "entries", r.T("protocol.emergency-entries"), entries)}}
 	if x.Closed.IsZero() && r.mayWrite() {
 		path := fmt.Sprintf("%s/protocollo/emergenza/%d", Prefix, x.ID)
-		hash := r.ask("protocol.file", "file", "file", "")
+		hash := r.labelled("protocol.file", "file", "file", "")
 		hash.Help = r.T("protocol.file-help")
 		d["Acts"] = []act{
 			{Title: r.T("protocol.emergency-enter"), Intro: r.T("protocol.emergency-enter-intro"), Action: path + "/registra", Button: r.T("protocol.emergency-enter"), Multipart: true, Fields: []field{
-				r.ask("protocol.by-hand", "time*", "datetime-local", r.value("time")),
-				r.ask("protocol.direction", "direction*", "radio", r.value("direction"), option{"in", r.T("protocol.direction-in")}, option{"out", r.T("protocol.direction-out")}),
-				r.ask("protocol.party", "party*", "text", r.value("party")), r.ask("protocol.subject", "subject*", "text", r.value("subject")), hash}},
+				r.labelled("protocol.by-hand", "time*", "datetime-local", r.value("time")),
+				r.labelled("protocol.direction", "direction*", "radio", r.value("direction"), option{"in", r.T("protocol.direction-in")}, option{"out", r.T("protocol.direction-out")}),
+				r.labelled("protocol.party", "party*", "text", r.value("party")), r.labelled("protocol.subject", "subject*", "text", r.value("subject")), hash}},
 			{Title: r.T("protocol.emergency-close"), Intro: r.T("protocol.emergency-close-intro"), Action: path + "/chiudi", Button: r.T("protocol.emergency-close"), Danger: true},
 		}
 	}
@@ -233,7 +233,7 @@ func (c *Console) deposits(r *request) error {
 		}
 		t.Rows = append(t.Rows, []cell{{Text: p.Name}, {Text: strconv.Itoa(p.Documents)}, {Text: moment(p.Made)}, {Text: handed}, {Text: acknowledged}, {Text: answer}, {Text: p.SHA256[:min(16, len(p.SHA256))], Mono: true}})
 	}
-	d := data{"Table": t, "Intro": r.T("protocol.deposits-intro"), "FilterAction": Prefix + "/protocollo/versamenti", "Filter": []field{r.ask("protocol.only-missing", "mancanti", "check", r.query("mancanti"))}}
+	d := data{"Table": t, "Intro": r.T("protocol.deposits-intro"), "FilterAction": Prefix + "/protocollo/versamenti", "Filter": []field{r.labelled("protocol.only-missing", "mancanti", "check", r.query("mancanti"))}}
 	if open > 0 {
 		d["News"] = r.T("protocol.missing", "n", open)
 	}

@@ -21,8 +21,8 @@ import (
 // "Deleghe e rappresentanza": who may act for whom, granted against a document.
 
 var mandateModule = menuModule{Title: "console.m-mandates", Groups: []menuGroup{{"", []menuLink{
-	{Title: "mandate.m-list", Path: Prefix + "/deleghe", Any: []role.Permission{mandate.Needs}},
-	{Title: "mandate.m-new", Path: Prefix + "/deleghe/nuova", Any: []role.Permission{mandate.Needs}},
+	{Title: "delega.m-list", Path: Prefix + "/deleghe", Any: []role.Permission{mandate.Needs}},
+	{Title: "delega.m-new", Path: Prefix + "/deleghe/nuova", Any: []role.Permission{mandate.Needs}},
 }}}}
 
 func init() {
@@ -53,7 +53,7 @@ func (r *request) question(area, name, kind, value string, errs map[string]strin
 
 func (r *request) mandateHeads(keys ...string) (out []string) {
 	for _, k := range keys {
-		out = append(out, r.T("mandate."+k))
+		out = append(out, r.T("delega."+k))
 	}
 	return out
 }
@@ -71,18 +71,18 @@ func (r *request) mandateState(m *mandate.Mandate) string {
 	today := r.c.now().In(register.Rome()).Format(time.DateOnly)
 	switch {
 	case m.State == mandate.Active && m.Until != "" && m.Until < today:
-		return r.T("mandate.state-over")
+		return r.T("delega.state-over")
 	case m.State == mandate.Active && m.Since > today:
-		return r.T("mandate.state-later")
+		return r.T("delega.state-later")
 	}
-	return r.T("mandate.state-" + string(m.State))
+	return r.T("delega.state-" + string(m.State))
 }
 
 func (r *request) mandateTable(id, caption string, all []mandate.View) *table {
 	t := &table{ID: id, Caption: r.T(caption), Empty: r.T("console.none"), Head: r.mandateHeads("f-whose", "f-who", "f-kind", "f-since", "f-until", "f-state")}
 	for _, m := range all {
 		t.Rows = append(t.Rows, []cell{{Text: m.Whose.Name() + ", " + m.Whose.CodiceFiscale, Link: mandatesPath + "/" + m.ID}, {Text: m.Who.Name() + ", " + m.Who.CodiceFiscale},
-			{Text: r.T("mandate.kind-" + string(m.Kind))}, {Text: dayOf(m.Since)}, {Text: dayOf(m.Until)}, {Text: r.mandateState(m.Mandate)}})
+			{Text: r.T("delega.kind-" + string(m.Kind))}, {Text: dayOf(m.Since)}, {Text: dayOf(m.Until)}, {Text: r.mandateState(m.Mandate)}})
 	}
 	return t
 }
@@ -92,17 +92,17 @@ func (c *Console) mandates(r *request) error {
 }
 
 func (c *Console) listMandates(r *request, status int, found *table, q mandate.Query, wrong string) error {
-	search := act{Title: r.T("mandate.find"), Intro: r.T("mandate.find-intro"), Action: mandatesPath, Button: r.T("console.search"), Fields: []field{
-		r.question("mandate", "code", "text", q.Code, nil), r.question("mandate", "family", "text", q.Family, nil), r.question("mandate", "given", "text", q.Given, nil), r.question("mandate", "reason*", "text", q.Reason, nil),
+	search := act{Title: r.T("delega.find"), Intro: r.T("delega.find-intro"), Action: mandatesPath, Button: r.T("console.search"), Fields: []field{
+		r.question("delega", "code", "text", q.Code, nil), r.question("delega", "family", "text", q.Family, nil), r.question("delega", "given", "text", q.Given, nil), r.question("delega", "reason*", "text", q.Reason, nil),
 	}}
-	d := data{"Wrong": wrong, "Acts": []act{search}, "Links": []nextStep{{r.T("mandate.m-new"), mandatesPath + "/nuova"}}, "Table": found}
+	d := data{"Wrong": wrong, "Acts": []act{search}, "Links": []nextStep{{r.T("delega.m-new"), mandatesPath + "/nuova"}}, "Table": found}
 	if found == nil {
 		delete(d, "Table")
 		waiting, err := c.Rooms.Mandates.Waiting(r.ctx(), r.actor())
 		if err != nil {
 			return err
 		}
-		d["Intro"], d["Table"] = r.T("mandate.intro"), r.mandateTable("waiting", "mandate.waiting", waiting)
+		d["Intro"], d["Table"] = r.T("delega.intro"), r.mandateTable("waiting", "delega.waiting", waiting)
 	}
 	return r.page(status, "list", r.T("console.m-mandates"), d)
 }
@@ -112,17 +112,17 @@ func (c *Console) mandatesFind(r *request) error {
 	found, err := c.Rooms.Mandates.Search(r.ctx(), r.actor(), q)
 	switch {
 	case errors.Is(err, mandate.ErrReason):
-		return c.listMandates(r, http.StatusUnprocessableEntity, nil, q, r.T("mandate.reason"))
+		return c.listMandates(r, http.StatusUnprocessableEntity, nil, q, r.T("delega.reason"))
 	case errors.Is(err, mandate.ErrInvalid):
-		return c.listMandates(r, http.StatusUnprocessableEntity, nil, q, r.T("mandate.who"))
+		return c.listMandates(r, http.StatusUnprocessableEntity, nil, q, r.T("delega.invalid-who"))
 	case err != nil:
 		return err
 	}
 	wrong := ""
 	if len(found) == mandate.MaxFound {
-		wrong = r.T("mandate.too-many")
+		wrong = r.T("delega.too-many")
 	}
-	return c.listMandates(r, http.StatusOK, r.mandateTable("found", "mandate.found", found), q, wrong)
+	return c.listMandates(r, http.StatusOK, r.mandateTable("found", "delega.found", found), q, wrong)
 }
 
 // granting is the form of a new mandate.
@@ -134,6 +134,13 @@ type granting struct {
 
 func (c *Console) mandateNew(r *request) error {
 	return c.askMandate(r, http.StatusOK, granting{Mandate: mandate.Mandate{Since: c.now().In(register.Rome()).Format(time.DateOnly)}}, nil, "")
+}
+
+// mandateFields are the fields that a mandate.InvalidError is about; without one, it is
+// about the whole.
+var mandateFields = map[string]string{
+	"self": "who.code", "agent": "who.code", "age": "who.code", "of-age": "whose.code", "child": "whose.code", "birth": "whose.code",
+	"kind": "kind", "title": "title", "since": "since", "until": "until", "proof": "document",
 }
 
 var mandateKinds = []mandate.Kind{mandate.Minor, mandate.Ward, mandate.Company, mandate.Delegate}
@@ -155,28 +162,28 @@ func (c *Console) askMandate(r *request, status int, g granting, errs map[string
 		return err
 	}
 	ask := func(name, kind, value string, options ...option) field {
-		return r.question("mandate", name, kind, value, errs, options...)
+		return r.question("delega", name, kind, value, errs, options...)
 	}
 	kinds := []option{{"", r.T("console.choose-one")}}
 	for _, k := range mandateKinds {
-		kinds = append(kinds, option{string(k), r.T("mandate.kind-" + string(k))})
+		kinds = append(kinds, option{string(k), r.T("delega.kind-" + string(k))})
 	}
-	scope := section{Title: r.T("mandate.s-scope")}
+	scope := section{Title: r.T("delega.s-scope")}
 	for _, s := range services {
 		x := ask("scope."+s.ID, "check", yes(slices.Contains(g.Scope, s.ID)))
 		x.Label = s.Title.In(r.lang)
 		scope.Fields = append(scope.Fields, x)
 	}
 	whose, who := g.Whose, g.Who
-	f := &form{Action: mandatesPath + "/nuova", Cancel: mandatesPath, Submit: r.T("mandate.grant"), Sections: []section{
-		{r.T("mandate.s-kind"), []field{ask("kind*", "choice", string(g.Kind), kinds...), ask("title*", "text", g.Title)}},
-		{r.T("mandate.s-whose"), []field{ask("whose.code*", "text", whose.Code), ask("whose.family*", "text", whose.Family), ask("whose.given", "text", whose.Given), ask("whose.checked", "check", yes(whose.Checked))}},
-		{r.T("mandate.s-who"), []field{ask("who.code*", "text", who.Code), ask("who.family*", "text", who.Family), ask("who.given", "text", who.Given), ask("who.checked", "check", yes(who.Checked))}},
-		{r.T("mandate.s-time"), []field{ask("since*", "date", g.Since), ask("until", "date", g.Until)}},
+	f := &form{Action: mandatesPath + "/nuova", Cancel: mandatesPath, Submit: r.T("delega.grant"), Sections: []section{
+		{r.T("delega.s-kind"), []field{ask("kind*", "choice", string(g.Kind), kinds...), ask("title*", "text", g.Title)}},
+		{r.T("delega.s-whose"), []field{ask("whose.code*", "text", whose.Code), ask("whose.family*", "text", whose.Family), ask("whose.given", "text", whose.Given), ask("whose.checked", "check", yes(whose.Checked))}},
+		{r.T("delega.s-who"), []field{ask("who.code*", "text", who.Code), ask("who.family*", "text", who.Family), ask("who.given", "text", who.Given), ask("who.checked", "check", yes(who.Checked))}},
+		{r.T("delega.s-time"), []field{ask("since*", "date", g.Since), ask("until", "date", g.Until)}},
 		scope,
-		{r.T("mandate.s-proof"), []field{ask("document*", "text", g.Document), ask("number*", "text", g.Number)}},
+		{r.T("delega.s-proof"), []field{ask("document*", "text", g.Document), ask("number*", "text", g.Number)}},
 	}}
-	return r.page(status, "form", r.T("mandate.m-new"), data{"Intro": r.T("mandate.new-intro"), "Form": f, "Wrong": wrong})
+	return r.page(status, "form", r.T("delega.m-new"), data{"Intro": r.T("delega.new-intro"), "Form": f, "Wrong": wrong})
 }
 
 func (c *Console) readMandate(r *request) (granting, error) {
@@ -216,11 +223,11 @@ func (c *Console) mandateGrant(r *request) error {
 	whose, who := check("whose.", g.Whose), check("who.", g.Who)
 	for name, v := range map[string]string{"document": g.Document, "number": g.Number} {
 		if v == "" || len(v) > 200 {
-			errs[name] = r.T("mandate.proof")
+			errs[name] = r.T("delega.invalid-proof")
 		}
 	}
 	if g.Kind == "" {
-		errs["kind"] = r.T("mandate.kind")
+		errs["kind"] = r.T("delega.invalid-kind")
 	}
 	if len(errs) > 0 {
 		return c.askMandate(r, http.StatusUnprocessableEntity, g, errs, "")
@@ -231,16 +238,16 @@ func (c *Console) mandateGrant(r *request) error {
 	var invalid *mandate.InvalidError
 	switch {
 	case err == nil:
-		return r.done(mandatesPath+"/"+granted.ID, "mandate.granted")
+		return r.done(mandatesPath+"/"+granted.ID, "delega.granted")
 	case errors.As(err, &invalid):
-		name := map[string]string{"principal": "whose.code", "agent": "who.code", "proof": "document"}[invalid.Field]
-		if name == "" {
-			name = invalid.Field
+		name, known := mandateFields[invalid.Code]
+		if !known {
+			return c.askMandate(r, http.StatusUnprocessableEntity, g, nil, r.T("delega.invalid-"+invalid.Code))
 		}
-		errs[name] = r.T("mandate." + invalid.Code)
+		errs[name] = r.T("delega.invalid-" + invalid.Code)
 		return c.askMandate(r, http.StatusUnprocessableEntity, g, errs, "")
 	case errors.Is(err, mandate.ErrSelf):
-		return c.askMandate(r, http.StatusForbidden, g, nil, r.T("mandate.self"))
+		return c.askMandate(r, http.StatusForbidden, g, nil, r.T("delega.self"))
 	}
 	return err
 }
@@ -257,45 +264,45 @@ func (c *Console) showMandate(r *request, status int, wrong string) error {
 		return err
 	}
 	facts := c.mandateFacts(r, v)
-	scans := table{ID: "scans", Caption: r.T("mandate.scans"), Empty: r.T("console.none"), Head: r.mandateHeads("f-file", "f-added", "f-scan-state")}
+	scans := table{ID: "scans", Caption: r.T("delega.scans"), Empty: r.T("console.none"), Head: r.mandateHeads("f-file", "f-added", "f-scan-state")}
 	path := mandatesPath + "/" + v.ID
 	for _, p := range proofs {
 		link := path + "/prova/" + p.ID
 		if p.State == "infected" {
 			link = ""
 		}
-		scans.Rows = append(scans.Rows, []cell{{Text: p.Name, Link: link}, {Text: moment(p.Created)}, {Text: r.T("mandate.scan-" + p.State)}})
+		scans.Rows = append(scans.Rows, []cell{{Text: p.Name, Link: link}, {Text: moment(p.Created)}, {Text: r.T("delega.scan-" + p.State)}})
 	}
 	var acts []act
 	if v.State == mandate.Asked {
 		acts = append(acts,
-			act{Title: r.T("mandate.accept"), Intro: r.T("mandate.accept-intro"), Action: path + "/decidi", Button: r.T("mandate.accept"), Hidden: map[string]string{"accept": "yes"},
-				Fields: []field{r.question("mandate", "document*", "text", "", nil), r.question("mandate", "number*", "text", "", nil)}},
-			act{Title: r.T("mandate.refuse"), Intro: r.T("mandate.refuse-intro"), Action: path + "/decidi", Button: r.T("mandate.refuse"), Danger: true, Fields: []field{r.question("mandate", "why*", "long", "", nil)}})
+			act{Title: r.T("delega.accept"), Intro: r.T("delega.accept-intro"), Action: path + "/decidi", Button: r.T("delega.accept"), Hidden: map[string]string{"accept": "yes"},
+				Fields: []field{r.question("delega", "document", "text", "", nil), r.question("delega", "number", "text", "", nil)}},
+			act{Title: r.T("delega.refuse"), Intro: r.T("delega.refuse-intro"), Action: path + "/decidi", Button: r.T("delega.refuse"), Danger: true, Fields: []field{r.question("delega", "why*", "long", "", nil)}})
 	}
 	if v.State == mandate.Active || v.State == mandate.Asked {
-		acts = append(acts, act{Title: r.T("mandate.add-scan"), Intro: r.T("mandate.add-scan-intro"), Action: path + "/prova", Button: r.T("mandate.add-scan"), Multipart: true, Fields: []field{r.question("mandate", "file*", "file", "", nil)}})
+		acts = append(acts, act{Title: r.T("delega.add-scan"), Intro: r.T("delega.add-scan-intro"), Action: path + "/prova", Button: r.T("delega.add-scan"), Multipart: true, Fields: []field{r.question("delega", "file*", "file", "", nil)}})
 	}
 	if v.State == mandate.Active {
-		acts = append(acts, act{Title: r.T("mandate.revoke"), Intro: r.T("mandate.revoke-intro"), Action: path + "/revoca", Button: r.T("mandate.revoke"), Danger: true, Fields: []field{r.question("mandate", "why*", "long", "", nil)}})
+		acts = append(acts, act{Title: r.T("delega.revoke"), Intro: r.T("delega.revoke-intro"), Action: path + "/revoca", Button: r.T("delega.revoke"), Danger: true, Fields: []field{r.question("delega", "why*", "long", "", nil)}})
 	}
-	return r.page(status, "show", r.T("mandate.page-title"), data{"Facts": facts, "Tables": []table{scans}, "Acts": acts, "Wrong": wrong})
+	return r.page(status, "show", r.T("delega.page-title"), data{"Facts": facts, "Tables": []table{scans}, "Acts": acts, "Wrong": wrong})
 }
 
 func (c *Console) mandateFacts(r *request, v mandate.View) (out []fact) {
 	add := func(key, value string) {
 		if value != "" {
-			out = append(out, fact{Label: r.T("mandate." + key), Value: value})
+			out = append(out, fact{Label: r.T("delega." + key), Value: value})
 		}
 	}
 	add("f-state", r.mandateState(v.Mandate))
-	add("f-kind", r.T("mandate.kind-"+string(v.Kind)))
+	add("f-kind", r.T("delega.kind-"+string(v.Kind)))
 	add("f-title", v.Title)
 	add("f-whose", v.Whose.Name()+", "+v.Whose.CodiceFiscale)
 	add("f-who", v.Who.Name()+", "+v.Who.CodiceFiscale)
 	add("f-since", dayOf(v.Since))
 	add("f-until", dayOf(v.Until))
-	scope := r.T("mandate.scope-all")
+	scope := r.T("delega.scope-all")
 	if len(v.Scope) > 0 {
 		var titles []string
 		for _, id := range v.Scope {
@@ -309,7 +316,7 @@ func (c *Console) mandateFacts(r *request, v mandate.View) (out []fact) {
 	}
 	add("f-scope", scope)
 	if v.AskedBy != 0 && v.Proof == "online" {
-		add("f-proof", r.T("mandate.online"))
+		add("f-proof", r.T("delega.online"))
 	} else {
 		add("f-proof", v.Proof)
 	}
@@ -346,33 +353,30 @@ func (c *Console) mandateDone(r *request, err error, what string) error {
 		one := mandatesPath + "/" + r.r.PathValue("mandate")
 		return r.done(one, what)
 	case errors.As(err, &invalid):
-		return c.showMandate(r, http.StatusUnprocessableEntity, r.T("mandate."+invalid.Code))
+		return c.showMandate(r, http.StatusUnprocessableEntity, r.T("delega.invalid-"+invalid.Code))
 	case errors.As(err, &refused):
 		return c.showMandate(r, http.StatusUnprocessableEntity, r.T("attachment."+refused.Code))
 	case errors.Is(err, mandate.ErrReason):
-		return c.showMandate(r, http.StatusUnprocessableEntity, r.T("mandate.reason"))
+		return c.showMandate(r, http.StatusUnprocessableEntity, r.T("delega.reason"))
 	case errors.Is(err, mandate.ErrProofs):
-		return c.showMandate(r, http.StatusConflict, r.T("mandate.scans-many"))
+		return c.showMandate(r, http.StatusConflict, r.T("delega.scans-many"))
 	case errors.Is(err, mandate.ErrState):
-		return c.showMandate(r, http.StatusConflict, r.T("mandate.state"))
+		return c.showMandate(r, http.StatusConflict, r.T("delega.state"))
 	}
 	return mandateFailed(err)
 }
 
 func (c *Console) mandateDecide(r *request) error {
-	accept, what := r.value("accept") != "", "mandate.refused"
-	proof := ""
-	if r.value("document") != "" && r.value("number") != "" {
-		proof = r.value("document") + ", " + r.value("number")
-	}
+	accept, what := r.value("accept") != "", "delega.refused"
+	proof := strings.Trim(r.value("document")+", "+r.value("number"), ", ")
 	if accept {
-		what = "mandate.accepted"
+		what = "delega.accepted"
 	}
 	return c.mandateDone(r, c.Rooms.Mandates.DecideAtDesk(r.ctx(), r.actor(), r.r.PathValue("mandate"), accept, proof, r.value("why")), what)
 }
 
 func (c *Console) mandateRevoke(r *request) error {
-	return c.mandateDone(r, c.Rooms.Mandates.RevokeAtDesk(r.ctx(), r.actor(), r.r.PathValue("mandate"), r.value("why")), "mandate.revoked")
+	return c.mandateDone(r, c.Rooms.Mandates.RevokeAtDesk(r.ctx(), r.actor(), r.r.PathValue("mandate"), r.value("why")), "delega.revoked")
 }
 
 func (c *Console) mandateProof(r *request) error {
@@ -381,16 +385,16 @@ func (c *Console) mandateProof(r *request) error {
 		return c.mandateDone(r, err, "")
 	}
 	_, err = c.Rooms.Mandates.AddProof(r.ctx(), r.actor(), r.r.PathValue("mandate"), head.Filename, f, head.Size)
-	return c.mandateDone(r, errors.Join(err, f.Close()), "mandate.scan-added")
+	return c.mandateDone(r, errors.Join(err, f.Close()), "delega.scan-added")
 }
 
 func (c *Console) mandateProofFile(r *request) error {
 	p, f, err := c.Rooms.Mandates.OpenProof(r.ctx(), r.actor(), r.r.PathValue("mandate"), r.r.PathValue("proof"))
 	switch {
 	case errors.Is(err, mandate.ErrScan):
-		return c.showMandate(r, http.StatusConflict, r.T("mandate.scan-infected"))
+		return c.showMandate(r, http.StatusConflict, r.T("delega.scan-infected"))
 	case errors.Is(err, attachment.ErrScanner):
-		return c.showMandate(r, http.StatusServiceUnavailable, r.T("mandate.scan-waiting"))
+		return c.showMandate(r, http.StatusServiceUnavailable, r.T("delega.scan-waiting"))
 	case err != nil:
 		return mandateFailed(err)
 	}

@@ -23,10 +23,10 @@ import (
 
 // Every sentence of the two modules is in the catalogue, in both languages.
 func TestDeskSentences(t *testing.T) {
-	literal := regexp.MustCompile(`"((?:mandate|assisted|attachment|application|form)\.[A-Za-z0-9-]*[A-Za-z0-9])"`)
-	field := regexp.MustCompile(`(?:r\.question\("(mandate|assisted)", |[^.\w](ask|say)\()"(?:[a-z]+\.)?([A-Za-z-]+)\*?"`)
+	literal := regexp.MustCompile(`"((?:delega|assisted|attachment|application|form)\.[A-Za-z0-9-]*[A-Za-z0-9])"`)
+	field := regexp.MustCompile(`(?:r\.question\("(delega|assisted)", |[^.\w](ask|say)\()"(?:[a-z]+\.)?([A-Za-z-]+)\*?"`)
 	heads := regexp.MustCompile(`\.(mandate|assisted)Heads\(([^\n]*)\)`)
-	done := regexp.MustCompile(`"(mandate|assisted)\.((?:granted|accepted|refused|revoked|scan-added|started|saved|gone|reopened|code-sent|signed|sent))"`)
+	done := regexp.MustCompile(`"(delega|assisted)\.((?:granted|accepted|refused|revoked|scan-added|started|saved|gone|reopened|code-sent|signed|sent))"`)
 	files, _ := filepath.Glob("mandates*.go")
 	more, _ := filepath.Glob("assisted*.go")
 	pages, _ := filepath.Glob("templates/assisted*.html")
@@ -39,7 +39,7 @@ func TestDeskSentences(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		area := "mandate"
+		area := "delega"
 		if strings.Contains(name, "assisted") {
 			area = "assisted"
 		}
@@ -198,8 +198,7 @@ func TestMandateRequests(t *testing.T) {
 	ids := askedMandates(t, w, 2)
 	at := path + "/deleghe"
 	b.get(at).wants(http.StatusOK, at+"/"+ids[0], at+"/"+ids[1])
-	b.get(at+"/"+ids[0]).wants(http.StatusOK, "Accetta solo dopo aver visto il documento", "prova.png", at+"/"+ids[0]+"/prova/")
-	b.send(at+"/"+ids[0]+"/decidi", "accept", "yes", "document", "Estratto").wants(http.StatusUnprocessableEntity, "con il numero e la data")
+	b.get(at+"/"+ids[0]).wants(http.StatusOK, "Accetta solo dopo aver visto il documento", "prova.png", at+"/"+ids[0]+"/prova/"+ids[0])
 	b.send(at+"/"+ids[0]+"/decidi", "accept", "yes", "document", "Estratto", "number", "7/2026").wants(http.StatusSeeOther)
 	b.follow().wants(http.StatusOK, "La delega è accettata", "Estratto, 7/2026", "Valida")
 	b.get(at+"/"+ids[1]).send(at+"/"+ids[1]+"/decidi").wants(http.StatusUnprocessableEntity, "Scrivi il motivo")

@@ -31,7 +31,7 @@ var protocolModule = menuModule{Title: "console.m-protocol", Groups: []menuGroup
 var inRegister = []role.Permission{role.RoutingRead, role.InfrastructureRead}
 
 func init() {
-	permitted(get, "/protocollo", (*Console).registry, inRegister...)
+	permitted(get, "/protocollo", (*Console).protocol, inRegister...)
 	permitted(get, "/protocollo/{year}/{number}", (*Console).entryOf, inRegister...)
 	permitted(get, "/protocollo/{year}/{number}/segnatura.xml", (*Console).segnatura, role.RoutingRead)
 	permitted(post, "/protocollo/{year}/{number}/annulla", (*Console).entryCancel, role.InfrastructureWrite)
@@ -87,7 +87,7 @@ func (r *request) dateField(name string, wrong *bool) time.Time {
 	return t
 }
 
-func (c *Console) registry(r *request) error {
+func (c *Console) protocol(r *request) error {
 	names := register.NamesFor(r.actor())
 	wrong := false
 	q := register.Query{Direction: register.Direction(r.query("verso")), From: r.dateField("dal", &wrong), To: r.dateField("al", &wrong), Subject: r.query("oggetto"), Cancelled: r.query("annullate") != "", Limit: queuePage + 1}
@@ -103,13 +103,13 @@ func (c *Console) registry(r *request) error {
 	if before := r.query("prima"); before != "" {
 		q.Before, _ = submission.ParseNumber(before)
 	}
-	fields := []field{r.ask("protocol.number", "numero", "search", r.query("numero")), r.ask("protocol.from", "dal", "date", r.query("dal")), r.ask("protocol.to", "al", "date", r.query("al")),
-		r.ask("protocol.direction", "verso", "choice", r.query("verso"), option{"", r.T("protocol.both")}, option{"in", r.T("protocol.direction-in")}, option{"out", r.T("protocol.direction-out")}),
-		r.ask("protocol.subject", "oggetto", "search", r.query("oggetto"))}
+	fields := []field{r.labelled("protocol.number", "numero", "search", r.query("numero")), r.labelled("protocol.from", "dal", "date", r.query("dal")), r.labelled("protocol.to", "al", "date", r.query("al")),
+		r.labelled("protocol.direction", "verso", "choice", r.query("verso"), option{"", r.T("protocol.both")}, option{"in", r.T("protocol.direction-in")}, option{"out", r.T("protocol.direction-out")}),
+		r.labelled("protocol.subject", "oggetto", "search", r.query("oggetto"))}
 	if names != register.NamesNone {
-		fields = append(fields, r.ask("protocol.party", "parte", "search", r.query("parte")))
+		fields = append(fields, r.labelled("protocol.party", "parte", "search", r.query("parte")))
 	}
-	fields = append(fields, r.ask("protocol.only-cancelled", "annullate", "check", r.query("annullate")))
+	fields = append(fields, r.labelled("protocol.only-cancelled", "annullate", "check", r.query("annullate")))
 	d := data{"Filter": fields, "FilterAction": Prefix + "/protocollo", "Intro": r.T([]string{"protocol.intro-none", "protocol.intro-offices", "protocol.intro-all"}[names]),
 		"Wrong": r.sentence(wrong, "protocol.filter-wrong"), "Links": []nextStep{{r.T("protocol.verify"), Prefix + "/protocollo/verifica"}}}
 	if wrong {
@@ -172,7 +172,7 @@ func (c *Console) showEntry(r *request, status int, wrong string) error {
 	d["Links"] = links
 	if e.Cancelled == nil && r.mayWrite() {
 		d["Acts"] = []act{{Title: r.T("protocol.cancel"), Intro: r.T("protocol.cancel-intro"), Action: entryPath(n) + "/annulla", Button: r.T("protocol.cancel"), Danger: true,
-			Fields: []field{r.ask("protocol.reason", "why*", "long", r.value("why"))}}}
+			Fields: []field{r.labelled("protocol.reason", "why*", "long", r.value("why"))}}}
 	}
 	return r.page(status, "show", r.T("protocol.entry-title", "number", n), d)
 }
@@ -192,6 +192,9 @@ func (c *Console) segnatura(r *request) error {
 		return err
 	}
 	text, err := c.Rooms.Applications.Segnatura(r.ctx(), r.actor(), n)
+	if errors.Is(err, register.ErrCodes) {
+		return c.showEntry(r, http.StatusConflict, r.T("protocol.codes-needed"))
+	}
 	if err != nil {
 		return lost(err)
 	}

@@ -27,7 +27,7 @@ var routingModule = menuModule{Title: "console.m-routing", Groups: []menuGroup{{
 }}}}
 
 var (
-	atDesk     = []role.Permission{role.RoutingRead, role.SchoolUse, role.RegistryRead}
+	atDesk     = []role.Permission{role.RoutingRead, role.SchoolUse, role.RegistryWrite}
 	actsAtDesk = []role.Permission{role.RoutingWrite, role.SchoolUse, role.RegistryWrite}
 )
 
@@ -48,9 +48,9 @@ func init() {
 	permitted(post, "/uffici/operatori/{id}", (*Console).workplaceSet, role.InfrastructureWrite)
 }
 
-// ask makes a field with a label of any area of the catalogue; a name that ends in * is
+// labelled makes a field with a label of any area of the catalogue; a name that ends in * is
 // required.
-func (r *request) ask(label, name, kind, value string, options ...option) field {
+func (r *request) labelled(label, name, kind, value string, options ...option) field {
 	name, required := strings.CutSuffix(name, "*")
 	return field{Name: name, Label: r.T(label), Kind: kind, Value: value, Required: required, Options: options, Autocomplete: "off"}
 }
@@ -119,10 +119,14 @@ func (c *Console) queue(r *request) error {
 	if err != nil {
 		return err
 	}
-	t := &table{ID: "queue", Caption: r.T("console.m-queue"), Empty: r.T("office.queue-empty"), Head: r.words("office", "number", "service", "who", "sent", "due", "state", "at-office", "holder")}
+	t := &table{ID: "queue", Caption: r.T("console.m-queue"), Empty: r.T("office.queue-empty"), Head: r.words("office", "number", "service", "who", "sent", "due", "state", "at-office")}
 	for _, x := range all {
+		state := r.T("application.state-" + string(x.State))
+		if x.Holder != 0 {
+			state = r.T("office.state-of", "state", state, "name", c.operatorName(r, x.Holder))
+		}
 		t.Rows = append(t.Rows, []cell{{Text: x.Reference(), Link: Prefix + "/pratiche/" + x.ID}, {Text: x.Service.Title.In(r.lang)}, {Text: names[x.ID]}, {Text: x.Sent.In(register.Rome()).Format("02/01/2006")},
-			{Text: r.term(x)}, {Text: r.T("application.state-" + string(x.State))}, {Text: x.Office}, {Text: c.operatorName(r, x.Holder)}})
+			{Text: r.term(x)}, {Text: state}, {Text: x.Office}})
 	}
 	d := data{"Table": t, "FilterAction": Prefix + "/pratiche", "Intro": r.T("office.queue-intro")}
 	if len(a.Offices) > 0 {
@@ -164,8 +168,8 @@ func (c *Console) queueFilter(r *request, office, state string) ([]field, error)
 		states = append(states, option{string(s), r.T("application.state-" + string(s))})
 	}
 	states = append(states, option{"tutte", r.T("office.all-states")})
-	return []field{r.ask("office.text", "testo", "search", r.query("testo")), r.ask("office.at-office", "ufficio", "choice", office, choose...), r.ask("office.service", "servizio", "choice", r.query("servizio"), services...),
-		r.ask("office.state", "stato", "choice", state, states...), r.ask("office.only-overdue", "scadute", "check", r.query("scadute")), r.ask("office.only-mine", "mie", "check", r.query("mie"))}, nil
+	return []field{r.labelled("office.text", "testo", "search", r.query("testo")), r.labelled("office.at-office", "ufficio", "choice", office, choose...), r.labelled("office.service", "servizio", "choice", r.query("servizio"), services...),
+		r.labelled("office.state", "stato", "choice", state, states...), r.labelled("office.only-overdue", "scadute", "check", r.query("scadute")), r.labelled("office.only-mine", "mie", "check", r.query("mie"))}, nil
 }
 
 // serviceTitles are the ente's, by title.
@@ -198,7 +202,7 @@ func (r *request) span() (from, to time.Time, wrong bool) {
 func (c *Console) counts(r *request) error {
 	from, to, wrong := r.span()
 	d := data{"FilterAction": Prefix + "/pratiche/conteggi", "Intro": r.T("office.counts-intro"), "Wrong": r.sentence(wrong, "office.days-wrong"),
-		"Filter": []field{r.ask("office.from", "dal", "date", from.Format(time.DateOnly)), r.ask("office.to", "al", "date", to.Format(time.DateOnly))}}
+		"Filter": []field{r.labelled("office.from", "dal", "date", from.Format(time.DateOnly)), r.labelled("office.to", "al", "date", to.Format(time.DateOnly))}}
 	if wrong {
 		return r.page(http.StatusUnprocessableEntity, "list", r.T("console.m-counts"), d)
 	}

@@ -22,22 +22,22 @@ import (
 	"github.com/citel-pa/citel/testdata/town"
 )
 
-// deskAxe is what axe-core finds that hinders a person seriously, and whether the page is
+// counterAxe is what axe-core finds that hinders a person seriously, and whether the page is
 // wider than the window (WCAG 2.1, 1.4.10, Reflow).
-const deskAxe = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations
+const counterAxe = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations
 	.filter(v => v.impact === "serious" || v.impact === "critical")
 	.map(v => v.id + ": " + v.help + " | " + v.nodes.map(n => n.html).join(" || "))
 	.concat(document.documentElement.scrollWidth > window.innerWidth + 1 ? ["the page is " + document.documentElement.scrollWidth + " wide"] : []).join("\n"))`
 
-// deskScreen is Chromium with an operator's session, whose cookies the server in front adds.
-type deskScreen struct {
+// counterScreen is Chromium with an operator's session, whose cookies the server in front adds.
+type counterScreen struct {
 	t      *testing.T
 	ctx    context.Context
 	origin string
 	script string
 }
 
-func newDeskScreen(t *testing.T, b *browser) *deskScreen {
+func newCounterScreen(t *testing.T, b *browser) *counterScreen {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("chromium is missing; `make deps` installs it")
@@ -65,10 +65,10 @@ func newDeskScreen(t *testing.T, b *browser) *deskScreen {
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(cancel)
-	return &deskScreen{t, ctx, s.URL, string(script)}
+	return &counterScreen{t, ctx, s.URL, string(script)}
 }
 
-func see[T any](s *deskScreen, what string, a chromedp.Action[T]) T {
+func see[T any](s *counterScreen, what string, a chromedp.Action[T]) T {
 	s.t.Helper()
 	v, err := chromedp.Run(s.ctx, a)
 	if err != nil {
@@ -78,13 +78,13 @@ func see[T any](s *deskScreen, what string, a chromedp.Action[T]) T {
 	return v
 }
 
-func (s *deskScreen) open(path, wait string) {
+func (s *counterScreen) open(path, wait string) {
 	s.t.Helper()
 	see(s, path, chromedp.Navigate(s.origin+path))
 	see(s, path+" "+wait, chromedp.WaitVisible(wait))
 }
 
-func (s *deskScreen) shot(name string) {
+func (s *counterScreen) shot(name string) {
 	png, err := chromedp.Run(s.ctx, chromedp.FullScreenshot(100))
 	dir := filepath.Join("..", "..", "build", "screenshots")
 	if err == nil {
@@ -96,7 +96,7 @@ func (s *deskScreen) shot(name string) {
 }
 
 // check looks at the page that is open, at a desk's and a phone's width.
-func (s *deskScreen) check(name string) {
+func (s *counterScreen) check(name string) {
 	s.t.Helper()
 	for _, x := range []struct {
 		name string
@@ -104,7 +104,7 @@ func (s *deskScreen) check(name string) {
 	}{{"wide", 1200, 900}, {"phone", 360, 740}} {
 		see(s, name, chromedp.EmulateViewport(x.w, x.h))
 		see(s, name, chromedp.Evaluate[bool](s.script+"; true"))
-		if found := see(s, name, chromedp.Evaluate[string](deskAxe, chromedp.EvalAwaitPromise)); found != "" {
+		if found := see(s, name, chromedp.Evaluate[string](counterAxe, chromedp.EvalAwaitPromise)); found != "" {
 			s.t.Errorf("%s, %s:\n%s", name, x.name, found)
 		}
 		s.shot(name + "-" + x.name)
@@ -113,7 +113,7 @@ func (s *deskScreen) check(name string) {
 }
 
 // to presses the tabulator until the element has the focus.
-func (s *deskScreen) to(selector string) {
+func (s *counterScreen) to(selector string) {
 	s.t.Helper()
 	for range 120 {
 		if see(s, selector, chromedp.Evaluate[bool](`document.activeElement !== null && document.activeElement.matches("`+selector+`")`)) {
@@ -132,7 +132,7 @@ func TestDeskInABrowser(t *testing.T) {
 	h := pages(t, w)
 	ids := askedMandates(t, w, 1)
 	desk := as(t, w, h, w.Operator("prova", 1, "R8"), "192.0.2.7:1")
-	s := newDeskScreen(t, desk)
+	s := newCounterScreen(t, desk)
 	s.open(path+"/deleghe", "h1")
 	s.check("deleghe")
 	s.open(path+"/deleghe/"+ids[0], "h1")
@@ -149,7 +149,7 @@ func TestDeskInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := caf.beginAt(w, "iscrizione-nido", 20, "other", "yes", "mandate", m.ID).draft()
-	s = newDeskScreen(t, caf)
+	s = newCounterScreen(t, caf)
 	s.open(path+"/assistita", "h1")
 	s.check("assistita")
 	s.open(path+"/assistita/nuova", "#f-service")
@@ -161,13 +161,13 @@ func TestDeskInABrowser(t *testing.T) {
 	// The first step with the keyboard.
 	s.open(one+"/passo/1", "#f-child-given")
 	s.check("assistita-passo")
-	for i := 0; i < len(nursery[0]); i += 2 {
-		s.to("#f-" + nursery[0][i])
-		if nursery[0][i] == "child-born" {
-			see(s, "date", chromedp.SetValue("#f-child-born", nursery[0][i+1]))
+	for i := 0; i < len(nidoSteps[0]); i += 2 {
+		s.to("#f-" + nidoSteps[0][i])
+		if nidoSteps[0][i] == "child-born" {
+			see(s, "date", chromedp.SetValue("#f-child-born", nidoSteps[0][i+1]))
 			continue
 		}
-		see(s, nursery[0][i], chromedp.KeyEvent(nursery[0][i+1]))
+		see(s, nidoSteps[0][i], chromedp.KeyEvent(nidoSteps[0][i+1]))
 	}
 	s.to(".form-buttons button")
 	see(s, "enter", chromedp.KeyEvent(kb.Enter))

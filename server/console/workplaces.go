@@ -42,7 +42,7 @@ func (c *Console) showTopics(r *request, status int, wrong string) error {
 			offices = append(offices, option{o, o})
 		}
 		d["Acts"] = []act{{Title: r.T("office.topic-set"), Intro: r.T("office.topic-set-intro"), Action: Prefix + "/uffici/argomenti", Button: r.T("console.save"),
-			Fields: []field{r.ask("office.topic", "topic*", "choice", r.value("topic"), topics...), r.ask("office.at-office", "office", "choice", r.value("office"), offices...)}}}
+			Fields: []field{r.labelled("office.topic", "topic*", "choice", r.value("topic"), topics...), r.labelled("office.at-office", "office", "choice", r.value("office"), offices...)}}}
 	}
 	return r.page(status, "list", r.T("console.m-topics"), d)
 }

@@ -72,18 +72,18 @@ func (d *Desk) Ask(ctx context.Context, ente string, by By, w Wish) (*Mandate, e
 	code, err := profile.ParseCodiceFiscale(w.Code)
 	switch {
 	case err != nil:
-		return nil, invalid("code", "code")
+		return nil, invalid("code", "the codice fiscale")
 	case w.Kind != Delegate && w.Giving:
-		return nil, invalid("kind", "desk-only")
+		return nil, invalid("kind", "who acts asks")
 	case w.Kind == Company:
 		kind = person.Corporate
 	}
 	if m.Since < d.now().In(register.Rome()).Format(time.DateOnly) {
-		return nil, invalid("since", "past")
+		return nil, invalid("past", "the first day is over")
 	}
 	var proof *Proof
 	if w.Kind != Delegate {
-		if proof, err = d.keep(ctx, w); err != nil {
+		if proof, err = d.keep(ctx, m.ID, w); err != nil {
 			return nil, err
 		}
 		m.Proof = proof.Name
@@ -104,9 +104,11 @@ func (d *Desk) Ask(ctx context.Context, ente string, by By, w Wish) (*Mandate, e
 			return err
 		}
 		if proof == nil {
-			return d.tell(ctx, tx, &m, other.ID)
+			return d.tell(ctx, tx, &m, mail.MandateAsked, other.ID)
 		}
-		return proof.insert(ctx, tx, m.ID, 0)
+		_, err = tx.ExecContext(ctx, "INSERT INTO mandate_proof (id, mandate, name, kind, size, sha256, state, operator, created) VALUES (?,?,?,?,?,?,'clean',0,?)",
+			proof.ID, m.ID, proof.Name, string(proof.Kind), proof.Size, proof.SHA256, store.Time(m.Created))
+		return err
 	})
 	if err != nil {
 		if proof != nil {
@@ -126,7 +128,7 @@ func (d *Desk) account(ctx context.Context, tx *sql.Tx, kind person.Kind, code s
 	}
 	given, name := written(w.Given), written(w.Name)
 	if w.Kind != Delegate && name == "" || w.Kind == Minor && given == "" {
-		return nil, invalid("name", "name")
+		return nil, invalid("name", "the name")
 	}
 	if w.Kind == Company {
 		given = ""
@@ -173,7 +175,8 @@ func (d *Desk) room(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 
 // Decide accepts or refuses what the other one asked.
 func (d *Desk) Decide(ctx context.Context, ente, id string, by By, accept bool) error {
-	return d.moveTx(ctx, ente, id, by.event(), func(tx *sql.Tx, m *Mandate) error {
+	kind := mail.MandateRefused
+	return d.move(ctx, ente, id, by.event(), func(m *Mandate) error {
 		switch {
 		case by.Person != m.Principal && by.Person != m.Agent:
 			return ErrNotFound
@@ -184,29 +187,28 @@ func (d *Desk) Decide(ctx context.Context, ente, id string, by By, accept bool) 
 		}
 		m.State = Refused
 		if accept {
-			m.State = Active
+			m.State, kind = Active, mail.MandateAccepted
 		}
-		return d.tell(ctx, tx, m, m.AskedBy)
-	})
+		return nil
+	}, func(tx *sql.Tx, m *Mandate) error { return d.tell(ctx, tx, m, kind, m.AskedBy) })
 }
 
 // Revoke ends a mandate at once. Either of the two may.
 func (d *Desk) Revoke(ctx context.Context, ente, id string, by By, reason string) error {
-	return d.moveTx(ctx, ente, id, by.event(), func(tx *sql.Tx, m *Mandate) error {
+	return d.move(ctx, ente, id, by.event(), func(m *Mandate) error {
 		switch {
 		case by.Person != m.Principal && by.Person != m.Agent:
 			return ErrNotFound
 		case by.Level < LevelAct:
 			return ErrLevel
 		}
-		if err := m.revoke(reason); err != nil {
-			return err
-		}
+		return m.revoke(reason)
+	}, func(tx *sql.Tx, m *Mandate) error {
 		other := m.Principal
 		if by.Person == m.Principal {
 			other = m.Agent
 		}
-		return d.tell(ctx, tx, m, other)
+		return d.tell(ctx, tx, m, mail.MandateRevoked, other)
 	})
 }
 
@@ -229,15 +231,8 @@ func (m *Mandate) NamesOther(who int64) bool {
 	return m.State == Active || m.AskedBy != who || m.Operator != 0
 }
 
-// mails are the kinds by what a mandate has become.
-var mails = map[State]mail.Kind{Asked: mail.MandateAsked, Active: mail.MandateAccepted, Refused: mail.MandateRefused, Revoked: mail.MandateRevoked} //nolint:gochecknoglobals // a table
-
-// tell mails people, who may have no address, what a mandate has become.
-func (d *Desk) tell(ctx context.Context, tx *sql.Tx, m *Mandate, to ...int64) error {
-	return d.mail(ctx, tx, m, mails[m.State], to...)
-}
-
-func (d *Desk) mail(ctx context.Context, tx *sql.Tx, m *Mandate, kind mail.Kind, to ...int64) error {
+// tell mails people who have an address. It is of no act's outcome.
+func (d *Desk) tell(ctx context.Context, tx *sql.Tx, m *Mandate, kind mail.Kind, to ...int64) error {
 	for _, p := range to {
 		if p == 0 {
 			continue
@@ -261,17 +256,16 @@ func (d *Desk) mail(ctx context.Context, tx *sql.Tx, m *Mandate, kind mail.Kind,
 
 // keep judges a proof by its content and keeps it (*attachment.Refused for what is not
 // taken). Without the scanner's verdict nothing is asked: who asks tries again.
-func (d *Desk) keep(ctx context.Context, w Wish) (*Proof, error) {
+func (d *Desk) keep(ctx context.Context, id string, w Wish) (*Proof, error) {
 	if w.Proof == nil || w.Size == 0 {
-		return nil, invalid("proof", "proof")
+		return nil, ErrProof
 	}
 	kind, err := attachment.Check(ctx, w.Proof, w.Size, d.Limits)
 	if err != nil {
 		return nil, err
 	}
-	whole := func() io.Reader { return io.NewSectionReader(w.Proof, 0, w.Size) }
 	if d.Scanner != nil {
-		v, err := d.Scanner.Scan(ctx, whole(), w.Size)
+		v, err := d.Scanner.Scan(ctx, io.NewSectionReader(w.Proof, 0, w.Size), w.Size)
 		if err != nil {
 			return nil, err
 		}
@@ -279,9 +273,16 @@ func (d *Desk) keep(ctx context.Context, w Wish) (*Proof, error) {
 			return nil, &attachment.Refused{Code: "infected", Detail: v.Threat}
 		}
 	}
-	p := &Proof{ID: store.NewID(), Name: attachment.TidyName(w.File, kind), Kind: kind, Size: w.Size, State: "clean", Created: d.now().UTC()}
+	name := written(w.File)
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	if name == "" {
+		name = "prova" + kind.Ext()
+	}
+	p := &Proof{ID: id, Name: name, Kind: kind, Size: w.Size, State: "clean"}
 	h := sha256.New()
-	if err := d.Store.WriteFile(ctx, p.file(), io.TeeReader(whole(), h)); err != nil {
+	if err := d.Store.WriteFile(ctx, p.file(), io.TeeReader(io.NewSectionReader(w.Proof, 0, w.Size), h)); err != nil {
 		return nil, err
 	}
 	p.SHA256 = h.Sum(nil)
@@ -290,27 +291,19 @@ func (d *Desk) keep(ctx context.Context, w Wish) (*Proof, error) {
 
 // OwnProof opens the proof that somebody has sent.
 func (d *Desk) OwnProof(ctx context.Context, ente, id string, who int64) (*Proof, io.ReadCloser, error) {
-	m, err := scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ? AND asked_by = ?", id, ente, who))
-	if err != nil {
-		return nil, nil, err
-	}
-	var own string
-	err = d.Store.QueryRowContext(ctx, "SELECT id FROM mandate_proof WHERE mandate = ? AND operator = 0", m.ID).Scan(&own)
+	return d.proof(ctx, "m.ente = ? AND m.id = ? AND m.asked_by = ?", ente, id, who)
+}
+
+func (d *Desk) proof(ctx context.Context, where string, args ...any) (*Proof, io.ReadCloser, error) {
+	var p Proof
+	err := d.Store.QueryRowContext(ctx, "SELECT p.id, p.name, p.kind, p.size, p.sha256 FROM mandate_proof p JOIN mandate m ON m.id = p.mandate WHERE p.id = m.id AND "+where, args...). //nolint:gosec // our own words
+																								Scan(&p.ID, &p.Name, &p.Kind, &p.Size, &p.SHA256)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("mandate: %w", err)
 	}
-	all, err := d.Proofs(ctx, m)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, p := range all {
-		if p.ID == own {
-			f, err := d.Store.OpenFile(ctx, p.file())
-			return p, f, err
-		}
-	}
-	return nil, nil, ErrNotFound
+	r, err := d.Store.OpenFile(ctx, p.file())
+	return &p, r, err
 }

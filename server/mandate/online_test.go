@@ -2,6 +2,7 @@ package mandate_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"image"
 	"image/png"
@@ -12,6 +13,7 @@ import (
 	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/town"
@@ -24,6 +26,16 @@ func picture(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// scanner says the same of each file.
+type scanner struct {
+	clean bool
+	err   error
+}
+
+func (s scanner) Scan(context.Context, io.Reader, int64) (attachment.Verdict, error) {
+	return attachment.Verdict{Clean: s.clean, Threat: "Prova"}, s.err
 }
 
 // A child's, a ward's and a company's mandate is asked with a proof, and the desk decides.
@@ -44,7 +56,7 @@ func TestAskedWithAProof(t *testing.T) {
 			w    mandate.Wish
 			want error
 		}{
-			"no proof":         {wish(func(w *mandate.Wish) { w.Proof, w.Size = nil, 0 }), mandate.ErrInvalid},
+			"no proof":         {wish(func(w *mandate.Wish) { w.Proof, w.Size = nil, 0 }), mandate.ErrProof},
 			"not its code":     {wish(func(w *mandate.Wish) { w.Code = "AAAAAA00A00A000A" }), mandate.ErrInvalid},
 			"of age":           {wish(func(w *mandate.Wish) { w.Code = pki.Invented(3).CF }), mandate.ErrInvalid},
 			"no name":          {wish(func(w *mandate.Wish) { w.Given = " \x00" }), mandate.ErrInvalid},
@@ -63,11 +75,11 @@ func TestAskedWithAProof(t *testing.T) {
 		})); !errors.As(err, &refused) || refused.Code != "type" {
 			t.Error("a script named .pdf", err)
 		}
-		d.Scanner = &scanner{infected: true}
+		d.Scanner = scanner{clean: false}
 		if _, err := d.Ask(ctx, "prova", by, wish(func(*mandate.Wish) {})); !errors.As(err, &refused) {
 			t.Error("what the scanner found", err)
 		}
-		d.Scanner = &scanner{down: true}
+		d.Scanner = scanner{err: attachment.ErrScanner}
 		if _, err := d.Ask(ctx, "prova", by, wish(func(*mandate.Wish) {})); !errors.Is(err, attachment.ErrScanner) {
 			t.Error("no verdict", err)
 		}
@@ -92,16 +104,36 @@ func TestAskedWithAProof(t *testing.T) {
 		if _, _, err := d.OwnProof(ctx, "prova", m.ID, m.Principal); !errors.Is(err, mandate.ErrNotFound) {
 			t.Error("another's proof", err)
 		}
-		desk := town.Operator("prova", 40, "R8")
-		if v, err := d.Open(ctx, desk, m.ID); err != nil {
-			t.Error(err)
-		} else if all, err := d.Proofs(ctx, v.Mandate); err != nil || len(all) != 1 {
-			t.Error("the desk has no proof", all, err)
-		} else if _, r, err := d.OpenProof(ctx, desk, m.ID, all[0].ID); err != nil || r.Close() != nil {
-			t.Error(err)
+		desk, elsewhere, none := town.Operator("prova", 40, "R8"), town.Operator("altro", 41, "R8"), town.Operator("prova", 42, "R11")
+		own := town.Operator("prova", 2, "R8") // the parent's other job
+		for name, c := range map[string]struct {
+			a    role.Actor
+			want error
+		}{"another ente": {elsewhere, mandate.ErrNotFound}, "no right": {none, role.ErrDenied}, "the own": {own, mandate.ErrSelf}} {
+			if err := d.DecideAtDesk(ctx, c.a, m.ID, true, "", ""); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
-		if err := d.DecideAtDesk(ctx, desk, m.ID, true, "Estratto visto", ""); err != nil {
+		if all, err := d.Waiting(ctx, desk); err != nil || len(all) != 1 {
+			t.Error(all, err)
+		}
+		if all, err := d.Waiting(ctx, elsewhere); err != nil || len(all) != 0 {
+			t.Error(all, err)
+		}
+		if _, _, err := d.OpenProof(ctx, elsewhere, m.ID, m.ID); !errors.Is(err, mandate.ErrNotFound) {
+			t.Error("another ente's proof", err)
+		}
+		if p, r, err := d.OpenProof(ctx, desk, m.ID, m.ID); err != nil || p.Name != "nascita.png" || r.Close() != nil {
+			t.Error("the desk does not read what was sent", p, err)
+		}
+		if err := d.DecideAtDesk(ctx, desk, m.ID, false, "", " "); !errors.Is(err, mandate.ErrReason) {
+			t.Error("refused without a reason", err)
+		}
+		if err := d.DecideAtDesk(ctx, desk, m.ID, true, "", ""); err != nil {
 			t.Fatal(err)
+		}
+		if err := d.DecideAtDesk(ctx, desk, m.ID, false, "", "ripensato"); !errors.Is(err, mandate.ErrState) {
+			t.Error("decided twice", err)
 		}
 		if got, err := d.Acting(ctx, "prova", m.ID, parent); err != nil || !got.Covers("iscrizione-nido", town.Today()) {
 			t.Error(got, err)

@@ -15,7 +15,8 @@ import (
 	"github.com/citel-pa/citel/server/store"
 )
 
-// Proof is a scan of a document that the desk saw.
+// Proof is a document behind a mandate: sent with what was asked online, or a scan of what
+// the desk saw.
 type Proof struct {
 	ID      string
 	Name    string
@@ -58,10 +59,12 @@ func (d *Desk) AddProof(ctx context.Context, a role.Actor, id, name string, r io
 		return nil, err
 	}
 	p.SHA256 = h.Sum(nil)
-	err = d.moveTx(ctx, a.Ente, id, audit.Event{}.By(a), func(tx *sql.Tx, m *Mandate) error {
+	err = d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error {
 		if m.State != Active && m.State != Asked {
 			return ErrState
 		}
+		return nil
+	}, func(tx *sql.Tx, _ *Mandate) error {
 		if err := d.notOwn(ctx, tx, a, v.Mandate); err != nil {
 			return err
 		}
@@ -72,19 +75,14 @@ func (d *Desk) AddProof(ctx context.Context, a role.Actor, id, name string, r io
 		if n >= maxProofs {
 			return ErrProofs
 		}
-		return p.insert(ctx, tx, id, a.Operator)
+		_, err := tx.ExecContext(ctx, "INSERT INTO mandate_proof (id, mandate, name, kind, size, sha256, state, operator, created) VALUES (?,?,?,?,?,?,?,?,?)",
+			p.ID, id, p.Name, string(p.Kind), p.Size, p.SHA256, p.State, a.Operator, store.Time(p.Created))
+		return err
 	})
 	if err != nil {
 		return nil, errors.Join(err, d.Store.RemoveFile(ctx, p.file()))
 	}
 	return p, nil
-}
-
-// insert writes it down; operator is 0 for what came with a request online.
-func (p *Proof) insert(ctx context.Context, tx *sql.Tx, mandate string, operator int64) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO mandate_proof (id, mandate, name, kind, size, sha256, state, operator, created) VALUES (?,?,?,?,?,?,?,?,?)",
-		p.ID, mandate, p.Name, string(p.Kind), p.Size, p.SHA256, p.State, operator, store.Time(p.Created))
-	return wrapped(err)
 }
 
 // Proofs lists a mandate's scans. Whoever calls has opened the mandate.

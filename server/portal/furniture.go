@@ -23,14 +23,14 @@ type crumb struct{ Link, Text string }
 
 // sections are what pages are below, by the first part of their address.
 var sections = map[string]crumb{ //nolint:gochecknoglobals // a table
-	"servizi": {"/servizi", "portal.services"}, "pratiche": {"/area", "portal.area-title"}, "bozze": {"/area", "portal.area-title"}, "domande": {"/area", "portal.area-title"},
+	"servizi": {"/servizi", "modulo.services-title"}, "pratiche": {"/area", "portal.area-title"}, "bozze": {"/area", "portal.area-title"}, "domande": {"/area", "portal.area-title"},
 	"deleghe": {"/area", "portal.area-title"}, "area": {"/area", "portal.area-title"}, "scarica": {"/aiuto", "portal.help-title"}, "accessibilita": {"/accessibilita", "portal.accessibility-title"},
 }
 
 // Crumbs lead from the portal's first page to this one, which is the last and no link;
 // empty on the first page.
 func (v *view) Crumbs() []crumb {
-	if v.Path == "/" || strings.HasPrefix(v.Path+"/", "/servizi/") { // these have their own
+	if v.Path == "/" {
 		return nil
 	}
 	out := []crumb{{v.base + "/", v.T("town.home")}}
@@ -39,7 +39,7 @@ func (v *view) Crumbs() []crumb {
 		out = append(out, crumb{v.base + s.Link, v.T(s.Text)})
 	}
 	if first == "deleghe" && v.Path != "/deleghe" {
-		out = append(out, crumb{v.base + "/deleghe", v.T("delega.title")})
+		out = append(out, crumb{v.base + "/deleghe", v.T("mandate.title")})
 	}
 	return append(out, crumb{"", v.Title})
 }
@@ -49,7 +49,7 @@ func (v *view) Nav(first string) bool {
 	at, _, _ := strings.Cut(strings.TrimPrefix(v.Path, "/"), "/")
 	switch first {
 	case "servizi":
-		return at == "" || at == "servizi"
+		return at == "servizi"
 	case "area":
 		return slices.Contains([]string{"area", "pratiche", "bozze"}, at)
 	case "aiuto":
@@ -119,36 +119,9 @@ func plain(s string) string {
 // maxSearch bounds what is searched for, in characters.
 const maxSearch = 100
 
-// shelf is a topic with its services, as the first page shows it.
-type shelf struct {
-	ID, Name string
-	Services []*service.Version
-}
-
-// shelves are an ente's services by topic.
-func (r *request) shelves() (out []shelf, err error) {
-	all, err := r.p.Rooms.Services.List(r.ctx(), r.ente.Code)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range all {
-		i := slices.IndexFunc(out, func(t shelf) bool { return t.ID == s.Topic })
-		if i < 0 {
-			name := r.T("town.topic-" + s.Topic)
-			if name == "town.topic-"+s.Topic { // an ente's own
-				name = s.Topic
-			}
-			i, out = len(out), append(out, shelf{ID: s.Topic, Name: name})
-		}
-		out[i].Services = append(out[i].Services, s)
-	}
-	slices.SortStableFunc(out, func(a, b shelf) int { return strings.Compare(plain(a.Name), plain(b.Name)) })
-	return out, nil
-}
-
 // searched are the topics with the services that have every word: in title, help, topic,
 // or what is asked in them.
-func (r *request) searched(topics []shelf, query string) (out []shelf) {
+func (r *request) searched(topics []topic, query string) (out []topic) {
 	words := strings.Fields(plain(query))
 	for _, t := range topics {
 		kept := t
@@ -180,7 +153,7 @@ func (p *Portal) home(r *request) error {
 	if err != nil {
 		return err
 	}
-	topics, err := r.shelves()
+	topics, err := r.topics()
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (p *Portal) mandates(r *request) error {
 			gave = append(gave, x)
 		}
 	}
-	return r.render("deleghe", "delega.title", map[string]any{"Waiting": waiting, "Have": have, "Gave": gave, "Past": past,
+	return r.render("deleghe", "mandate.title", map[string]any{"Waiting": waiting, "Have": have, "Gave": gave, "Past": past,
 		"Lists": []mandateList{{"waiting", waiting}, {"have", have}, {"gave", gave}, {"past", past}}})
 }
 
@@ -225,7 +225,7 @@ func (r *request) mandateKind() *mandateKind {
 func (p *Portal) mandateNew(r *request) error {
 	k := r.mandateKind()
 	if k == nil {
-		return r.render("delega", "delega.new", map[string]any{"Kinds": mandateKinds, "Card": r.level < mandate.LevelGive})
+		return r.render("delega", "mandate.new", map[string]any{"Kinds": mandateKinds, "Card": r.level < mandate.LevelGive})
 	}
 	if k.Giving {
 		if err := r.enough(mandate.LevelGive); err != nil {
@@ -244,22 +244,22 @@ type checked struct {
 func (r *request) askMandate(status int, k *mandateKind, wrong map[string]string, problem string) error {
 	f := r.r.PostForm
 	in := func(name, kind, autocomplete string) input {
-		x := input{Name: name, Type: kind, Label: r.T("delega.field-" + name), Value: f.Get(name), Error: wrong[name], Autocomplete: autocomplete}
-		if key := "delega.help-" + name; r.T(key) != key {
+		x := input{Name: name, Type: kind, Label: r.T("mandate.field-" + name), Value: f.Get(name), Error: wrong[name], Autocomplete: autocomplete}
+		if key := "mandate.help-" + name; r.T(key) != key {
 			x.Help = r.T(key)
 		}
 		return x
 	}
 	code := in("codice", "text", "off")
-	code.Label = r.T("delega.code-" + k.Name)
+	code.Label = r.T("mandate.code-" + k.Name)
 	if k.Kind == mandate.Company {
-		code.Help = r.T("delega.help-codice-company")
+		code.Help = r.T("mandate.help-codice-company")
 	}
 	inputs := []input{code}
 	if k.Kind != mandate.Delegate {
 		if k.Kind == mandate.Company {
 			x := in("cognome", "text", "organization")
-			x.Label = r.T("delega.field-company")
+			x.Label = r.T("mandate.field-company")
 			inputs = append(inputs, x)
 		} else {
 			inputs = append(inputs, in("nome", "text", "off"), in("cognome", "text", "off"))
@@ -272,7 +272,7 @@ func (r *request) askMandate(status int, k *mandateKind, wrong map[string]string
 			title.Options = append(title.Options, [2]string{t, t})
 		}
 	} else if title.Value == "" && f == nil {
-		title.Value = r.T("delega.delegate")
+		title.Value = r.T("mandate.delegate")
 	}
 	since, until := in("dal", "date", ""), in("al", "date", "")
 	until.Optional = true
@@ -294,7 +294,7 @@ func (r *request) askMandate(status int, k *mandateKind, wrong map[string]string
 		}
 	}
 	r.status = status
-	return r.render("delega", "delega.new-"+k.Name, map[string]any{"Kind": k, "Inputs": inputs, "Services": services, "Wrong": bad, "Problem": problem})
+	return r.render("delega", "mandate.new-"+k.Name, map[string]any{"Kind": k, "Inputs": inputs, "Services": services, "Wrong": bad, "Problem": problem})
 }
 
 // mandateServices are those that may be used by a mandate of a kind.
@@ -319,6 +319,12 @@ func (r *request) readUpload(most int64) error {
 		return errCSRF
 	}
 	return nil
+}
+
+// mandateFields tells at which field an InvalidError's code belongs.
+var mandateFields = map[string]string{ //nolint:gochecknoglobals // a table
+	"code": "codice", "self": "codice", "of-age": "codice", "child": "codice", "birth": "codice", "kind": "codice", "age": "codice",
+	"name": "cognome", "title": "titolo", "since": "dal", "past": "dal", "until": "al", "proof": "prova",
 }
 
 func (p *Portal) mandateAsk(r *request) error {
@@ -349,7 +355,7 @@ func (p *Portal) mandateAsk(r *request) error {
 			}
 		}
 		if len(w.Scope) == 0 {
-			return r.askMandate(http.StatusUnprocessableEntity, k, map[string]string{}, r.T("delega.no-scope"))
+			return r.askMandate(http.StatusUnprocessableEntity, k, map[string]string{}, r.T("mandate.no-scope"))
 		}
 	}
 	if file, head, err := r.r.FormFile("prova"); err == nil && head.Size > 0 {
@@ -373,30 +379,21 @@ func (r *request) mandateProblem(err error) (wrong map[string]string, problem st
 	var refused *attachment.Refused
 	switch {
 	case errors.As(err, &invalid):
-		text := r.T("delega.wrong-" + invalid.Code)
-		switch invalid.Field {
-		case "since":
-			return map[string]string{"dal": text}, ""
-		case "until":
-			return map[string]string{"al": text}, ""
-		case "title":
-			return map[string]string{"titolo": text}, ""
-		case "name":
-			return map[string]string{"cognome": text}, ""
-		case "proof":
-			return map[string]string{"prova": text}, ""
-		case "code", "principal", "agent", "kind":
-			return map[string]string{"codice": text}, ""
+		text := r.T("mandate.invalid-" + invalid.Code)
+		if field := mandateFields[invalid.Code]; field != "" {
+			return map[string]string{field: text}, ""
 		}
 		return nil, text
 	case errors.As(err, &refused):
 		return map[string]string{"prova": r.T("attachment." + refused.Code)}, ""
+	case errors.Is(err, mandate.ErrProof):
+		return map[string]string{"prova": r.T("mandate.invalid-proof")}, ""
 	case errors.Is(err, attachment.ErrScanner):
-		return nil, r.T("delega.no-scanner")
+		return nil, r.T("mandate.no-scanner")
 	case errors.Is(err, mandate.ErrTooMany):
-		return nil, r.T("delega.too-many")
+		return nil, r.T("mandate.too-many")
 	case errors.Is(err, mandate.ErrThere):
-		return nil, r.T("delega.there")
+		return nil, r.T("mandate.there")
 	}
 	return nil, ""
 }
@@ -415,7 +412,7 @@ func (r *request) mandateDecide(accept bool, done string) error {
 	}
 	err := r.p.Rooms.Mandates.Decide(r.ctx(), r.ente.Code, r.r.PathValue("id"), r.by(), accept)
 	if _, problem := r.mandateProblem(err); problem != "" || errors.Is(err, mandate.ErrInvalid) {
-		return r.refuse(http.StatusConflict, "delega.not-possible", r.T("delega.not-possible-now"))
+		return r.refuse(http.StatusConflict, "mandate.not-possible", r.T("mandate.not-possible-now"))
 	}
 	if err != nil {
 		return err

@@ -304,7 +304,7 @@ func (r *request) fail(err error) {
 		r.notActive()
 		return
 	case errors.Is(err, errMandateOver), errors.Is(err, mandate.ErrState):
-		status, title, body = http.StatusConflict, "delega.over-title", "delega.over-body"
+		status, title, body = http.StatusConflict, "mandate.over-title", "mandate.over-body"
 	case errors.Is(err, mandate.ErrLevel):
 		if err := r.mandateStep(); err != nil {
 			r.p.Log.Error("answer failed", "error", err)

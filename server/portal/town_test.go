@@ -17,7 +17,7 @@ import (
 )
 
 // everyPage is what somebody who is logged in and somebody who is not can look at.
-var everyPage = []string{"/", "/?cerca=nido", "/aiuto", "/privacy", "/note-legali", "/accessibilita", "/credenziali", "/accedi", "/area", "/deleghe", "/deleghe/nuova", "/deleghe/nuova?tipo=figlio", "/niente"}
+var everyPage = []string{"/", "/?cerca=nido", "/servizi", "/servizi/iscrizione-nido", "/aiuto", "/privacy", "/note-legali", "/accessibilita", "/credenziali", "/accedi", "/area", "/deleghe", "/deleghe/nuova", "/deleghe/nuova?tipo=figlio", "/niente"}
 
 // shown are those that somebody who is logged in is not led away from.
 var shown = slices.DeleteFunc(slices.Clone(everyPage), func(p string) bool { return p == "/accedi" })
@@ -157,7 +157,7 @@ func TestCriterionElements(t *testing.T) {
 	v := d.visitor()
 	home := v.get("/")
 	has(t, home, `data-element="main-navigation"`, `<a class="navbar-brand" href="https://regione.example"`, "Finanziato dall", `<html lang="it"`)
-	for name, want := range map[string]string{"personal-area-login": "/accedi", "all-services": "/", "faq": "/aiuto", "legal-notes": "/note-legali"} {
+	for name, want := range map[string]string{"personal-area-login": "/accedi", "all-services": "/servizi", "faq": "/aiuto", "legal-notes": "/note-legali"} {
 		if got := element(home.body, name); len(got) != 1 || got[0] != want {
 			t.Error(name, got)
 		}

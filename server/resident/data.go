@@ -61,7 +61,8 @@ var Columns = []Column{
 	{"residente_fino_al", "until", false, true, 10, func(d *Data) *string { return &d.Until }},
 }
 
-func column(field string) (Column, bool) {
+// ColumnOf finds the column of a field.
+func ColumnOf(field string) (Column, bool) {
 	for _, c := range Columns {
 		if c.Field == field {
 			return c, true
@@ -72,7 +73,7 @@ func column(field string) (Column, bool) {
 
 // Get gives a field's value, Set sets it.
 func (d *Data) Get(field string) string {
-	if c, ok := column(field); ok {
+	if c, ok := ColumnOf(field); ok {
 		return *c.at(d)
 	}
 	return ""
@@ -80,7 +81,7 @@ func (d *Data) Get(field string) string {
 
 // Set sets a field.
 func (d *Data) Set(field, value string) {
-	if c, ok := column(field); ok {
+	if c, ok := ColumnOf(field); ok {
 		*c.at(d) = value
 	}
 }
@@ -180,6 +181,13 @@ func (d *Data) odd(now time.Time) (field, code string) {
 
 // tidy takes control characters away, and spaces around and twice.
 func tidy(s string) string {
+	plain := true
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && i > 0 && s[i-1] != ' ' && i < len(s)-1
+	}
+	if plain { // as most are
+		return s
+	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return ' '

@@ -45,10 +45,11 @@ var tables = []string{
 	"service_version", "mandate", "application", "application_step", "application_signature", "application_file", "application_answer",
 	"operator_office", "office_route",
 	"application_read", "rating", "rated",
-	"mandate_proof", "ente_public", "feedback",
+	"mandate_proof",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
 	"resident", "resident_change", "resident_correction", "resident_import",
 	"service_draft", "service_off", "ranking_call", "ranking_seat", "ranking_check", "ranking_list", "ranking_entry", "ranking_offer",
+	"ente_public", "feedback",
 }
 
 // left are the tables that a backup leaves out, and why.

@@ -17,7 +17,8 @@ import (
 const demoMark = "demo: invented person"
 
 // demoPeople are the demo's operators: one makes roles, one prints envelopes, another hands
-// them out, because who prints must not, and one fills in for people at the desk.
+// them out, because who prints must not; one answers applications, one fills in for people
+// at the desk.
 var demoPeople = []struct {
 	code, given, role string
 	born              string
@@ -25,6 +26,7 @@ var demoPeople = []struct {
 	{"DMSMNS80A10G702B", "Amministra", role.Administrator, "10-01-1980"},
 	{"DMSSMP81A10G702D", "Stampa", "R8", "10-01-1981"},
 	{"DMSSRT82A10G702Y", "Sportello", "R16", "10-01-1982"},
+	{"DMSRPN83A10G702N", "Risponde", "R20", "10-01-1983"},
 	{"DMSSST83A10G702D", "Assiste", "R-PAAS", "10-01-1983"},
 }
 
