@@ -33,7 +33,7 @@ func (v *view) Crumbs() []crumb {
 	if v.Path == "/" {
 		return nil
 	}
-	out := []crumb{{v.base + "/", v.T("town.home")}}
+	out := []crumb{{v.base + "/", v.T("modulo.home")}}
 	first, _, _ := strings.Cut(strings.TrimPrefix(v.Path, "/"), "/")
 	if s, ok := sections[first]; ok && s.Link != v.Path {
 		out = append(out, crumb{v.base + s.Link, v.T(s.Text)})
