@@ -198,8 +198,8 @@ func (d *desk) wrote(v submission.Visitor) *submission.Application {
 	return d.sends(v, d.made(v, "instradamento", map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È rotto.", "email": "scrive@example.org"}, "", ""))
 }
 
-// upload posts a form with files; pairs are names and values, "file:NAME" a file.
-func (v *visitor) upload(page, path string, files map[string][]byte, pairs ...string) answer {
+// replies posts a form with files; pairs are names and values, "file:NAME" a file.
+func (v *visitor) replies(page, path string, files map[string][]byte, pairs ...string) answer {
 	v.d.t.Helper()
 	return v.multipart(path, v.csrf(page), files, pairs...)
 }
@@ -275,10 +275,10 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	lacks(t, v.get("/area"), "Da leggere")
 
 	// Files first, one of them refused: what was written stays, and what was taken too.
-	if x := v.upload(at, at+"/risposta", map[string][]byte{"virus.exe": []byte("MZ nothing")}, "words", "Ecco l'ISEE", "do", "send"); x.code != http.StatusUnprocessableEntity || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") || !strings.Contains(x.body, "virus.exe: ") {
+	if x := v.replies(at, at+"/risposta", map[string][]byte{"virus.exe": []byte("MZ nothing")}, "words", "Ecco l'ISEE", "do", "send"); x.code != http.StatusUnprocessableEntity || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") || !strings.Contains(x.body, "virus.exe: ") {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
-	if x := v.upload(at, at+"/risposta", map[string][]byte{"isee.png": picture(t), "altro.png": picture(t)}, "words", "Ecco l'ISEE", "do", "attach"); x.code != http.StatusOK || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") {
+	if x := v.replies(at, at+"/risposta", map[string][]byte{"isee.png": picture(t), "altro.png": picture(t)}, "words", "Ecco l'ISEE", "do", "attach"); x.code != http.StatusOK || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
 	page = v.get(at)
@@ -294,11 +294,11 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
 	lacks(t, v.get(at), "altro.png")
-	if x := v.upload(at, at+"/risposta", nil, "words", "  ", "do", "send"); x.code != http.StatusUnprocessableEntity {
+	if x := v.replies(at, at+"/risposta", nil, "words", "  ", "do", "send"); x.code != http.StatusUnprocessableEntity {
 		t.Errorf("an empty answer: %d", x.code)
 	}
 	d.Move(time.Second)
-	if x := v.upload(at, at+"/risposta", nil, "words", "Ecco l'ISEE", "do", "send"); x.to != at+"?fatto=risposta#messaggi" {
+	if x := v.replies(at, at+"/risposta", nil, "words", "Ecco l'ISEE", "do", "send"); x.to != at+"?fatto=risposta#messaggi" {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
 	page = v.get(at + "?fatto=risposta")
@@ -542,7 +542,7 @@ func TestFileOfADebole(t *testing.T) {
 	if x := other.get(at); x.code != http.StatusNotFound {
 		t.Errorf("another debole: %d", x.code)
 	}
-	if x := v.upload(at, at+"/risposta", nil, "words", "Ancora rotto", "do", "send"); x.code != http.StatusSeeOther {
+	if x := v.replies(at, at+"/risposta", nil, "words", "Ancora rotto", "do", "send"); x.code != http.StatusSeeOther {
 		t.Fatalf("%d", x.code)
 	}
 	p := d.visitor()
@@ -843,7 +843,7 @@ func TestReplyOfASessionThatEnded(t *testing.T) {
 	stranger := d.visitor()
 	stranger.card(2)
 	lacks(t, stranger.get("/area"), "Una lunga lettera")
-	if x := v.upload(at, at+"/risposta", nil, "words", "Una lunga lettera", "do", "send"); x.code != http.StatusSeeOther {
+	if x := v.replies(at, at+"/risposta", nil, "words", "Una lunga lettera", "do", "send"); x.code != http.StatusSeeOther {
 		t.Fatal(x.code)
 	}
 	lacks(t, v.get(at), "Una lunga lettera</textarea>")
