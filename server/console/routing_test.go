@@ -463,8 +463,17 @@ func TestProtocollo(t *testing.T) {
 		v := citizen(t, w, 20)
 		now := w.Today().In(register.Rome()) // from noon, so that no day is near its end
 		w.Move(time.Date(now.Year(), now.Month(), now.Day()+1, 12, 0, 0, 0, register.Rome()).Sub(now))
-		a := writes(t, w, v, "waste", "x", plainPDF(t, w))
 		urp, boss := w.Operator("prova", 1, "R12"), w.Operator("prova", 2, "R6")
+		e, err := w.Enti.Get(t.Context(), "prova")
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := *e
+		named.IPA, named.AOO = "c_prova", "A000001"
+		if err := w.Enti.Update(t.Context(), boss, named); err != nil {
+			t.Fatal(err)
+		}
+		a := writes(t, w, v, "waste", "x", plainPDF(t, w))
 		tied := w.Operator("prova", 3, "R12")
 		if err := w.Operators.SetOffices(t.Context(), boss, tied.Operator, []string{"URP"}); err != nil {
 			t.Fatal(err)
