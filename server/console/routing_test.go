@@ -20,6 +20,7 @@ import (
 
 	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/deposit"
+	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/session"
@@ -134,6 +135,11 @@ func (r *things) others(t *testing.T, w *town.Town) {
 	if record == nil {
 		t.Fatal(plain(registry.body))
 	}
+	report, err := w.Feedback.Send(t.Context(), feedback.Report{Ente: "prova", Text: "Il pulsante segreto non si legge", Email: "x@example.org"}, "192.0.2.50:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ids["{report}"] = fmt.Sprint(report.Number)
 	r.ids["{call}"], r.ids["{import}"], r.ids["{resident}"] = m[1], load(45), record[1]
 	r.secrets = append(r.secrets, "Bando segreto", "Via Segreta", town.FormOf(44).Code, town.FormOf(45).Code)
 }
