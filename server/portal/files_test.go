@@ -50,7 +50,8 @@ var ofSent = func() map[string]row {
 		"GET /pratiche/{id}": owner, "POST /pratiche/{id}/risposta": owner, "POST /pratiche/{id}/risposta/togli": owner,
 		"GET /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/valuta": owner,
 		"GET /pratiche/{id}/documento.pdf": owner, "GET /pratiche/{id}/ricevuta.pdf": owner, "GET /pratiche/{id}/rapporto.json": owner, "GET /pratiche/{id}/firmato/{n}": owner,
-		"GET /pratiche/{id}/prove/{n}": owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
+		"GET /pratiche/{id}/risposta.pdf": {window, window, window, gone, gone, gone}, // not answered yet
+		"GET /pratiche/{id}/prove/{n}":    owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
 	}
 }()
 
@@ -312,7 +313,13 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	do(d.Applications.Answer(ctx, school, a.ID, "La domanda è accolta."))
 	has(t, v.get("/area/messaggi"), "Iscrizione al nido comunale: risposta", "Da leggere")
 	page = v.get(at)
-	has(t, page, "La domanda è accolta.", "ha risposto")
+	has(t, page, "La domanda è accolta.", "ha risposto", at+"/risposta.pdf", "protocollo in uscita")
+	if x := v.get(at + "/risposta.pdf"); x.code != http.StatusOK || !strings.HasPrefix(x.body, "%PDF") {
+		t.Errorf("the sealed answer: %d", x.code)
+	}
+	if x := d.citizen(7).get(at + "/risposta.pdf"); x.code != http.StatusNotFound {
+		t.Errorf("a stranger's answer: %d", x.code)
+	}
 	lacks(t, page, at+"/ritira")
 	do(d.Applications.Close(ctx, school, a.ID, ""))
 
