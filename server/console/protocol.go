@@ -192,6 +192,9 @@ func (c *Console) segnatura(r *request) error {
 		return err
 	}
 	text, err := c.Rooms.Applications.Segnatura(r.ctx(), r.actor(), n)
+	if errors.Is(err, register.ErrCodes) {
+		return c.showEntry(r, http.StatusConflict, r.T("protocol.codes-needed"))
+	}
 	if err != nil {
 		return lost(err)
 	}

@@ -14,7 +14,7 @@ import (
 // Gestione Anagrafe: the population's records.
 var registryModule = menuModule{Title: "console.m-registry", Groups: []menuGroup{{"", []menuLink{
 	{"registry.m-search", Prefix + "/anagrafe", []role.Permission{role.RegistryRead}},
-	{"registry.m-reports", Prefix + "/anagrafe/segnalazioni", []role.Permission{role.RegistryRead}},
+	{"registry.m-reports", Prefix + "/anagrafe/segnalazioni", []role.Permission{role.RegistryWrite}},
 	{"registry.m-imports", Prefix + "/anagrafe/importazioni", []role.Permission{role.RegistryRead}},
 }}}}
 
@@ -24,7 +24,7 @@ func init() {
 	permitted(get, "/anagrafe/schede/{resident}", (*Console).resident, role.RegistryRead)
 	permitted(post, "/anagrafe/schede/{resident}", (*Console).residentReason, role.RegistryRead)
 	permitted(post, "/anagrafe/schede/{resident}/correggi", (*Console).residentCorrect, role.RegistryWrite)
-	permitted(get, "/anagrafe/segnalazioni", (*Console).registryReports, role.RegistryRead)
+	permitted(get, "/anagrafe/segnalazioni", (*Console).registryReports, role.RegistryWrite)
 	permitted(get, "/anagrafe/importazioni", (*Console).registryImports, role.RegistryRead)
 	permitted(post, "/anagrafe/importazioni", (*Console).registryUpload, role.RegistryWrite)
 	routes[len(routes)-1].Upload = resident.MaxBytes + maxForm

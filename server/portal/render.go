@@ -28,6 +28,8 @@ var functions = template.FuncMap{
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
 	"day":     shownDay,
+	"count":   func(n int) []int { return make([]int, n) },
+	"emblem":  func() []string { return emblem },
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 
@@ -39,11 +41,11 @@ var pages = func() map[string]*template.Template {
 	}
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".html")
-		if name == "base" {
+		if name == "base" || strings.HasPrefix(name, "shared-") {
 			continue
 		}
 		base := template.Must(form.Parse(template.New("base.html").Funcs(functions)))
-		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/"+e.Name()))
+		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/shared-*.html", "templates/"+e.Name()))
 	}
 	return out
 }()

@@ -29,8 +29,6 @@ var general = []route{ //nolint:gochecknoglobals // a table
 	{"GET /credenziali", session.None, (*Portal).credentials, false},
 	{"GET /stemma.png", session.None, (*Portal).arms, true},
 	{"GET /ente.css", session.None, (*Portal).colour, true},
-	{"GET /aiuto", session.None, (*Portal).help, true},
-	{"GET /accessibilita", session.None, (*Portal).accessibility, true},
 	{"GET /scarica", session.None, (*Portal).downloads, true},
 	{"GET /scarica/{name}", session.None, (*Portal).downloadFile, true},
 
@@ -58,6 +56,8 @@ var general = []route{ //nolint:gochecknoglobals // a table
 	{"POST /unisci", session.Media, (*Portal).joinSent, false},
 
 	{"GET /area", session.Debole, (*Portal).area, false},
+	{"GET /area/messaggi", session.Debole, (*Portal).areaMessages, false},
+	{"GET /area/accessi", session.Debole, (*Portal).areaAccesses, false},
 	{"GET /area/password", session.Debole, (*Portal).passwordPage, false},
 	{"POST /area/password", session.Debole, (*Portal).passwordSent, false},
 	{"GET /area/credenziali/{id}/password", session.Forte, (*Portal).resetPage, false},

@@ -200,6 +200,7 @@ var (
 	ErrFields   = &RefusedError{"fields"}  // answers are missing or wrong
 	ErrFiles    = &RefusedError{"files"}   // an attachment is missing, or there are too many
 	ErrSigners  = &RefusedError{"signers"} // a signature is missing
+	ErrCard     = &RefusedError{"card"}    // an istanza without a signature is for who came in with CIE or CNS
 	ErrWords    = &RefusedError{"words"}   // the text is missing or too long
 	ErrOffice   = &RefusedError{"office-unknown"}
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean
