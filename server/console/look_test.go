@@ -68,7 +68,7 @@ func (b *browser) window() *window {
 	return &window{b.t, ctx, s.URL, string(script)}
 }
 
-func step[T any](w *window, what string, a chromedp.Action[T]) T {
+func registryStep[T any](w *window, what string, a chromedp.Action[T]) T {
 	w.t.Helper()
 	v, err := chromedp.Run(w.ctx, a)
 	if err != nil {
@@ -91,22 +91,22 @@ func (w *window) shot(name string) {
 
 func (w *window) open(path, wait string) {
 	w.t.Helper()
-	step(w, path, chromedp.Navigate(w.origin+path))
-	step(w, path+" "+wait, chromedp.WaitVisible(wait))
+	registryStep(w, path, chromedp.Navigate(w.origin+path))
+	registryStep(w, path+" "+wait, chromedp.WaitVisible(wait))
 }
 
 // check looks at the page that is open, at a desk's and a phone's width.
 func (w *window) check(name string) {
 	w.t.Helper()
 	for width, size := range map[string][2]int64{"wide": {1200, 900}, "phone": {360, 740}} {
-		step(w, name, chromedp.EmulateViewport(size[0], size[1]))
-		step(w, name, chromedp.Evaluate[bool](w.script+"; true"))
-		if found := step(w, name, chromedp.Evaluate[string](serious, chromedp.EvalAwaitPromise)); found != "" {
+		registryStep(w, name, chromedp.EmulateViewport(size[0], size[1]))
+		registryStep(w, name, chromedp.Evaluate[bool](w.script+"; true"))
+		if found := registryStep(w, name, chromedp.Evaluate[string](serious, chromedp.EvalAwaitPromise)); found != "" {
 			w.t.Errorf("%s, %s:\n%s", name, width, found)
 		}
 		w.shot(name + "-" + width)
 	}
-	step(w, name, chromedp.EmulateViewport(1200, 900))
+	registryStep(w, name, chromedp.EmulateViewport(1200, 900))
 }
 
 // Gestione Anagrafe in a browser: accessible at both widths; upload, dry run, confirmation,
@@ -124,41 +124,41 @@ func TestRegistryInABrowser(t *testing.T) {
 	write(registryLine(40, "Via Prova 1", "56100"), registryLine(41, "Via Prova 2", "56100"), registryLine(42, "Via Prova 3", "561"), registryLine(43, "Via Prova 4", "56100"))
 	s := b.window()
 	enter := func(selector string) {
-		step(s, selector, chromedp.Focus(selector))
-		step(s, "Enter on "+selector, chromedp.KeyEvent(kb.Enter))
+		registryStep(s, selector, chromedp.Focus(selector))
+		registryStep(s, "Enter on "+selector, chromedp.KeyEvent(kb.Enter))
 	}
 	upload := func() {
 		s.open(at+"/importazioni", `input[type="file"]`)
-		step(s, "the file", chromedp.SetUploadFiles(`input[type="file"]`, []string{list}))
+		registryStep(s, "the file", chromedp.SetUploadFiles(`input[type="file"]`, []string{list}))
 		enter(`form[enctype] button`)
-		step(s, "the dry run", chromedp.WaitVisible(`form[action$="/conferma"]`))
+		registryStep(s, "the dry run", chromedp.WaitVisible(`form[action$="/conferma"]`))
 	}
 	s.open(at+"/importazioni", `input[type="file"]`)
 	s.check("registry-imports")
 	upload()
 	s.check("registry-dry-run")
-	step(s, "the box", chromedp.Focus(`input[name="bad"]`))
-	step(s, "Space on the box", chromedp.KeyEvent(" "))
+	registryStep(s, "the box", chromedp.Focus(`input[name="bad"]`))
+	registryStep(s, "Space on the box", chromedp.KeyEvent(" "))
 	enter(`form[action$="/conferma"] button`)
-	step(s, "done", chromedp.WaitNotPresent(`form[action$="/conferma"]`))
+	registryStep(s, "done", chromedp.WaitNotPresent(`form[action$="/conferma"]`))
 	s.check("registry-import")
 
 	s.open(at, `input[name="reason"]`)
 	s.check("registry-search")
 	type typed struct{ name, value string }
 	for _, x := range []typed{{"reason", "pratica 12"}, {"code", pki.Invented(40).CF}} {
-		step(s, x.name, chromedp.SendKeys(`input[name="`+x.name+`"]`, x.value))
+		registryStep(s, x.name, chromedp.SendKeys(`input[name="`+x.name+`"]`, x.value))
 	}
-	step(s, "Enter", chromedp.KeyEvent(kb.Enter))
-	step(s, "found", chromedp.WaitVisible(`a[href*="/schede/"]`))
+	registryStep(s, "Enter", chromedp.KeyEvent(kb.Enter))
+	registryStep(s, "found", chromedp.WaitVisible(`a[href*="/schede/"]`))
 	s.check("registry-found")
 	enter(`a[href*="/schede/"]`)
-	step(s, "the record", chromedp.WaitVisible(`form[action$="/correggi"]`))
-	step(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
-	step(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
-	step(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
-	step(s, "Enter", chromedp.KeyEvent(kb.Enter))
-	step(s, "corrected", chromedp.WaitVisible(`#t-corrections`))
+	registryStep(s, "the record", chromedp.WaitVisible(`form[action$="/correggi"]`))
+	registryStep(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
+	registryStep(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
+	registryStep(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
+	registryStep(s, "Enter", chromedp.KeyEvent(kb.Enter))
+	registryStep(s, "corrected", chromedp.WaitVisible(`#t-corrections`))
 	s.check("registry-record")
 
 	write(registryLine(40, "Via Prova 1", "56100"), registryLine(43, "Via Prova 9", "56100"))
