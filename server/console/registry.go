@@ -131,7 +131,7 @@ func (c *Console) showRegistry(r *request, status int, wrong string, q resident.
 	if found != nil {
 		t := table{ID: "residents", Caption: r.T("registry.found"), Empty: r.T("registry.nobody"), Head: r.registryHeads("name", "code", "born", "address", "state")}
 		for _, x := range found.Rows {
-			t.Rows = append(t.Rows, []cell{{Text: x.Data.Name(), Link: Prefix + "/anagrafe/schede/" + x.ID + "?" + url.Values{"ricerca": {found.ID}}.Encode()}, {Text: x.Code, Mono: true},
+			t.Rows = append(t.Rows, []cell{{Text: x.Name(), Link: Prefix + "/anagrafe/schede/" + x.ID + "?" + url.Values{"ricerca": {found.ID}}.Encode()}, {Text: x.Code, Mono: true},
 				{Text: day(x.Born)}, {Text: x.Address}, {Text: c.residentState(r, x)}})
 		}
 		d["Tables"] = []table{t}
@@ -186,7 +186,7 @@ func (c *Console) showResident(r *request, status int, wrong string) error {
 	if r.actor().Has(role.RegistryWrite) && f.Code != r.actor().Code {
 		d["Acts"] = r.correctionActs(f, path+"/correggi", search)
 	}
-	return r.page(status, "registry", f.Data.Name(), d)
+	return r.page(status, "registry", f.Name(), d)
 }
 
 func (r *request) residentFacts(f *resident.File, state string) (out []fact) {
@@ -202,7 +202,7 @@ func (r *request) residentFacts(f *resident.File, state string) (out []fact) {
 func (c *Console) residentTables(r *request, f *resident.File, search string) []table {
 	family := table{ID: "family", Caption: r.T("registry.family", "sheet", f.Sheet), Empty: r.T("registry.alone"), Head: r.registryHeads("name", "relation", "born", "state")}
 	for _, x := range f.Family {
-		family.Rows = append(family.Rows, []cell{{Text: x.Data.Name(), Link: Prefix + "/anagrafe/schede/" + x.ID + "?" + url.Values{"ricerca": {search}}.Encode()}, {Text: x.Relation}, {Text: day(x.Born)}, {Text: c.residentState(r, x)}})
+		family.Rows = append(family.Rows, []cell{{Text: x.Name(), Link: Prefix + "/anagrafe/schede/" + x.ID + "?" + url.Values{"ricerca": {search}}.Encode()}, {Text: x.Relation}, {Text: day(x.Born)}, {Text: c.residentState(r, x)}})
 	}
 	out := []table{family}
 	if len(f.Corrections) > 0 {
