@@ -69,7 +69,7 @@ func chromiumAt(t *testing.T, h http.Handler, b *browser) *deskScreen {
 	return &deskScreen{t, ctx, s.URL, string(script)}
 }
 
-func step[T any](s *deskScreen, what string, a chromedp.Action[T]) T {
+func onScreen[T any](s *deskScreen, what string, a chromedp.Action[T]) T {
 	s.t.Helper()
 	v, err := chromedp.Run(s.ctx, a)
 	if err != nil {
@@ -81,8 +81,8 @@ func step[T any](s *deskScreen, what string, a chromedp.Action[T]) T {
 
 func (s *deskScreen) open(path, wait string) {
 	s.t.Helper()
-	step(s, path, chromedp.Navigate(s.origin+path))
-	step(s, path+" "+wait, chromedp.WaitVisible(wait))
+	onScreen(s, path, chromedp.Navigate(s.origin+path))
+	onScreen(s, path+" "+wait, chromedp.WaitVisible(wait))
 }
 
 func (s *deskScreen) shot(name string) {
@@ -98,21 +98,21 @@ func (s *deskScreen) shot(name string) {
 
 func (s *deskScreen) js(script string) string {
 	s.t.Helper()
-	return step(s, script, chromedp.Evaluate[string](script))
+	return onScreen(s, script, chromedp.Evaluate[string](script))
 }
 
 // check looks at the page that is open, at a desk's and a phone's width.
 func (s *deskScreen) check(name string) {
 	s.t.Helper()
 	for width, size := range map[string][2]int64{"wide": {1200, 900}, "phone": {360, 740}} {
-		step(s, name, chromedp.EmulateViewport(size[0], size[1]))
-		step(s, name, chromedp.Evaluate[bool](s.axe+"; true"))
-		if found := step(s, name, chromedp.Evaluate[string](axeSerious, chromedp.EvalAwaitPromise)); found != "" {
+		onScreen(s, name, chromedp.EmulateViewport(size[0], size[1]))
+		onScreen(s, name, chromedp.Evaluate[bool](s.axe+"; true"))
+		if found := onScreen(s, name, chromedp.Evaluate[string](axeSerious, chromedp.EvalAwaitPromise)); found != "" {
 			s.t.Errorf("%s, %s:\n%s", name, width, found)
 		}
 		s.shot(name + "-" + width)
 	}
-	step(s, name, chromedp.EmulateViewport(1200, 900))
+	onScreen(s, name, chromedp.EmulateViewport(1200, 900))
 }
 
 // The editor in a browser: accessible at both widths; a problem's link puts the cursor on
@@ -132,35 +132,35 @@ func TestEditorInABrowser(t *testing.T) {
 	s.open(path+"/nuovo-servizio", "#f-servizio")
 	s.check("nuovo-servizio")
 	s.open(at, "#f-testo")
-	step(s, "check", chromedp.Click(`button[value="check"]`))
-	step(s, "problems", chromedp.WaitVisible("#wrong"))
+	onScreen(s, "check", chromedp.Click(`button[value="check"]`))
+	onScreen(s, "problems", chromedp.WaitVisible("#wrong"))
 	s.check("editor")
 	// The number of a line stands where its text is (both begin at the same height, lines are 20px).
 	if got := s.js(`(() => { const a = document.getElementById("L1").getBoundingClientRect(), b = document.getElementById("L101").getBoundingClientRect(); return String((b.top - a.top) / 100) + " " + getComputedStyle(document.getElementById("f-testo")).lineHeight })()`); got != "20 20px" {
 		t.Error("lines and numbers:", got)
 	}
-	step(s, "the first problem", chromedp.Click(`a[data-line]`))
+	onScreen(s, "the first problem", chromedp.Click(`a[data-line]`))
 	if got := s.js(`(() => { const x = document.getElementById("f-testo"); return document.activeElement === x ? x.value.slice(x.selectionStart, x.selectionEnd) : "no focus" })()`); !strings.Contains(got, "kind: gold") {
 		t.Errorf("the link leads to %q", got)
 	}
 	// Typed over, by keyboard, to the end.
-	step(s, "typed", chromedp.KeyEvent("      - {id: isee, kind: money, label: {it: Valore ISEE, en: ISEE}, least: 0}"))
-	step(s, "tab", chromedp.KeyEvent("\t"))
+	onScreen(s, "typed", chromedp.KeyEvent("      - {id: isee, kind: money, label: {it: Valore ISEE, en: ISEE}, least: 0}"))
+	onScreen(s, "tab", chromedp.KeyEvent("\t"))
 	for range 2 { // check, preview, diff
-		step(s, "tab", chromedp.KeyEvent("\t"))
+		onScreen(s, "tab", chromedp.KeyEvent("\t"))
 	}
-	step(s, "enter", chromedp.KeyEvent("\r"))
-	step(s, "the difference", chromedp.WaitVisible("#t-diff"))
+	onScreen(s, "enter", chromedp.KeyEvent("\r"))
+	onScreen(s, "the difference", chromedp.WaitVisible("#t-diff"))
 	s.check("differenze")
-	step(s, "publish", chromedp.Focus(`form[action$="/pubblica"] button`))
-	step(s, "enter", chromedp.KeyEvent("\r"))
-	step(s, "published", chromedp.WaitVisible(".page-links"))
+	onScreen(s, "publish", chromedp.Focus(`form[action$="/pubblica"] button`))
+	onScreen(s, "enter", chromedp.KeyEvent("\r"))
+	onScreen(s, "published", chromedp.WaitVisible(".page-links"))
 	if v, err := w.Services.Current(t.Context(), "prova", "iscrizione-nido"); err != nil || v.Number != 1 {
 		t.Fatal(v, err)
 	}
 	s.open(at, "#f-testo")
-	step(s, "preview", chromedp.Click(`button[value="preview"]`))
-	step(s, "preview", chromedp.WaitVisible("#f-child-given"))
+	onScreen(s, "preview", chromedp.Click(`button[value="preview"]`))
+	onScreen(s, "preview", chromedp.WaitVisible("#f-child-given"))
 	s.check("anteprima")
 	s.open(at+"/versioni", "#t-versions")
 	s.check("versioni")
