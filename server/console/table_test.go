@@ -315,7 +315,7 @@ func ready(t *testing.T, w *town.Town) things {
 		t.Fatal(err)
 	}
 	return things{
-		ids:    map[string]string{"{call}": call.ID, "{n}": "1", "{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
+		ids:    map[string]string{"{call}": call.ID, "{n}": "1", "{report}": "999999", "{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
 		person: fmt.Sprint(handed.Person.ID), operator: fmt.Sprint(urp.Operator), batch: batches[0].ID, code: f.Code,
 		secrets: []string{f.Code, f.Family, sheets[0].Username, urp.Code, office.Name},
 	}
