@@ -16,6 +16,7 @@ import (
 	"github.com/citel-pa/citel/server/console"
 	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/ranking"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
@@ -314,8 +315,12 @@ func ready(t *testing.T, w *town.Town) things {
 	if err != nil {
 		t.Fatal(err)
 	}
+	call, err := w.Rankings.Make(ctx, w.Operator("prova", 58, "R20"), "iscrizione-nido", ranking.Settings{Title: "x", Since: "2026-01-01", Until: "2026-01-31", Term: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return things{
-		ids:    map[string]string{"{report}": fmt.Sprint(report.Number), "{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
+		ids:    map[string]string{"{call}": call.ID, "{n}": "1", "{report}": fmt.Sprint(report.Number), "{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
 		person: fmt.Sprint(handed.Person.ID), operator: fmt.Sprint(urp.Operator), batch: batches[0].ID, code: f.Code,
 		secrets: []string{f.Code, f.Family, sheets[0].Username, urp.Code, office.Name},
 	}

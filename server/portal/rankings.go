@@ -213,3 +213,12 @@ func (v *view) Day(s string) string {
 	}
 	return s
 }
+
+// RankingLink is the sentence of an application's link to its ranking; empty: there is none.
+func (v *view) RankingLink(a *submission.Application) string {
+	link, _, err := v.rankingOf(a)
+	if err != nil {
+		v.p.Log.Error("a ranking cannot be read", "application", a.ID, "error", err)
+	}
+	return link
+}

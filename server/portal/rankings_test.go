@@ -151,6 +151,7 @@ func TestRankingPages(t *testing.T) {
 
 	d.ranks(c, school, ranking.Final)
 	v := x.forte()
+	has(t, v.get("/pratiche/"+mine.ID), own, "Ti è offerto un posto: rispondi")
 	has(t, v.get(own), "Ti è offerto un posto: Girasole, Tempo pieno", "Rispondi entro il", "Accetto il posto")
 	if a := v.post(own, "n", "1"); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Scegli se accetti") {
 		t.Error(a.code)
