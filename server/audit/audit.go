@@ -63,6 +63,7 @@ const (
 	OperatorLogout    = "operator-logout"     //
 	RoleAssigned      = "role-assigned"       //
 	RoleRemoved       = "role-removed"        //
+	OfficesSet        = "offices-set"         // where an operator works
 	FourEyesAsked     = "four-eyes-asked"     //
 	FourEyesDecided   = "four-eyes-decided"   //
 	EnteChanged       = "ente-changed"        //
@@ -75,7 +76,9 @@ const (
 	RankingOffered    = "ranking-offered"     // a place was offered, accepted, renounced, or its term is over
 	ApplicationMoved  = "application-moved"   // an office's act: taken in charge, answered, ...
 	ApplicationFile   = "application-file"    // an attachment was taken or refused
+	ApplicationCode   = "application-code"    // a code that signs at the desk was mailed
 	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
+	FeedbackAnswered  = "feedback-answered"   // a report on accessibility
 	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason
 	RegisterEmergency = "register-emergency"  // the emergency register was opened or closed
 	Deposited         = "deposited"           // a package for conservazione

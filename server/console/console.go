@@ -141,7 +141,9 @@ type Route struct {
 	Access          Access
 	// Any of them is enough.
 	Permissions []role.Permission
-	run         func(*request) error
+	// Upload is how many bytes a form with a file may have; 0: what a picture needs.
+	Upload int64
+	run    func(*request) error
 }
 
 // Routes are all addresses, for the table that tests make of them.
@@ -189,7 +191,7 @@ func (c *Console) handle(rt Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		limit := int64(maxForm)
 		if strings.HasPrefix(hr.Header.Get("Content-Type"), "multipart/") {
-			limit = maxUpload
+			limit = max(maxUpload, rt.Upload)
 		}
 		hr.Body = http.MaxBytesReader(w, hr.Body, limit)
 		r := &request{c: c, w: w, r: hr, lang: language(w, hr)}

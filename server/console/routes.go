@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 
+	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/role"
 )
 
@@ -25,6 +26,11 @@ func operators(method, path string, run func(*Console, *request) error) {
 
 func permitted(method, path string, run func(*Console, *request) error, any ...role.Permission) {
 	routes = append(routes, Route{Method: method, Pattern: Prefix + path, Access: Permitted, Permissions: any, run: call(run)})
+}
+
+// uploads is a POST that takes a file as big as attachments may be.
+func uploads(path string, run func(*Console, *request) error, any ...role.Permission) {
+	routes = append(routes, Route{Method: post, Pattern: Prefix + path, Access: Permitted, Permissions: any, Upload: attachment.DefaultBytes + maxForm, run: call(run)})
 }
 
 // The functions are methods and the table is read by some of them: it is filled here, and

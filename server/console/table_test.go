@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bytes"
 	"database/sql"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -156,7 +158,7 @@ func TestAnotherEntesIDs(t *testing.T) {
 	town.Each(t, func(t *testing.T, w *town.Town) {
 		h := pages(t, w)
 		r := ready(t, w)
-		everything := []string{"R-Ente", "R8", "R25", "R9"}
+		everything := []string{"R-Ente", "R8", "R25", "R9", "R-CAF1"}
 		there := w.Operator("altro", 60, everything...)
 		b := as(t, w, h, there, "192.0.2.9:1")
 		token := b.get(console.Prefix + "/password").token()
@@ -218,7 +220,7 @@ func state(t *testing.T, w *town.Town) string {
 		"SELECT count(*) FROM envelope WHERE ente = 'prova' AND state = 'handed-out'", "SELECT count(*) FROM envelope WHERE ente = 'prova'",
 		"SELECT count(*) FROM batch WHERE ente = 'prova' AND voided = ''", "SELECT count(*) FROM operator WHERE ente = 'prova' AND state = 'active'",
 		"SELECT count(*) FROM operator_role", "SELECT count(*) FROM pending WHERE state = 'open'", "SELECT count(*) FROM ente_office", "SELECT count(*) FROM person WHERE dead = ''",
-		"SELECT count(*) FROM person_code",
+		"SELECT count(*) FROM person_code", "SELECT count(*) FROM mandate WHERE state = 'asked'", "SELECT count(*) FROM mandate_proof", "SELECT count(*) FROM application", "SELECT count(*) FROM application_file",
 	} {
 		out = append(out, fmt.Sprint(storetest.Count(t, w.Store, q)))
 	}
@@ -278,8 +280,23 @@ func ready(t *testing.T, w *town.Town) things {
 	if s, err = w.Envelopes.Activate(ctx, b.Writer(), s, activation(sheets[0], handed.Holder)); err != nil {
 		t.Fatal(err)
 	}
+	m := askedMandates(t, w, 1)[0]
+	scan, err := w.Mandates.AddProof(ctx, printer, m, "prova.png", bytes.NewReader(picture(t)), int64(len(picture(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caf := w.Operator("prova", 54, "R-CAF1")
+	v := submission.Visitor{Ente: "prova", Person: account(t, w, person.Natural, town.FormOf(55).Code), Operator: &caf, Shown: "CA00000AA"}
+	draft, err := w.Applications.Start(ctx, v, "iscrizione-nido")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paper, err := w.Applications.Attach(ctx, v, draft.ID, submission.SlotIdentity, "documento.png", bytes.NewReader(picture(t)), int64(len(picture(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return things{
-		ids:    map[string]string{"{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
+		ids:    map[string]string{"{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
 		person: fmt.Sprint(handed.Person.ID), operator: fmt.Sprint(urp.Operator), batch: batches[0].ID, code: f.Code,
 		secrets: []string{f.Code, f.Family, sheets[0].Username, urp.Code, office.Name},
 	}

@@ -245,3 +245,18 @@ func (d *Desk) LevelAt(ctx context.Context, s *session.Session, code string) (se
 	}
 	return session.Debole, nil
 }
+
+// EmailOf is where an active credential of a person writes to; empty without one.
+func EmailOf(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, person int64) (string, error) {
+	var email string
+	err := q.QueryRowContext(ctx, "SELECT email FROM credential WHERE person = ? AND state = 'active' AND email <> '' ORDER BY kind <> 'media', created DESC LIMIT 1", person).Scan(&email)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("credential: %w", err)
+	}
+	return email, nil
+}

@@ -73,26 +73,10 @@ func (d *Desk) Check(r Release) (Release, *FormError) {
 	default:
 		errs["code"] = "required"
 	}
-	x := &r.Document
-	for name, v := range map[string]*string{"document.number": &x.Number, "document.issuer": &x.Issuer} {
-		*v = strings.Join(strings.Fields(*v), " ")
-		if *v == "" {
-			errs[name] = "required"
-		} else if len(*v) > 100 {
-			errs[name] = "long"
-		}
-	}
-	if !slices.Contains(DocumentKinds, x.Kind) {
-		errs["document.kind"] = "required"
-	}
-	today := now.Truncate(24 * time.Hour)
-	if t, err := time.Parse(person.BornLayout, x.Issued); err != nil || t.After(now) {
-		errs["document.issued"] = "date"
-	}
-	if t, err := time.Parse(person.BornLayout, x.Expires); err != nil {
-		errs["document.expires"] = "date"
-	} else if t.Before(today) {
-		errs["document.expires"] = "document-expired"
+	var wrong person.Errors
+	r.Document, wrong = r.Document.Check(now)
+	for k, code := range wrong {
+		errs["document."+k] = code
 	}
 	if _, err := ParseCode(r.Code); err != nil {
 		errs["envelope"] = "envelope-mistyped"
@@ -101,6 +85,32 @@ func (d *Desk) Check(r Release) (Release, *FormError) {
 		return r, &FormError{Errs: errs, Warnings: warnings}
 	}
 	return r, nil
+}
+
+// Check cleans a document and tells what is wrong with it: fields "kind", "number",
+// "issuer", "issued", "expires".
+func (d Document) Check(now time.Time) (clean Document, errs person.Errors) {
+	errs = person.Errors{}
+	for name, v := range map[string]*string{"number": &d.Number, "issuer": &d.Issuer} {
+		*v = strings.Join(strings.Fields(*v), " ")
+		if *v == "" {
+			errs[name] = "required"
+		} else if len(*v) > 100 {
+			errs[name] = "long"
+		}
+	}
+	if !slices.Contains(DocumentKinds, d.Kind) {
+		errs["kind"] = "required"
+	}
+	if t, err := time.Parse(person.BornLayout, d.Issued); err != nil || t.After(now) {
+		errs["issued"] = "date"
+	}
+	if t, err := time.Parse(person.BornLayout, d.Expires); err != nil {
+		errs["expires"] = "date"
+	} else if t.Before(now.Truncate(24 * time.Hour)) {
+		errs["expires"] = "document-expired"
+	}
+	return d, errs
 }
 
 // holder is whom the account is of.

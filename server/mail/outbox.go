@@ -40,6 +40,18 @@ const (
 	ApplicationAnswered Kind = "application-answered" //
 	ApplicationClosed   Kind = "application-closed"   //
 	ApplicationCode     Kind = "application-code"     // number: a code that the desk asks for
+
+	MandateAsked    Kind = "mandate-asked"    // somebody asks to act, or to be acted for; link
+	MandateAccepted Kind = "mandate-accepted" // likewise
+	MandateRefused  Kind = "mandate-refused"  //
+	MandateRevoked  Kind = "mandate-revoked"  //
+	MandateGranted  Kind = "mandate-granted"  // the desk made one; to both, link
+
+	FeedbackReceived Kind = "feedback-received" // to the ente's own office: number, link into the console
+	FeedbackAnswered Kind = "feedback-answered" // to who wrote: number, link
+	RankingPublished Kind = "ranking-published" // number: the call's title; link: the application
+	RankingOffer     Kind = "ranking-offer"     // a place is offered
+	RankingAnswer    Kind = "ranking-answer"    // an offer was answered, or its term is over
 )
 
 // Message is one to be.

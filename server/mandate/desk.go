@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
@@ -64,7 +65,7 @@ func (d *Desk) Search(ctx context.Context, a role.Actor, q Query) ([]View, error
 		args = append(args, args[len(args)-len(names):]...)
 	}
 	if where == "" {
-		return nil, invalid("principal", "who")
+		return nil, invalid("who", "nobody is named")
 	}
 	found, err := d.views(ctx, joined+where+" ORDER BY m.created DESC LIMIT ?", append(args, MaxFound)...)
 	if err != nil {
@@ -73,12 +74,13 @@ func (d *Desk) Search(ctx context.Context, a role.Actor, q Query) ([]View, error
 	return found, d.seen(ctx, a, q.Reason, found...)
 }
 
-// Waiting lists what citizens asked for and the desk has to look at, oldest first.
+// Waiting lists what citizens asked for and the desk has to look at, oldest first: a
+// delegation is the other person's to accept.
 func (d *Desk) Waiting(ctx context.Context, a role.Actor) ([]View, error) {
 	if err := role.Check(a, a.Ente, Needs); err != nil {
 		return nil, err
 	}
-	return d.views(ctx, joined+" AND m.state = 'asked' ORDER BY m.created LIMIT ?", a.Ente, MaxFound)
+	return d.views(ctx, joined+" AND m.state = 'asked' AND m.kind <> 'delegate' ORDER BY m.created LIMIT ?", a.Ente, MaxFound)
 }
 
 // Open shows a mandate of the operator's ente; both people see in their accesses that it
@@ -187,7 +189,10 @@ func (d *Desk) grant(ctx context.Context, tx *sql.Tx, a role.Actor, m *Mandate) 
 	if err := d.notOwn(ctx, tx, a, m); err != nil {
 		return err
 	}
-	return d.insertTx(ctx, tx, m, audit.Event{}.By(a))
+	if err := d.insertTx(ctx, tx, m, audit.Event{}.By(a)); err != nil {
+		return err
+	}
+	return d.tell(ctx, tx, m, mail.MandateGranted, m.Principal, m.Agent) // nobody gets a power in silence
 }
 
 // notOwn: an operator decides about no mandate in which the own person is.
@@ -202,8 +207,8 @@ func (d *Desk) notOwn(ctx context.Context, tx *sql.Tx, a role.Actor, m *Mandate)
 	return nil
 }
 
-// DecideAtDesk accepts or refuses what was asked for online. Who accepts has seen a proof;
-// who refuses says why.
+// DecideAtDesk accepts or refuses in the place of who answers nothing online: a child, a
+// ward, a company. proof is what the desk saw besides what was sent; who refuses says why.
 func (d *Desk) DecideAtDesk(ctx context.Context, a role.Actor, id string, accept bool, proof, reason string) error {
 	if err := role.Check(a, a.Ente, Needs); err != nil {
 		return err
@@ -211,18 +216,24 @@ func (d *Desk) DecideAtDesk(ctx context.Context, a role.Actor, id string, accept
 	if !accept && !reasoned(reason) {
 		return ErrReason
 	}
-	return d.moveTx(ctx, a.Ente, id, audit.Event{}.By(a), func(tx *sql.Tx, m *Mandate) error {
-		if m.State != Asked {
+	kind := mail.MandateRefused
+	return d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error {
+		if m.State != Asked || m.Kind == Delegate {
 			return ErrState
-		}
-		if err := d.notOwn(ctx, tx, a, m); err != nil {
-			return err
 		}
 		m.State, m.Operator, m.Reason = Refused, a.Operator, strings.TrimSpace(reason)
 		if accept {
-			m.State, m.Reason, m.Proof = Active, "", strings.TrimSpace(proof)
+			m.State, m.Reason, kind = Active, "", mail.MandateAccepted
+			if p := strings.TrimSpace(proof); p != "" {
+				m.Proof = p
+			}
 		}
 		return nil
+	}, func(tx *sql.Tx, m *Mandate) error {
+		if err := d.notOwn(ctx, tx, a, m); err != nil {
+			return err
+		}
+		return d.tell(ctx, tx, m, kind, m.AskedBy)
 	})
 }
 
@@ -234,12 +245,13 @@ func (d *Desk) RevokeAtDesk(ctx context.Context, a role.Actor, id, reason string
 	if !reasoned(reason) {
 		return ErrReason
 	}
-	return d.moveTx(ctx, a.Ente, id, audit.Event{}.By(a), func(tx *sql.Tx, m *Mandate) error {
-		if err := d.notOwn(ctx, tx, a, m); err != nil {
-			return err
-		}
-		return m.revoke(strings.TrimSpace(reason))
-	})
+	return d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error { return m.revoke(strings.TrimSpace(reason)) },
+		func(tx *sql.Tx, m *Mandate) error {
+			if err := d.notOwn(ctx, tx, a, m); err != nil {
+				return err
+			}
+			return d.tell(ctx, tx, m, mail.MandateRevoked, m.Principal, m.Agent)
+		})
 }
 
 func reasoned(s string) bool {

@@ -2,10 +2,7 @@ package mandate_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"image"
-	"image/png"
 	"io"
 	"strings"
 	"testing"
@@ -41,7 +38,7 @@ func TestAtDesk(t *testing.T) {
 		bad := m
 		bad.Title = ""
 		var invalid *mandate.InvalidError
-		if _, err := d.GrantTo(ctx, desk, bad, party(2), party(3)); !errors.As(err, &invalid) || invalid.Field != "title" {
+		if _, err := d.GrantTo(ctx, desk, bad, party(2), party(3)); !errors.As(err, &invalid) || invalid.Code != "title" {
 			t.Error(err)
 		}
 		if n := count(t, w, "SELECT count(*) FROM person WHERE code IN (?, ?)", pki.Invented(2).CF, pki.Invented(3).CF); n != 0 {
@@ -87,71 +84,13 @@ func TestAtDesk(t *testing.T) {
 		if err := d.RevokeAtDesk(ctx, desk, got.ID, "non vale"); err != nil {
 			t.Error(err)
 		}
+		if _, err := d.AddProof(ctx, desk, got.ID, "x.png", bytes.NewReader(picture(t)), int64(len(picture(t)))); !errors.Is(err, mandate.ErrState) {
+			t.Error("a scan of what has ended", err)
+		}
 		if _, err := d.For(ctx, w.Store, "prova", got.ID, got.Agent, "x"); !errors.Is(err, mandate.ErrNotFound) {
 			t.Error("revoked, and it holds", err)
 		}
 	})
-}
-
-// What a parent asks for online waits for the desk, which has seen a document.
-func TestAskedForTheDesk(t *testing.T) {
-	town.Each(t, func(t *testing.T, w *town.Town) {
-		ctx, d := t.Context(), w.Mandates
-		desk := w.Operator("prova", 1, "R-Ente")
-		parent, child := account(t, w, person.Natural, pki.Invented(2).CF), account(t, w, person.Natural, w.Child(5))
-		ask := mandate.Mandate{Kind: mandate.Minor, Principal: child, Agent: parent, Title: "Genitore", Since: w.Today().Format(time.DateOnly), Proof: "Estratto di nascita n. 12"}
-		first, err := d.Ask(ctx, "prova", parent, ask)
-		if err != nil || first.State != mandate.Asked {
-			t.Fatal(first, err)
-		}
-		if err := d.Decide(ctx, "prova", first.ID, child, true); !errors.Is(err, mandate.ErrState) {
-			t.Error("a child accepts", err)
-		}
-		if waits, err := d.Waiting(ctx, desk); err != nil || len(waits) != 1 {
-			t.Fatal(waits, err)
-		}
-		if err := d.DecideAtDesk(ctx, w.Operator("altro", 1, "R8"), first.ID, true, "x", ""); !errors.Is(err, mandate.ErrNotFound) {
-			t.Error(err)
-		}
-		if err := d.DecideAtDesk(ctx, w.Operator("prova", 2, "R8"), first.ID, true, "Estratto", ""); !errors.Is(err, mandate.ErrSelf) {
-			t.Error("an operator accepts the own", err)
-		}
-		if err := d.DecideAtDesk(ctx, desk, first.ID, true, " ", ""); !errors.Is(err, mandate.ErrInvalid) {
-			t.Error("accepted without a proof", err)
-		}
-		if err := d.DecideAtDesk(ctx, desk, first.ID, true, "Estratto di nascita visto", ""); err != nil {
-			t.Fatal(err)
-		}
-		m, err := d.For(ctx, w.Store, "prova", first.ID, parent, "iscrizione-nido")
-		if err != nil || m.Operator != desk.Operator || m.Until == "" {
-			t.Error(m, err)
-		}
-		if err := d.DecideAtDesk(ctx, desk, first.ID, false, "", "ripensato"); !errors.Is(err, mandate.ErrState) {
-			t.Error("decided twice", err)
-		}
-		second, err := d.Ask(ctx, "prova", parent, ask)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.DecideAtDesk(ctx, desk, second.ID, false, "", ""); !errors.Is(err, mandate.ErrReason) {
-			t.Error(err)
-		}
-		if err := d.DecideAtDesk(ctx, desk, second.ID, false, "", "manca l'estratto"); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-type scanner struct{ down, infected bool }
-
-func (s *scanner) Scan(_ context.Context, r io.Reader, _ int64) (attachment.Verdict, error) {
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return attachment.Verdict{}, err
-	}
-	if s.down {
-		return attachment.Verdict{}, attachment.ErrScanner
-	}
-	return attachment.Verdict{Clean: !s.infected, Threat: "Eicar-Test"}, nil
 }
 
 // A scan is judged by its content, kept, and opened by whoever may, when it is clean.
@@ -163,10 +102,7 @@ func TestProofs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var b bytes.Buffer
-		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
-			t.Fatal(err)
-		}
+		b := bytes.NewBuffer(picture(t))
 		var refused *attachment.Refused
 		for _, bad := range []string{"<script>", "MZ\x90\x00", "%PDF-1.7\nnothing"} {
 			if _, err := d.AddProof(ctx, desk, m.ID, "delega.png", strings.NewReader(bad), int64(len(bad))); !errors.As(err, &refused) {
@@ -192,15 +128,14 @@ func TestProofs(t *testing.T) {
 			t.Error(err)
 		}
 		// A scanner that gives no verdict: nobody opens it until there is one.
-		s := &scanner{down: true}
-		d.Scanner = s
+		d.Scanner = scanner{err: attachment.ErrScanner}
 		if p, err = d.AddProof(ctx, desk, m.ID, "delega.png", bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := d.OpenProof(ctx, desk, m.ID, p.ID); !errors.Is(err, attachment.ErrScanner) {
 			t.Error(err)
 		}
-		s.down, s.infected = false, true
+		d.Scanner = scanner{}
 		for range 2 {
 			if _, _, err := d.OpenProof(ctx, desk, m.ID, p.ID); !errors.Is(err, mandate.ErrScan) {
 				t.Error(err)

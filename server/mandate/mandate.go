@@ -61,15 +61,20 @@ type Mandate struct {
 
 // Covers tells whether a mandate holds for a service on a day.
 func (m *Mandate) Covers(service string, at time.Time) bool {
+	return m.Holds(at) && (len(m.Scope) == 0 || slices.Contains(m.Scope, service))
+}
+
+// Holds tells whether a mandate holds on a day, for whatever its scope is.
+func (m *Mandate) Holds(at time.Time) bool {
 	day := at.In(register.Rome()).Format(time.DateOnly)
-	return m.State == Active && m.Since <= day && (m.Until == "" || day <= m.Until) && (len(m.Scope) == 0 || slices.Contains(m.Scope, service))
+	return m.State == Active && m.Since <= day && (m.Until == "" || day <= m.Until)
 }
 
 // Desk keeps mandates.
 type Desk struct {
 	Store *store.Store
 	Audit *audit.Log
-	// Scanner looks at the scans of proofs; nil: none is configured.
+	// Scanner looks at proofs; nil: none is configured.
 	Scanner attachment.Scanner
 	Limits  attachment.Limits
 	Now     func() time.Time
@@ -89,29 +94,36 @@ var (
 	ErrInvalid = errors.New("mandate: not a usable value")
 	// ErrState: what is asked cannot follow what the mandate is.
 	ErrState = errors.New("mandate: it is not in the state for this")
-	// ErrSelf: an operator makes no power for or over the own person.
+	// ErrLevel: to give power over one's own affairs needs a card.
+	ErrLevel = errors.New("mandate: the level is too low")
+	// ErrTooMany: too much is asked and not decided.
+	ErrTooMany = errors.New("mandate: too many are waiting")
+	// ErrThere: between the two there is one of the kind, asked or in force.
+	ErrThere = errors.New("mandate: there is one already")
+	// ErrProof: what stands in for the other one's yes is missing.
+	ErrProof = errors.New("mandate: a proof is needed")
+	// ErrSelf: an operator decides about no mandate in which the own person is.
 	ErrSelf = errors.New("mandate: nobody does this to the own account")
 	// ErrReason: a reason of 3 characters at least is needed.
 	ErrReason = errors.New("mandate: a reason is needed")
 )
 
-// InvalidError is an ErrInvalid: which field ("principal", "agent", "kind", "title",
-// "scope", "since", "until", "proof"), and why, a stable code whose sentence is
-// "mandate.<code>".
-type InvalidError struct{ Field, Code string }
+// InvalidError is an ErrInvalid with a stable code, whose sentence is
+// "mandate.invalid-<code>" in the catalogue.
+type InvalidError struct{ Code, What string }
 
-// Error names both.
-func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.Field + ": " + e.Code }
+// Error says what cannot be.
+func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.What }
 
-// Is makes errors.Is(err, ErrInvalid) hold.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid } //nolint:errorlint // the sentinel itself
+// Is tells that it is an ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
-func invalid(field, code string) error { return &InvalidError{field, code} }
+func invalid(code, what string) error { return &InvalidError{code, what} }
 
 // check looks at a mandate that is to be.
 func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 	if m.Principal == m.Agent {
-		return invalid("agent", "oneself")
+		return invalid("self", "nobody acts for oneself by a mandate")
 	}
 	principal, err1 := person.Get(ctx, tx, m.Principal)
 	agent, err2 := person.Get(ctx, tx, m.Agent)
@@ -120,33 +132,31 @@ func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 	}
 	since, err := time.Parse(time.DateOnly, m.Since)
 	if err != nil {
-		return invalid("since", "day")
+		return invalid("since", "the first day")
 	}
 	if m.Until != "" {
 		if until, err := time.Parse(time.DateOnly, m.Until); err != nil || until.Before(since) {
-			return invalid("until", "until")
+			return invalid("until", "the last day is before the first")
 		}
 	}
 	title := len([]rune(strings.TrimSpace(m.Title)))
 	switch {
 	case title < 3 || title > 100:
-		return invalid("title", "title")
+		return invalid("title", "the title, 3 to 100 characters")
 	case m.Proof == "" || len(m.Proof) > 500:
-		return invalid("proof", "proof")
+		return invalid("proof", "the proof")
 	case agent.Kind != person.Natural:
-		return invalid("agent", "company-acts")
-	case !agent.Dead.IsZero():
-		return invalid("agent", "dead")
-	case !principal.Dead.IsZero():
-		return invalid("principal", "dead")
+		return invalid("agent", "only a person acts")
+	case m.State == Active && (!agent.Dead.IsZero() || !principal.Dead.IsZero()): // who asks is not told
+		return invalid("dead", "one of the two has died")
 	case (m.Kind == Company) != (principal.Kind == person.Corporate):
-		return invalid("kind", "kind-fits")
+		return invalid("kind", "the kind does not fit who is acted for")
 	case m.Kind != Minor && m.Kind != Ward && m.Kind != Company && m.Kind != Delegate:
-		return invalid("kind", "kind")
+		return invalid("kind", "the kind")
 	}
 	for _, s := range m.Scope {
 		if s == "" || strings.ContainsAny(s, " \n") {
-			return invalid("scope", "scope")
+			return invalid("scope", "the scope")
 		}
 	}
 	return d.age(principal, agent, m)
@@ -156,8 +166,9 @@ func (d *Desk) check(ctx context.Context, tx *sql.Tx, m *Mandate) error {
 // was written.
 func (d *Desk) age(principal, agent *person.Person, m *Mandate) error {
 	today := d.now().In(register.Rome())
-	if born, ok := Born(agent.CodiceFiscale, today); ok && born.AddDate(18, 0, 0).After(today) {
-		return invalid("agent", "minor-acts")
+	// Online nobody sees a document: a code that does not tell the age is the desk's.
+	if born, ok := Born(agent.CodiceFiscale, today); ok && born.AddDate(18, 0, 0).After(today) || !ok && m.AskedBy != 0 && m.Operator == 0 {
+		return invalid("age", "who acts is not of age")
 	}
 	if m.Kind != Minor && m.Kind != Delegate {
 		return nil
@@ -165,11 +176,11 @@ func (d *Desk) age(principal, agent *person.Person, m *Mandate) error {
 	born, ok := Born(principal.CodiceFiscale, today)
 	switch {
 	case !ok:
-		return invalid("principal", "birth")
+		return invalid("birth", "the birth is not known from the code")
 	case m.Kind == Delegate && born.AddDate(18, 0, 0).After(today):
-		return invalid("principal", "child-delegates")
+		return invalid("child", "a child delegates nobody: its parent or guardian acts")
 	case m.Kind == Minor && !born.AddDate(18, 0, 0).After(today):
-		return invalid("principal", "of-age")
+		return invalid("of-age", "who is acted for is of age")
 	case m.Kind == Minor:
 		if last := born.AddDate(18, 0, -1).Format(time.DateOnly); m.Until == "" || m.Until > last {
 			m.Until = last
@@ -204,22 +215,6 @@ func Born(code string, now time.Time) (time.Time, bool) {
 	return born, month >= 0 && born.Day() == day
 }
 
-// Ask asks for one online. A delegation by asks for and the other accepts. For a child, a
-// ward or a company whoever would act asks, says by which document, and waits for the
-// desk, which looks at it (DecideAtDesk): a child and a company accept nothing.
-func (d *Desk) Ask(ctx context.Context, ente string, by int64, m Mandate) (*Mandate, error) {
-	switch {
-	case by != m.Principal && by != m.Agent:
-		return nil, ErrNotFound
-	case m.Kind == Delegate:
-		m.Proof = "online"
-	case by != m.Agent:
-		return nil, invalid("kind", "desk-only")
-	}
-	m.ID, m.Ente, m.State, m.AskedBy, m.Operator = store.NewID(), ente, Asked, by, 0
-	return &m, d.insert(ctx, &m, audit.Event{})
-}
-
 func (d *Desk) insert(ctx context.Context, m *Mandate, e audit.Event) error {
 	err := d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.insertTx(ctx, tx, m, e) })
 	if err != nil {
@@ -235,7 +230,7 @@ func (d *Desk) insertTx(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Eve
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO mandate (id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.ID, m.Ente, string(m.Kind), m.Principal, m.Agent, m.Title, strings.Join(m.Scope, " "), m.Since, m.Until, m.Proof,
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, m.ID, m.Ente, string(m.Kind), m.Principal, m.Agent, m.Title, strings.Join(m.Scope, " "), m.Since, m.Until, m.Proof,
 		string(m.State), m.AskedBy, m.Operator, store.Time(m.Created), store.Time(m.Changed))
 	if err != nil {
 		return err
@@ -256,30 +251,6 @@ func (d *Desk) log(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Event) e
 	return nil
 }
 
-// Decide accepts or refuses what the other one asked.
-func (d *Desk) Decide(ctx context.Context, ente, id string, by int64, accept bool) error {
-	return d.move(ctx, ente, id, audit.Event{}, func(m *Mandate) error {
-		if m.State != Asked || m.Kind != Delegate || by == m.AskedBy || by != m.Principal && by != m.Agent {
-			return ErrState
-		}
-		m.State = Refused
-		if accept {
-			m.State = Active
-		}
-		return nil
-	})
-}
-
-// Revoke ends a mandate at once. Either of the two may.
-func (d *Desk) Revoke(ctx context.Context, ente, id string, by int64, reason string) error {
-	return d.move(ctx, ente, id, audit.Event{}, func(m *Mandate) error {
-		if by != m.Principal && by != m.Agent {
-			return ErrNotFound
-		}
-		return m.revoke(reason)
-	})
-}
-
 func (m *Mandate) revoke(reason string) error {
 	if m.State != Active && m.State != Asked {
 		return ErrState
@@ -288,17 +259,13 @@ func (m *Mandate) revoke(reason string) error {
 	return nil
 }
 
-func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(*Mandate) error) error {
-	return d.moveTx(ctx, ente, id, e, func(_ *sql.Tx, m *Mandate) error { return f(m) })
-}
-
-func (d *Desk) moveTx(ctx context.Context, ente, id string, e audit.Event, f func(*sql.Tx, *Mandate) error) error {
+func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(*Mandate) error, then func(*sql.Tx, *Mandate) error) error {
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		m, err := scan(tx.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ?", id, ente))
 		if err != nil {
 			return err
 		}
-		if err := f(tx, m); err != nil {
+		if err := f(m); err != nil {
 			return err
 		}
 		if m.State == Active { // what was asked may have become impossible
@@ -306,10 +273,10 @@ func (d *Desk) moveTx(ctx context.Context, ente, id string, e audit.Event, f fun
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, until = ?, proof = ?, operator = ?, reason = ?, changed = ? WHERE id = ?", string(m.State), m.Until, m.Proof, m.Operator, m.Reason, store.Time(d.now()), id); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, reason = ?, until = ?, proof = ?, operator = ?, changed = ? WHERE id = ?", string(m.State), m.Reason, m.Until, m.Proof, m.Operator, store.Time(d.now()), id); err != nil {
 			return fmt.Errorf("mandate: %w", err)
 		}
-		return d.log(ctx, tx, m, e)
+		return errors.Join(d.log(ctx, tx, m, e), then(tx, m))
 	})
 }
 

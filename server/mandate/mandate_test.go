@@ -10,6 +10,7 @@ import (
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -77,26 +78,45 @@ func TestMandates(t *testing.T) {
 		if _, err := d.For(t.Context(), town.Store, "altro", m.ID, parent, "iscrizione-nido"); err == nil {
 			t.Error("it holds in another ente")
 		}
-		if err := d.Revoke(t.Context(), "prova", m.ID, other, "x"); !errors.Is(err, mandate.ErrNotFound) {
+		media := func(p int64) mandate.By { return mandate.By{Person: p, Level: session.Media} }
+		forte := func(p int64) mandate.By { return mandate.By{Person: p, Level: session.Forte} }
+		if err := d.Revoke(t.Context(), "prova", m.ID, media(other), "x"); !errors.Is(err, mandate.ErrNotFound) {
 			t.Error("a stranger revokes", err)
 		}
-		if err := d.Revoke(t.Context(), "prova", m.ID, parent, "x"); err != nil || use("iscrizione-nido", parent) == nil {
+		if err := d.Revoke(t.Context(), "prova", m.ID, mandate.By{Person: parent, Level: session.Debole}, "x"); !errors.Is(err, mandate.ErrLevel) {
+			t.Error("a debole revokes", err)
+		}
+		if _, err := d.Acting(t.Context(), "prova", m.ID, parent); err != nil {
+			t.Error(err)
+		}
+		if err := d.Revoke(t.Context(), "prova", m.ID, media(parent), "x"); err != nil || use("iscrizione-nido", parent) == nil {
 			t.Error("revoked, and it holds", err)
+		}
+		if _, err := d.Acting(t.Context(), "prova", m.ID, parent); !errors.Is(err, mandate.ErrState) {
+			t.Error("revoked, and somebody acts", err)
 		}
 
 		// Asked and accepted online, by the other one.
-		asked := with(func(m *mandate.Mandate) { m.Principal, m.Agent = parent, child })
-		if _, err := d.Ask(t.Context(), "prova", parent, asked); !errors.Is(err, mandate.ErrInvalid) {
-			t.Error("a power over a child asked for by whom it would bind", err)
-		}
-		ask := mandate.Mandate{Kind: mandate.Delegate, Principal: other, Agent: parent, Title: "Delegato", Since: today, Until: town.Today().AddDate(0, 1, 0).Format(time.DateOnly)}
-		if m, err = d.Ask(t.Context(), "prova", parent, ask); err != nil || use("x", parent) == nil {
+		ask := mandate.Wish{Kind: mandate.Delegate, Code: pki.Invented(3).CF, Title: "Delegato", Since: today, Until: town.Today().AddDate(0, 1, 0).Format(time.DateOnly)}
+		if m, err = d.Ask(t.Context(), "prova", media(parent), ask); err != nil || use("x", parent) == nil {
 			t.Fatal(err)
 		}
-		if err := d.Decide(t.Context(), "prova", m.ID, parent, true); !errors.Is(err, mandate.ErrState) {
+		if _, err := d.Ask(t.Context(), "prova", media(parent), ask); !errors.Is(err, mandate.ErrThere) {
+			t.Error("twice", err)
+		}
+		if m.NamesOther(parent) || !m.NamesOther(other) {
+			t.Error("who asks reads the name that belongs to a code")
+		}
+		if err := d.Decide(t.Context(), "prova", m.ID, forte(parent), true); !errors.Is(err, mandate.ErrState) {
 			t.Error("who asks accepts", err)
 		}
-		if err := d.Decide(t.Context(), "prova", m.ID, other, true); err != nil || use("x", parent) != nil {
+		if err := d.Decide(t.Context(), "prova", m.ID, media(other), true); !errors.Is(err, mandate.ErrLevel) {
+			t.Error("power is given without a card", err)
+		}
+		if err := d.Decide(t.Context(), "altro", m.ID, forte(other), true); !errors.Is(err, mandate.ErrNotFound) {
+			t.Error("in another ente", err)
+		}
+		if err := d.Decide(t.Context(), "prova", m.ID, forte(other), true); err != nil || use("x", parent) != nil {
 			t.Error(err)
 		}
 		town.Move(32 * 24 * time.Hour)

@@ -15,7 +15,8 @@ import (
 	"github.com/citel-pa/citel/server/store"
 )
 
-// Proof is a scan of a document that the desk saw.
+// Proof is a document behind a mandate: sent with what was asked online, or a scan of what
+// the desk saw.
 type Proof struct {
 	ID      string
 	Name    string
@@ -58,10 +59,12 @@ func (d *Desk) AddProof(ctx context.Context, a role.Actor, id, name string, r io
 		return nil, err
 	}
 	p.SHA256 = h.Sum(nil)
-	err = d.moveTx(ctx, a.Ente, id, audit.Event{}.By(a), func(tx *sql.Tx, m *Mandate) error {
+	err = d.move(ctx, a.Ente, id, audit.Event{}.By(a), func(m *Mandate) error {
 		if m.State != Active && m.State != Asked {
 			return ErrState
 		}
+		return nil
+	}, func(tx *sql.Tx, _ *Mandate) error {
 		if err := d.notOwn(ctx, tx, a, v.Mandate); err != nil {
 			return err
 		}

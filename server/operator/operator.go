@@ -59,6 +59,7 @@ type Operator struct {
 	Factor     Factor
 	MustChange bool // the password
 	Roles      []string
+	Offices    []string // where the operator works; none is everywhere
 	Created    time.Time
 	Seen       time.Time
 }
@@ -68,7 +69,7 @@ func (o *Operator) Name() string { return strings.TrimSpace(o.Given + " " + o.Fa
 
 // Actor is the operator as rooms ask for rights, with the address of the request.
 func (o *Operator) Actor(address string) role.Actor {
-	return role.Actor{Operator: o.ID, Ente: o.Ente, Code: o.Code, Name: o.Name(), Roles: o.Roles, Address: address}
+	return role.Actor{Operator: o.ID, Ente: o.Ente, Code: o.Code, Name: o.Name(), Roles: o.Roles, Address: address, Offices: o.Offices}
 }
 
 // Can tells whether an operator may do something in an ente: role.Can, for an account
@@ -151,6 +152,12 @@ func get(ctx context.Context, q querier, id int64) (*Operator, error) {
 	if o.Roles, err = store.Strings(rows); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
 	}
+	if rows, err = q.QueryContext(ctx, "SELECT office FROM operator_office WHERE operator = ? ORDER BY office", id); err != nil {
+		return nil, fmt.Errorf("operator: %w", err)
+	}
+	if o.Offices, err = store.Strings(rows); err != nil {
+		return nil, fmt.Errorf("operator: %w", err)
+	}
 	return o, nil
 }
 
@@ -201,7 +208,7 @@ type Query struct {
 // List gives the operators of the actor's ente by name (Elenco operatori); Profilazione
 // may, too.
 func (d *Desk) List(ctx context.Context, a role.Actor, q Query) (out []*Operator, err error) {
-	if !a.Has(role.OperatorsRead, role.RolesRead) {
+	if !a.Has(role.OperatorsRead, role.RolesRead, role.InfrastructureRead) {
 		return nil, &role.DeniedError{Permission: role.OperatorsRead, Ente: a.Ente}
 	}
 	where, args := "ente = ?", []any{a.Ente}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/citel-pa/citel/pkcs/profile"
+	"github.com/citel-pa/citel/server/role"
 )
 
 // Party is somebody as an operator writes the person down at a desk, without the whole
@@ -69,4 +70,16 @@ func AtDesk(ctx context.Context, tx *sql.Tx, p Party, now time.Time) (*Person, e
 		return EnsureAccount(ctx, tx, p.Kind, p.Code, p.Given, p.Family, now)
 	}
 	return found, err
+}
+
+// Stand is AtDesk for whoever an operator helps to file. The log is the application's.
+func (d *Desk) Stand(ctx context.Context, a role.Actor, p Party) (out *Person, err error) {
+	if err := role.Check(a, a.Ente, role.AssistedFile); err != nil {
+		return nil, err
+	}
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = AtDesk(ctx, tx, p, d.now())
+		return err
+	})
+	return out, err
 }

@@ -40,7 +40,13 @@ var draftRow = row{window, window, window, opens, gone, gone}
 // does a row without its address.
 var access = map[string]row{
 	"GET /{$}": same(opens), "GET /enti": same(opens), "GET /credenziali": same(opens), "GET /stemma.png": same(gone), "GET /ente.css": same(opens),
-	"GET /aiuto": same(opens), "GET /accessibilita": same(opens),
+	"GET /aiuto": same(opens), "GET /accessibilita": same(opens), "POST /accessibilita": same(opens), "GET /accessibilita/{id}": same(gone),
+	"GET /privacy": same(opens), "GET /note-legali": same(opens),
+	// What an id names is found by the two people in it alone: TestActingForAnother.
+	"GET /deleghe": {window, window, opens, opens, opens, opens}, "GET /deleghe/nuova": {window, window, opens, opens, opens, opens}, "POST /deleghe/nuova": {window, window, opens, opens, opens, opens},
+	"POST /deleghe/opera":        {window, window, opens, opens, opens, opens},
+	"POST /deleghe/{id}/accetta": {window, window, gone, gone, gone, gone}, "POST /deleghe/{id}/rifiuta": {window, window, gone, gone, gone, gone},
+	"POST /deleghe/{id}/revoca": {window, window, gone, gone, gone, gone}, "GET /deleghe/{id}/prova": {window, window, gone, gone, gone, gone},
 	// Without a folder of releases there is nothing; with one everybody gets it (server/download).
 	"GET /scarica": same(gone), "GET /scarica/{name}": same(gone),
 	"GET /accedi": same(opens), "POST /accedi": same(opens), "POST /esci": same(opens),
@@ -52,6 +58,8 @@ var access = map[string]row{
 	"GET /busta": same(opens), "POST /busta": same(opens),
 	"GET /unisci": {window, window, opens, opens, opens, opens}, "POST /unisci": {window, window, opens, opens, opens, opens},
 	"GET /area": {window, opens, opens, opens, opens, opens}, "GET /area/password": {window, opens, opens, gone, gone, gone}, "POST /area/password": {window, opens, opens, gone, gone, gone},
+	// The own record, in the ente of the address alone: TestOwnRecord; nobody here is in a list.
+	"GET /area/dati": {window, window, opens, opens, opens, opens}, "POST /area/dati/segnala": {window, window, gone, gone, gone, gone},
 	"GET /area/credenziali/{id}/password":  {window, window, window, opens, gone, opens},
 	"POST /area/credenziali/{id}/password": {window, window, window, opens, gone, opens},
 	"GET /servizi/{service}":               same(opens),

@@ -62,7 +62,7 @@ func (p *Portal) area(r *request) error {
 	}
 	brief = min(len(accesses), accessesBrief)
 	d["Accesses"], d["MoreAccesses"] = accesses[:brief], brief < len(accesses)
-	if d["Mandates"], err = r.actings(); err != nil {
+	if d["Mandates"], err = r.relations(); err != nil {
 		return err
 	}
 	return r.render("area", "portal.area-title", d)
@@ -116,14 +116,14 @@ func (r *request) keptForms() (out []keptForm, err error) {
 	return out, err
 }
 
-// acting is a mandate in short; its pages are /deleghe.
-type acting struct {
+// relation is a mandate in short; its pages are /deleghe.
+type relation struct {
 	Acts, Asked        bool // the visitor acts; it is asked and not accepted
 	Name, Title, Until string
 }
 
-// actings lists the mandates in which the visitor is one of the two.
-func (r *request) actings() (out []acting, err error) {
+// relations lists the mandates in which the visitor is one of the two.
+func (r *request) relations() (out []relation, err error) {
 	if r.level < session.Media {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func (r *request) actings() (out []acting, err error) {
 		if m.State != mandate.Active && m.State != mandate.Asked || m.Until != "" && m.Until < today {
 			continue
 		}
-		x := acting{Acts: m.Agent == r.person.ID, Asked: m.State == mandate.Asked, Title: m.Title, Until: m.Until}
+		x := relation{Acts: m.Agent == r.person.ID, Asked: m.State == mandate.Asked, Title: m.Title, Until: m.Until}
 		other := m.Agent
 		if x.Acts {
 			other = m.Principal
@@ -146,7 +146,7 @@ func (r *request) actings() (out []acting, err error) {
 			return nil, err
 		}
 		x.Name = who.Name()
-		if x.Asked { // who was only named by a code learns no name, and nobody learns theirs
+		if !m.NamesOther(r.person.ID) { // who was only named by a code gives no name, and gets none
 			x.Name = who.CodiceFiscale
 		}
 		out = append(out, x)
@@ -215,7 +215,7 @@ type access struct {
 
 var deskActs = []string{
 	audit.EnvelopeHandedOut, audit.EnvelopeSent, audit.EnvelopeState, audit.CredentialState, audit.CredentialReset,
-	audit.PersonRead, audit.PersonChanged, audit.CodeChanged,
+	audit.PersonRead, audit.PersonChanged, audit.CodeChanged, audit.RegistryChanged,
 }
 
 // accesses are the citizen's own rows of the log. A debole that nobody has proved sees those

@@ -13,7 +13,6 @@ import (
 	"github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rating"
-	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/submission"
 )
@@ -73,12 +72,12 @@ func stagesOf(a *submission.Application, steps []submission.Step) []stage {
 
 // word is something that was written, by either side.
 type word struct {
-	Mine  bool
-	Kind  string // message, more, answer, close, withdraw
-	From  string // the office, or who wrote; empty: the visitor
-	Time  time.Time
-	Text  string
-	Files []*submission.File
+	Mine  bool               `json:"mine"`
+	Kind  string             `json:"kind"` // message, more, answer, close, withdraw
+	From  string             `json:"from"` // the office, or who wrote; empty: the visitor
+	Time  time.Time          `json:"time"`
+	Text  string             `json:"text"`
+	Files []*submission.File `json:"-"`
 }
 
 // words lays both sides' messages out in their order, what was attached to an answer with
@@ -235,14 +234,6 @@ func (r *request) filePage(a *submission.Application) (*filePage, error) {
 	return x, nil
 }
 
-// day writes a day as people do.
-func day(s string) string {
-	if d, err := time.ParseInLocation(time.DateOnly, s, register.Rome()); err == nil {
-		return d.Format("02/01/2006")
-	}
-	return s
-}
-
 // Dones are what can have been done a moment ago; the address says which, and nothing else
 // of an address is shown.
 func (v *view) Dones() []string { return []string{"inviata", "risposta", "ritirata", "valutata"} }
@@ -257,6 +248,9 @@ func (v *view) WithFiles(files []*submission.File) map[string]any {
 
 // Plus is the number that people count with.
 func (v *view) Plus(i int) int { return i + 1 }
+
+// Limit is how large one file may be, for people.
+func (v *view) Limit() string { return megabytes(v.maxBytes()) }
 
 // Euro writes an amount for people.
 func (v *view) Euro(cents int) string { return fmt.Sprintf("%d,%02d euro", cents/100, cents%100) }

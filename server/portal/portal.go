@@ -19,9 +19,11 @@ import (
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/download"
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/kept"
 	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
+	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rooms"
@@ -158,11 +160,16 @@ type request struct {
 	session    *session.Session       // nil without one
 	person     *person.Person         // nil where nobody is proved
 	credential *credential.Credential // of a session without a card
-	mandate    string                 // the id of the one that the visitor acts by now; empty: for oneself
 	// level is what the session opens in this ente, which may be less than what it proved.
-	level      session.Level
-	status     int    // of the page; 0 is 200
-	visitValue string // a cookie that this answer sets
+	level session.Level
+	// mandate is the id of the one by which the visitor acts, empty for oneself; it held
+	// when the request came.
+	mandate     string
+	actsFor     *acting
+	mandateOver bool
+	public      *ente.Public // what the page has read of it
+	status      int          // of the page; 0 is 200
+	visitValue  string       // a cookie that this answer sets
 }
 
 func (p *Portal) now() time.Time {
@@ -213,9 +220,11 @@ func (r *request) load() (err error) {
 		}
 	}
 	if r.session.Person != 0 {
-		r.person, err = person.Get(r.ctx(), r.p.Store, r.session.Person)
+		if r.person, err = person.Get(r.ctx(), r.p.Store, r.session.Person); err != nil {
+			return err
+		}
 	}
-	return err
+	return r.loadMandate()
 }
 
 // enough asks for the level that what was found needs: a credential that joined later, or a
@@ -285,7 +294,7 @@ func (r *request) fail(err error) {
 		return
 	case errors.As(err, &refused):
 		status, title, body = http.StatusConflict, "modulo.refused-title", "application."+refused.Code
-	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound):
+	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound), errors.Is(err, mandate.ErrNotFound), errors.Is(err, feedback.ErrNotFound):
 		status, title, body = http.StatusNotFound, "portal.not-found-title", "portal.not-found-body"
 	case errors.Is(err, errCSRF):
 		status, title, body = http.StatusForbidden, "portal.csrf-title", "portal.csrf-body"
@@ -293,6 +302,13 @@ func (r *request) fail(err error) {
 		status, title, body = http.StatusBadRequest, "portal.bad-form-title", "portal.bad-form-body"
 	case errors.Is(err, errNotActive):
 		r.notActive()
+		return
+	case errors.Is(err, errMandateOver), errors.Is(err, mandate.ErrState):
+		status, title, body = http.StatusConflict, "mandate.over-title", "mandate.over-body"
+	case errors.Is(err, mandate.ErrLevel):
+		if err := r.mandateStep(); err != nil {
+			r.p.Log.Error("answer failed", "error", err)
+		}
 		return
 	case errors.As(err, &need):
 		if err := r.stepUp(need.level); err != nil {

@@ -49,6 +49,15 @@ type record struct {
 	Author    string `json:"author,omitempty"`
 }
 
+func recordOf(r *Entry) record {
+	y := record{Number: r.Number.String(), IPA: r.IPA, AOO: r.AOO, Registry: r.Registry, Time: store.Time(r.Time), Direction: string(r.Direction), Party: r.Party,
+		Subject: r.Subject, SHA256: r.Hash(), Document: r.Document, Origin: r.Origin, Emergency: r.Emergency, Seal: r.Seal}
+	if c := r.Cancelled; c != nil {
+		y.Cancelled, y.Reason, y.Author = store.Time(c.Time), c.Reason, c.Author
+	}
+	return y
+}
+
 // settled is how long after its end a day is closed: a registration that began in it is
 // committed by then.
 const settled = 10 * time.Minute
@@ -108,12 +117,7 @@ func (d *Desk) closeDay(ctx context.Context, e *ente.Ente, day time.Time) error 
 		if err := d.check(r); err != nil {
 			return err
 		}
-		y := record{Number: r.Number.String(), IPA: r.IPA, AOO: r.AOO, Registry: r.Registry, Time: store.Time(r.Time), Direction: string(r.Direction), Party: r.Party,
-			Subject: r.Subject, SHA256: r.Hash(), Document: r.Document, Origin: r.Origin, Emergency: r.Emergency, Seal: r.Seal}
-		if c := r.Cancelled; c != nil {
-			y.Cancelled, y.Reason, y.Author = store.Time(c.Time), c.Reason, c.Author
-		}
-		records = append(records, y)
+		records = append(records, recordOf(r))
 	}
 	data, err := json.MarshalIndent(map[string]any{"ente": e.Code, "name": e.Name, "day": x.Day, "entries": records}, "", " ")
 	if err != nil {
@@ -184,8 +188,12 @@ func (d *Desk) page(e *ente.Ente, x *Day, entries []*Entry, sum [32]byte) ([]byt
 }
 
 // Days lists an ente's daily registers, newest first.
-func (d *Desk) Days(ctx context.Context, ente string, limit int) (out []*Day, err error) {
-	rows, err := d.Store.QueryContext(ctx, "SELECT ente, day, entries, data, sha256, document, made FROM register_day WHERE ente = ? ORDER BY day DESC LIMIT ?", ente, limit)
+func (d *Desk) Days(ctx context.Context, ente string, limit int) ([]*Day, error) {
+	return d.days(ctx, "ente = ? ORDER BY day DESC LIMIT ?", ente, limit)
+}
+
+func (d *Desk) days(ctx context.Context, where string, args ...any) (out []*Day, err error) {
+	rows, err := d.Store.QueryContext(ctx, "SELECT ente, day, entries, data, sha256, document, made FROM register_day WHERE "+where, args...) //nolint:gosec // our own words
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

@@ -1,8 +1,10 @@
 package register
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +18,7 @@ type Paper struct {
 	Time    time.Time // of its registration
 	Party   string
 	Subject string
-	SHA256  []byte
+	SHA256  []byte // nil: paper
 	// Direction is In when empty.
 	Direction Direction
 }
@@ -30,7 +32,14 @@ func (d *Desk) OpenEmergency(ctx context.Context, a role.Actor, cause string, si
 	if r := []rune(cause); len(r) < 3 || len(r) > 500 {
 		return 0, ErrReason
 	}
+	if since.IsZero() || since.After(d.now()) {
+		return 0, ErrInvalid
+	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, "SELECT id FROM register_emergency WHERE ente = ? AND cause = ? AND opened = ? AND closed = ''", a.Ente, cause, store.Time(since)).Scan(&id)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err // the form was sent twice
+		}
 		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) + 1 FROM register_emergency WHERE ente = ?", a.Ente).Scan(&id); err != nil {
 			return err
 		}
@@ -52,16 +61,30 @@ func (d *Desk) EnterEmergency(ctx context.Context, a role.Actor, id int, papers 
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return nil, err
 	}
+	for _, p := range papers {
+		if t, n := len([]rune(p.Party)), len([]rune(p.Subject)); t < 1 || t > 300 || n < 1 || n > 300 || p.Time.IsZero() || p.Time.After(d.now()) || p.Direction != "" && p.Direction != In && p.Direction != Out ||
+			len(p.SHA256) != 0 && len(p.SHA256) != 32 {
+			return nil, ErrInvalid
+		}
+	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		out = nil
 		for _, p := range papers {
+			there, err := d.entered(ctx, tx, a.Ente, id, p)
+			if err != nil {
+				return err
+			}
+			if there != nil {
+				out = append(out, *there)
+				continue
+			}
 			var n int
-			err := tx.QueryRowContext(ctx, "UPDATE register_emergency SET last = last + 1 WHERE ente = ? AND id = ? AND closed = '' RETURNING last", a.Ente, id).Scan(&n)
+			err = tx.QueryRowContext(ctx, "UPDATE register_emergency SET last = last + 1 WHERE ente = ? AND id = ? AND closed = '' RETURNING last", a.Ente, id).Scan(&n)
 			if err != nil {
 				return fmt.Errorf("%w: %w", ErrEmergency, err)
 			}
 			e := Entry{Ente: a.Ente, Time: d.now(), Direction: p.Direction, Party: p.Party, Subject: p.Subject, SHA256: p.SHA256,
-				Document: fmt.Sprintf("emergency/%d/%d", id, n), Emergency: fmt.Sprintf("E%d/%07d", id, n), Origin: p.Time.In(rome).Format("2006-01-02 15:04")}
+				Document: fmt.Sprintf("emergency/%d/%d", id, n), Emergency: fmt.Sprintf("E%d/%07d", id, n), Origin: p.Time.In(rome).Format(originLayout)}
 			if e.Direction == "" {
 				e.Direction = In
 			}
@@ -77,6 +100,19 @@ func (d *Desk) EnterEmergency(ctx context.Context, a role.Actor, id int, papers 
 	}
 	return out, nil
 }
+
+// entered finds a paper that was taken over already: a form that is sent twice registers
+// once.
+func (d *Desk) entered(ctx context.Context, tx *sql.Tx, ente string, id int, p Paper) (*Entry, error) {
+	e, err := scan(tx.QueryRowContext(ctx, "SELECT "+columns+"WHERE r.ente = ? AND r.emergency LIKE ? AND r.origin = ? AND r.party = ? AND r.subject = ? AND r.direction = ? AND r.sha256 = ? LIMIT 1",
+		ente, fmt.Sprintf("E%d/%%", id), p.Time.In(rome).Format(originLayout), p.Party, p.Subject, string(cmp.Or(p.Direction, In)), append([]byte{}, p.SHA256...)))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return e, err
+}
+
+const originLayout = "2006-01-02 15:04"
 
 // CloseEmergency closes it.
 func (d *Desk) CloseEmergency(ctx context.Context, a role.Actor, id int) error {

@@ -46,6 +46,8 @@ type Entry struct {
 	Emergency string // number in the emergency register
 	Seal      string
 	Cancelled *Cancellation
+	// Hidden: the party is not for whoever asked, and was left out.
+	Hidden bool
 }
 
 // Cancellation of an entry, which stays readable (art. 54).
@@ -102,8 +104,11 @@ func (e *Entry) sealed() []byte {
 // Enter registers a document in one step, with no hand in between (art. 53 c. 3): number,
 // time, sender, subject and hash, in the transaction of what it is about.
 func Enter(ctx context.Context, tx *sql.Tx, ring *keys.Ring, e *Entry) (err error) {
-	if e.Party == "" || e.Subject == "" || len(e.SHA256) == 0 || e.Time.IsZero() {
+	if e.Party == "" || e.Subject == "" || len(e.SHA256) == 0 && e.Emergency == "" || e.Time.IsZero() {
 		return ErrInvalid
+	}
+	if e.SHA256 == nil {
+		e.SHA256 = []byte{} // paper has no hash (art. 53 c. 1 f: of a document that came by wire)
 	}
 	err = tx.QueryRowContext(ctx, "SELECT ipa, aoo FROM ente WHERE code = ?", e.Ente).Scan(&e.IPA, &e.AOO)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -192,7 +197,10 @@ func (d *Desk) entries(ctx context.Context, where string, args ...any) (out []*E
 	return out, rows.Err()
 }
 
-// Cancel cancels an entry with its reason and author; it stays readable (art. 54).
+// Cancel cancels an entry: author, time and reason, which names the act that authorises it,
+// stay beside what was registered, and all of it stays readable (art. 54 c. 2). That is for
+// whoever is in charge of the ente's register, not for every desk that gets numbers: the
+// right to its infrastructure, as for its emergency series.
 func (d *Desk) Cancel(ctx context.Context, a role.Actor, n Number, reason string) error {
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return err

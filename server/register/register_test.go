@@ -1,10 +1,11 @@
 package register_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/xml"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -105,7 +106,7 @@ func TestRegister(t *testing.T) {
 		if err := d.CloseEmergency(t.Context(), boss, id); err != nil {
 			t.Error(err)
 		}
-		if _, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Party: "C", Subject: "tre", SHA256: sum[:]}}); !errors.Is(err, register.ErrEmergency) {
+		if _, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Time: town.Today(), Party: "C", Subject: "tre", SHA256: sum[:]}}); !errors.Is(err, register.ErrEmergency) {
 			t.Error(err)
 		}
 		if list, err := d.List(t.Context(), clerk, year, 20, 2); err != nil || len(list) != 2 || list[0].Number.Number != 20 {
@@ -158,42 +159,125 @@ func TestDailyRegister(t *testing.T) {
 	})
 }
 
-func TestSegnatura(t *testing.T) {
-	sum := sha256.Sum256([]byte("x"))
-	e := &register.Entry{Number: register.Number{Year: 2026, Number: 42}, IPA: "c_prova", AOO: "AOO1", Registry: register.Code, Time: time.Date(2026, 1, 1, 23, 30, 0, 0, time.UTC),
-		Direction: register.In, Subject: "Iscrizione <nido> & altro", SHA256: sum[:]}
-	out, err := register.Segnatura(e, "Comune di Prova", "istruzione", register.Subject{Given: "Prova", Family: "Esempio", Code: town.FormOf(1).Code},
-		[]register.File{{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", SHA256: sum[:], Signed: true}, {Name: "a.pdf", MediaType: "application/pdf", SHA256: sum[:]}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Order and names are the schema's.
-	const ns = "http://www.agid.gov.it/protocollo/"
-	var names []string
-	dec := xml.NewDecoder(strings.NewReader(string(out)))
-	for {
-		x, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
+// What is searched, what is hidden from whom, and a day that was tampered with.
+func TestSearchAndDays(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d, ctx := desk(town), t.Context()
+		now := town.Today().In(register.Rome())
+		town.Move(time.Date(now.Year(), now.Month(), now.Day()+1, 12, 0, 0, 0, register.Rome()).Sub(now))
+		urp, boss, tied := town.Operator("prova", 1, "R12"), town.Operator("prova", 2, "R6"), town.Operator("prova", 3, "R12")
+		tied.Offices = []string{"Ambiente"}
+		for range 5 {
+			enter(t, town, "prova")
 		}
-		if err != nil {
+		enter(t, town, "altro")
+		year := town.Today().In(register.Rome()).Year()
+		if err := d.Cancel(ctx, boss, register.Number{Year: year, Number: 2}, "doppione"); err != nil {
 			t.Fatal(err)
 		}
-		if s, ok := x.(xml.StartElement); ok {
-			if s.Name.Space != ns {
-				t.Errorf("%v", s.Name)
+		for name, c := range map[string]struct {
+			who  role.Actor
+			q    register.Query
+			n    int
+			want error
+		}{
+			"all":               {urp, register.Query{}, 5, nil},
+			"page":              {urp, register.Query{Before: register.Number{Year: year, Number: 3}}, 2, nil},
+			"number":            {urp, register.Query{Number: register.Number{Number: 4}}, 1, nil},
+			"another year":      {urp, register.Query{Number: register.Number{Year: year - 1, Number: 4}}, 0, nil},
+			"out":               {urp, register.Query{Direction: register.Out}, 0, nil},
+			"today":             {urp, register.Query{From: town.Today(), To: town.Today()}, 5, nil},
+			"yesterday":         {urp, register.Query{To: town.Today().AddDate(0, 0, -1)}, 0, nil},
+			"subject":           {urp, register.Query{Subject: "SCRIZ"}, 5, nil},
+			"joker":             {urp, register.Query{Subject: "%"}, 0, nil},
+			"party":             {urp, register.Query{Party: "esempio"}, 5, nil},
+			"cancelled":         {urp, register.Query{Cancelled: true}, 1, nil},
+			"no names":          {boss, register.Query{}, 5, nil},
+			"party, no names":   {boss, register.Query{Party: "esempio"}, 0, role.ErrDenied},
+			"party, own office": {tied, register.Query{Party: "esempio"}, 0, nil},
+			"nobody":            {town.Operator("prova", 4, "R20"), register.Query{}, 0, role.ErrDenied},
+			"another ente":      {town.Operator("altro", 9, "R12"), register.Query{}, 1, nil},
+		} {
+			got, err := d.Search(ctx, c.who, c.q)
+			if len(got) != c.n || !errors.Is(err, c.want) {
+				t.Errorf("%s: %d, %v", name, len(got), err)
 			}
-			names = append(names, s.Name.Local)
+			for _, e := range got {
+				if hidden := register.NamesFor(c.who) != register.NamesAll; e.Hidden != hidden || (e.Party == "") != hidden {
+					t.Errorf("%s: %+v", name, e)
+				}
+			}
 		}
-	}
-	want := "SegnaturaInformatica Intestazione Identificatore CodiceAmministrazione CodiceAOO CodiceRegistro NumeroRegistrazione DataRegistrazione OraRegistrazione Oggetto Classifica Denominazione CodiceFlat " +
-		"Descrizione Mittente PersonaFisica Nome Cognome CodiceFiscale Destinatario PA DenominazionePA CodiceIPAPA CodiceIPAAOO DocumentoPrimario Descrizione Impronta firmatoDigitalmente UnDetached Allegato Descrizione Impronta"
-	if got := strings.Join(names, " "); got != want {
-		t.Errorf("%s", got)
-	}
-	for _, x := range []string{">0000042<", ">2026-01-02<", ">00:30:00<", "&lt;nido&gt; &amp;"} {
-		if !strings.Contains(string(out), x) {
-			t.Errorf("%s is not in\n%s", x, out)
+
+		town.Move(24 * time.Hour)
+		if err := d.CloseDays(ctx); err != nil {
+			t.Fatal(err)
 		}
-	}
+		days, err := d.DaysOf(ctx, boss, "", 10)
+		if err != nil || len(days) != 1 {
+			t.Fatal(days, err)
+		}
+		if _, err := d.OpenDay(ctx, boss, days[0].Day, false); !errors.Is(err, role.ErrDenied) {
+			t.Error("an administrator reads every name", err)
+		}
+		if _, err := d.OpenDay(ctx, tied, days[0].Day, true); !errors.Is(err, role.ErrDenied) {
+			t.Error("who is tied to an office reads every name", err)
+		}
+		if _, err := d.CheckDay(ctx, town.Operator("altro", 10, "R12"), days[0]); !errors.Is(err, register.ErrNotFound) {
+			t.Error("another ente's day", err)
+		}
+		state := func(x register.Day, want register.DayState) {
+			t.Helper()
+			if got, err := d.CheckDay(ctx, boss, &x); got != want || err != nil {
+				t.Errorf("%s instead of %s, %v", got, want, err)
+			}
+		}
+		state(*days[0], register.DayGood)
+		// A cancellation of today changes nothing in yesterday's register.
+		if err := d.Cancel(ctx, boss, register.Number{Year: year, Number: 3}, "doppione"); err != nil {
+			t.Fatal(err)
+		}
+		state(*days[0], register.DayGood)
+		read := func(name string) []byte {
+			f, err := town.Store.OpenFile(ctx, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = f.Close() }()
+			data, err := io.ReadAll(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+		write := func(name string, data []byte) {
+			if err := town.Store.WriteFile(ctx, name, bytes.NewReader(data)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bad := *days[0]
+		bad.Data = "register/altered.json"
+		state(bad, register.DayMissing)
+		altered := bytes.Replace(read(days[0].Data), []byte("Esempio"), []byte("Esempia"), 1)
+		write(bad.Data, altered)
+		state(bad, register.DayData)
+		sum := sha256.Sum256(altered) // whoever changed the file changed the hash in the table too
+		bad.SHA256 = hex.EncodeToString(sum[:])
+		state(bad, register.DayEntries)
+		bad = *days[0]
+		town.Move(24 * time.Hour)
+		if err := d.CloseDays(ctx); err != nil {
+			t.Fatal(err)
+		}
+		next, err := d.DaysOf(ctx, boss, "", 1)
+		if err != nil || len(next) != 1 || next[0].Day == bad.Day {
+			t.Fatal(next, err)
+		}
+		state(*next[0], register.DayGood)
+		bad.Document = next[0].Document // sealed well, for another day
+		state(bad, register.DaySeal)
+		bad.Document = "register/altered.pdf"
+		write(bad.Document, bytes.Replace(read(days[0].Document), []byte("/Lang"), []byte("/Lamg"), 1))
+		state(bad, register.DaySeal)
+	})
 }

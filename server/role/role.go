@@ -197,6 +197,10 @@ type Actor struct {
 	Name     string
 	Roles    []string // rights add up
 	Address  string   // where the request comes from
+	// Offices where the operator works. None is everywhere: a small town's counter sees to
+	// all. Whoever is tied to some sees the applications of those and no others
+	// (Regulation (EU) 2016/679, art. 5 par. 1 c and art. 25 par. 2).
+	Offices []string
 }
 
 // System tells whether this is who runs the server.
@@ -247,4 +251,9 @@ func Check(a Actor, ente string, p Permission) error {
 // shows.
 func (a Actor) Has(ps ...Permission) bool {
 	return slices.ContainsFunc(ps, func(p Permission) bool { return Can(a, a.Ente, p) })
+}
+
+// In tells whether the actor works in an office.
+func (a Actor) In(office string) bool {
+	return len(a.Offices) == 0 || slices.Contains(a.Offices, office)
 }

@@ -80,8 +80,12 @@ type Definition struct {
 	Level string `yaml:"level"`
 	// Signature of the document with the card.
 	Signature Signature `yaml:"signature"`
-	Actors    []string  `yaml:"actors"`   // citizen, company, professional
-	Mandates  []string  `yaml:"mandates"` // minor, ward, company, delegate: who may be acted for
+	// AdvancedCode: the ente has adopted the one-time code of the desk as an advanced
+	// electronic signature (DPCM 22 February 2013, art. 55 to 61), so that it signs an
+	// istanza too.
+	AdvancedCode bool     `yaml:"advanced-code"`
+	Actors       []string `yaml:"actors"`   // citizen, company, professional
+	Mandates     []string `yaml:"mandates"` // minor, ward, company, delegate: who may be acted for
 	// MinimumAge in years of whoever acts; 0 is 18.
 	MinimumAge int    `yaml:"minimum-age"`
 	Office     string `yaml:"office"`
@@ -96,7 +100,9 @@ type Definition struct {
 	Closes      string      `yaml:"closes"`
 	// Declaration: the warnings of DPR 445/2000, art. 75 and 76, are accepted before
 	// (declarations of art. 46 and 47).
-	Declaration bool         `yaml:"declaration"`
+	Declaration bool `yaml:"declaration"`
+	// Addressee is the field that says whom a self-certification is meant for.
+	Addressee   string       `yaml:"addressee"`
 	Cosigners   []Cosigner   `yaml:"cosigners"`
 	Privacy     Privacy      `yaml:"privacy"`
 	Attachments []Attachment `yaml:"attachments"`

@@ -88,7 +88,10 @@ type Session struct {
 	// Operator and Role are a console's: who works, and the role that the frame shows.
 	Operator int64
 	Role     string
-	Created  time.Time
+	// Mandate is the id of the one by which the person acts for another. It proves nothing:
+	// whoever uses it asks server/mandate whether it holds now.
+	Mandate string
+	Created time.Time
 	// Ends is when the session is over without another request.
 	Ends time.Time
 
@@ -133,6 +136,9 @@ func (m *Manager) cookie() string {
 	return name
 }
 
+// Cookie is the name of the cookie, for the notice that lists it.
+func (m *Manager) Cookie() string { return m.cookie() }
+
 // Get finds the request's session; nil without one.
 func (m *Manager) Get(ctx context.Context, r *http.Request) (*Session, error) {
 	c, err := r.Cookie(m.cookie())
@@ -143,9 +149,9 @@ func (m *Manager) Get(ctx context.Context, r *http.Request) (*Session, error) {
 	s := &Session{hash: sum[:]}
 	var created, seen string
 	var person sql.NullInt64
-	err = m.Store.QueryRowContext(ctx, `SELECT csrf, ente, level, person, certificate, profile, fingerprint, created, seen, operator, role, credential, releaser, pending
+	err = m.Store.QueryRowContext(ctx, `SELECT csrf, ente, level, person, certificate, profile, fingerprint, created, seen, operator, role, credential, releaser, pending, mandate
 		FROM session WHERE hash = ? AND realm = ?`, sum[:], string(m.realm())).
-		Scan(&s.CSRF, &s.Ente, &s.Level, &person, &s.Certificate, &s.Profile, &s.Fingerprint, &created, &seen, &s.Operator, &s.Role, &s.Credential, &s.Releaser, &s.Waiting)
+		Scan(&s.CSRF, &s.Ente, &s.Level, &person, &s.Certificate, &s.Profile, &s.Fingerprint, &created, &seen, &s.Operator, &s.Role, &s.Credential, &s.Releaser, &s.Waiting, &s.Mandate)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && s.Ente != m.Ente && !m.Shared {
 		return nil, nil
 	}
@@ -202,6 +208,16 @@ func (m *Manager) SetRole(ctx context.Context, s *Session, role string) error {
 		return fmt.Errorf("session: %w", err)
 	}
 	s.Role = role
+	return nil
+}
+
+// SetMandate chooses for whom the person acts; empty is for oneself. It ends with the
+// session, and each rise of level makes a new one.
+func (m *Manager) SetMandate(ctx context.Context, s *Session, mandate string) error {
+	if _, err := m.Store.ExecContext(ctx, "UPDATE session SET mandate = ? WHERE hash = ?", mandate, s.hash); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	s.Mandate = mandate
 	return nil
 }
 

@@ -42,12 +42,14 @@ var tables = []string{
 	"person", "draft", "register", "submission", "audit", "ente", "ente_switch", "ente_accepts", "ente_office", "ente_closed",
 	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
-	"service_version", "mandate", "application", "application_step", "application_signature", "application_file",
+	"service_version", "mandate", "application", "application_step", "application_signature", "application_file", "application_answer",
+	"operator_office", "office_route",
 	"application_read", "rating", "rated",
 	"mandate_proof",
 	"register_entry", "register_cancelled", "register_emergency", "register_day", "seal_certificate", "deposit",
 	"resident", "resident_change", "resident_correction", "resident_import",
 	"service_draft", "service_off", "ranking_call", "ranking_seat", "ranking_check", "ranking_list", "ranking_entry", "ranking_offer",
+	"ente_public", "feedback",
 }
 
 // left are the tables that a backup leaves out, and why.

@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/seal"
 	"github.com/citel-pa/citel/server/service"
@@ -37,6 +38,7 @@ type Desk struct {
 	Enti       *ente.Directory
 	Services   *service.Desk
 	Mandates   *mandate.Desk
+	Residents  *resident.Desk
 	Register   *register.Desk
 	Seals      *seal.Desk
 	Guard      *delay.Guard
@@ -100,6 +102,9 @@ type Visitor struct {
 	Mandate string
 	// Operator fills in for Person at the desk (assisted filing).
 	Operator *role.Actor
+	// Shown is the identity document that Person showed at the desk: kind, number, issuer,
+	// days. A draft that an operator begins has one.
+	Shown string
 }
 
 // Assisted is how an application that an operator filled in is signed.
@@ -135,7 +140,7 @@ type Application struct {
 	Office     string
 	// Letter of CAD, art. 65 c. 1, under which it is valid: a (signed), b (the sender was
 	// identified by CIE or CNS), ab, c (signed, with a copy of the document of identity);
-	// empty for what is no istanza, or was signed before an operator.
+	// empty for what is no istanza (see assisted.go for those of the desk).
 	Letter   string
 	Number   register.Number
 	Outside  string
@@ -195,13 +200,18 @@ var (
 	ErrFields   = &RefusedError{"fields"}  // answers are missing or wrong
 	ErrFiles    = &RefusedError{"files"}   // an attachment is missing, or there are too many
 	ErrSigners  = &RefusedError{"signers"} // a signature is missing
+	ErrCard     = &RefusedError{"card"}    // an istanza without a signature is for who came in with CIE or CNS
 	ErrWords    = &RefusedError{"words"}   // the text is missing or too long
 	ErrOffice   = &RefusedError{"office-unknown"}
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean
 	ErrCode     = &RefusedError{"code"}     // the one-time code is wrong or over
 	ErrEmail    = &RefusedError{"email"}    // no address to send to
+	ErrHeld     = &RefusedError{"held"}     // a colleague has it in charge
 	ErrBegun    = &RefusedError{"begun"}    // there is a draft of that id already
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
+	ErrCodeAct  = &RefusedError{"code-act"} // a one-time code does not sign this
+	ErrIdentity = &RefusedError{"identity"} // the identity document shown at the desk is missing
+	ErrSelf     = &RefusedError{"self"}     // an operator does not file for oneself
 )
 
 // RefusedError is something that is not done, with a stable code.

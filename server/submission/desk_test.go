@@ -227,7 +227,7 @@ func TestFromDraftToAnswer(t *testing.T) {
 		if _, err := c.d.Open(ctx, c.Operator("altro", 7, "R20"), a.ID); !errors.Is(err, submission.ErrNotFound) {
 			t.Error("another ente's", err)
 		}
-		queue, err := c.d.Work(ctx, school, submission.Queue{Office: "Istruzione"})
+		queue, err := c.d.Work(ctx, school, submission.Queue{Offices: []string{"Istruzione"}})
 		if err != nil || len(queue) != 1 {
 			t.Fatal(queue, err)
 		}
@@ -251,7 +251,8 @@ func TestFromDraftToAnswer(t *testing.T) {
 		must(c.d.Reroute(ctx, school, a.ID, "Segreteria", "di vostra competenza"))
 		must(c.d.Take(ctx, school, a.ID))
 		must(c.d.Answer(ctx, school, a.ID, "Accolta"))
-		if err := c.d.Answer(ctx, school, a.ID, "Accolta"); !errors.Is(err, submission.ErrState) {
+		must(c.d.Answer(ctx, school, a.ID, "Accolta")) // a button pressed twice
+		if err := c.d.Answer(ctx, school, a.ID, "Respinta"); !errors.Is(err, submission.ErrState) {
 			t.Error("answered twice", err)
 		}
 		must(c.d.Close(ctx, school, a.ID, ""))
@@ -289,7 +290,7 @@ func TestFromDraftToAnswer(t *testing.T) {
 }
 
 // receipt looks at the sealed PDF as a citizen, a judge and a screen reader would.
-func (c *counter) receipt(a *submission.Application, words ...string) {
+func (c *counter) receipt(a *submission.Application, words ...string) (flat string) {
 	c.t.Helper()
 	r, err := c.d.Receipt(context.Background(), a)
 	if err != nil {
@@ -320,7 +321,7 @@ func (c *counter) receipt(a *submission.Application, words ...string) {
 	if err != nil {
 		c.t.Fatalf("%v (make deps)\n%s", err, out)
 	}
-	flat := strings.Join(strings.Fields(strings.ReplaceAll(string(out), "\"", " ")), " ")
+	flat = strings.Join(strings.Fields(strings.ReplaceAll(string(out), "\"", " ")), " ")
 	for _, w := range words {
 		if !strings.Contains(flat, w) && !strings.Contains(strings.ReplaceAll(flat, " ", ""), strings.ReplaceAll(w, " ", "")) {
 			c.t.Errorf("%q is not in the structure text:\n%s", w, out)
@@ -332,6 +333,10 @@ func (c *counter) receipt(a *submission.Application, words ...string) {
 	if out, err := exec.CommandContext(context.Background(), "pdfsig", "-nocert", name).CombinedOutput(); err != nil || !strings.Contains(string(out), "Signature is Valid") { //nolint:gosec // our own file
 		c.t.Errorf("pdfsig: %v\n%s", err, out)
 	}
+	if out, err := exec.CommandContext(context.Background(), "qpdf", "--check", name).CombinedOutput(); err != nil { //nolint:gosec // our own file
+		c.t.Errorf("qpdf: %v\n%s", err, out)
+	}
+	return flat
 }
 
 var built = sync.OnceValues(func() (string, error) {
@@ -445,7 +450,7 @@ func TestWhoMay(t *testing.T) {
 		}
 		c.receipt(sent, ward.CodiceFiscale, v.Person.CodiceFiscale, "Tutore")
 		d := c.made(acts, "segnalazione-anagrafe", map[string]string{"what": "name", "is": "A", "should-be": "B"})
-		if err := c.Mandates.Revoke(ctx, "prova", m.ID, ward.ID, "basta"); err != nil {
+		if err := c.Mandates.Revoke(ctx, "prova", m.ID, mandate.By{Person: ward.ID, Level: session.Media}, "basta"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.d.Send(ctx, acts, d.ID); !errors.Is(err, submission.ErrNotFound) {
@@ -553,19 +558,43 @@ func TestAssisted(t *testing.T) {
 	each(t, func(t *testing.T, c *counter) {
 		ctx := t.Context()
 		caf := c.Operator("prova", 5, "R-CAF1")
-		v := submission.Visitor{Ente: "prova", Level: session.None, Person: c.account(person.Natural, pki.Invented(2).CF), Operator: &caf, Address: "192.0.2.9:1"}
-		wrong := v
+		v := submission.Visitor{Ente: "prova", Level: session.None, Person: c.account(person.Natural, pki.Invented(2).CF), Operator: &caf, Address: "192.0.2.9:1", Shown: "identity-card CA00000AA"}
 		urp := c.Operator("prova", 6, "R12")
-		wrong.Operator = &urp
-		if _, err := c.d.Start(ctx, wrong, "iscrizione-nido"); !errors.Is(err, role.ErrDenied) {
-			t.Error(err)
+		for name, x := range map[string]struct {
+			change func(*submission.Visitor)
+			want   error
+		}{
+			"no right":    {func(v *submission.Visitor) { v.Operator = &urp }, role.ErrDenied},
+			"not shown":   {func(v *submission.Visitor) { v.Shown = " " }, submission.ErrIdentity},
+			"for oneself": {func(v *submission.Visitor) { v.Person = c.account(person.Natural, caf.Code) }, submission.ErrSelf},
+			"a company":   {func(v *submission.Visitor) { v.Person = c.account(person.Corporate, "00743110157") }, submission.ErrActor},
+			"nobody":      {func(v *submission.Visitor) { v.Person = nil }, submission.ErrActor},
+		} {
+			wrong := v
+			x.change(&wrong)
+			if _, err := c.d.Start(ctx, wrong, "iscrizione-nido"); !errors.Is(err, x.want) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
+
+		// A code signs no istanza, unless the ente has adopted it for that.
 		a := c.made(v, "iscrizione-nido", child(nursery))
 		if _, err := c.d.Send(ctx, v, a.ID); !errors.Is(err, submission.ErrSigners) {
 			t.Error("sent unsigned", err)
 		}
-		if err := c.d.SendCode(ctx, v, a.ID); err != nil {
+		if _, err := c.d.SendCode(ctx, v, a.ID); !errors.Is(err, submission.ErrCodeAct) {
+			t.Error("a code for an istanza", err)
+		}
+		if err := c.d.SignAtDesk(ctx, v, a.ID, submission.WithCode, "00000000"); !errors.Is(err, submission.ErrCodeAct) {
+			t.Error(err)
+		}
+		text := strings.Replace(string(service.Defaults["iscrizione-nido"]), "signature: required", "signature: required\nadvanced-code: true", 1)
+		if _, err := c.Services.Publish(ctx, c.Operator("prova", 7, "R6"), []byte(text), 1); err != nil {
 			t.Fatal(err)
+		}
+		a = c.made(v, "iscrizione-nido", child(nursery))
+		if to, err := c.d.SendCode(ctx, v, a.ID); err != nil || to == "" {
+			t.Fatal(to, err)
 		}
 		var code string
 		if err := c.Store.QueryRowContext(ctx, "SELECT number FROM outbox WHERE kind = 'application-code'").Scan(&code); err != nil || len(code) != 8 {
@@ -578,24 +607,72 @@ func TestAssisted(t *testing.T) {
 		if err := c.d.SignAtDesk(ctx, v, a.ID, submission.WithCode, code); err != nil {
 			t.Fatal(err)
 		}
+		c.Move(time.Minute)
+		if err := c.d.SignAtDesk(ctx, v, a.ID, submission.WithCode, code); !errors.Is(err, submission.ErrCode) {
+			t.Error("a code signs twice", err)
+		}
 		a, err := c.d.Send(ctx, v, a.ID)
-		if err != nil || a.Assisted != submission.WithCode || a.Operator != caf.Operator {
+		if err != nil || a.Assisted != submission.WithCode || a.Operator != caf.Operator || a.Letter != "a" {
 			t.Fatalf("%+v, %v", a, err)
 		}
-		c.receipt(a, caf.Name, v.Person.CodiceFiscale, "codice usa e getta")
+		c.receipt(a, caf.Name, v.Person.CodiceFiscale, "codice usa e getta", "firma elettronica avanzata")
 
+		// A message: a simple signature, and no letter.
+		m := c.made(v, "instradamento", map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno", "email": "persona@example.org"})
+		if _, err := c.d.SendCode(ctx, v, m.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Store.QueryRowContext(ctx, "SELECT number FROM outbox WHERE kind = 'application-code' ORDER BY created DESC LIMIT 1").Scan(&code); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.d.SignAtDesk(ctx, v, m.ID, submission.WithCode, code); err != nil {
+			t.Fatal(err)
+		}
+		if m, err = c.d.Send(ctx, v, m.ID); err != nil || m.Letter != "" {
+			t.Errorf("%+v, %v", m, err)
+		}
+
+		// On paper: the signed sheet and the identity document, of this very document.
 		b := c.made(v, "iscrizione-nido", child(nursery))
-		if err := c.d.SignAtDesk(ctx, v, b.ID, submission.OnPaper, ""); !errors.Is(err, submission.ErrAssisted) {
-			t.Error("paper without its scan", err)
+		attach := func(slot string) *submission.File {
+			f, err := c.d.Attach(ctx, v, b.ID, slot, "firma.png", bytes.NewReader(picture(t)), int64(len(picture(t))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f
 		}
-		if _, err := c.d.Attach(ctx, v, b.ID, submission.SlotPaper, "firma.png", bytes.NewReader(picture(t)), int64(len(picture(t)))); err != nil {
+		paper := func(want error) {
+			t.Helper()
+			if err := c.d.SignAtDesk(ctx, v, b.ID, submission.OnPaper, ""); !errors.Is(err, want) {
+				t.Error("signed on paper:", err)
+			}
+		}
+		paper(submission.ErrAssisted)
+		attach(submission.SlotPaper)
+		paper(submission.ErrAssisted)
+		document := attach(submission.SlotIdentity)
+		paper(nil)
+		if err := c.d.Reopen(ctx, v, b.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.d.SignAtDesk(ctx, v, b.ID, submission.OnPaper, ""); err != nil {
+		if _, err := c.d.Make(ctx, v, b.ID, true, b.Service.Privacy.Version); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = c.d.Send(ctx, v, b.ID); err != nil {
+		paper(submission.ErrAssisted) // what was signed is another document
+		attach(submission.SlotPaper)
+		paper(nil)
+		if err := c.d.Detach(ctx, v, b.ID, document.ID); err != nil {
 			t.Fatal(err)
+		}
+		if _, err = c.d.Send(ctx, v, b.ID); !errors.Is(err, submission.ErrAssisted) {
+			t.Error("sent without the identity document", err)
+		}
+		attach(submission.SlotIdentity)
+		if b, err = c.d.Send(ctx, v, b.ID); err != nil || b.Letter != "c" {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		if list, err := c.d.AtDesk(ctx, caf, 1); err != nil || len(list) != 4 {
+			t.Error(len(list), err)
 		}
 		var detail, personal string
 		err = c.Store.QueryRowContext(ctx, "SELECT j.detail, p.data FROM journal j JOIN journal_personal p ON p.ente = j.ente AND p.seq = j.seq WHERE j.kind = 'submitted' ORDER BY j.seq DESC LIMIT 1").Scan(&detail, &personal)

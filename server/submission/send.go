@@ -14,11 +14,11 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/mail"
-	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -163,74 +163,12 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 	})
 }
 
-// codeSubject binds a code to the very document.
-func (a *Application) codeSubject() string { return a.ID + "/" + a.Fingerprint() }
-
-// codeLife is how long a one-time code holds.
-const codeLife = 10 * time.Minute
-
-// SendCode mails the person at the desk a code that signs the document.
-func (d *Desk) SendCode(ctx context.Context, v Visitor, id string) error {
-	if v.Operator == nil {
-		return ErrAssisted
-	}
-	return d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) error {
-		to := a.recipient()
-		if to == "" {
-			return ErrEmail
-		}
-		code, err := onetime.IssueCode(ctx, tx, onetime.ApplicationCode, a.Ente, a.codeSubject(), d.now().Add(codeLife))
-		if err != nil {
-			return err
-		}
-		return mail.Queue(ctx, tx, mail.Message{Ente: a.Ente, To: to, Kind: mail.ApplicationCode, Number: code}, d.now())
-	})
-}
-
 // recipient is where the person is written to.
 func (a *Application) recipient() string {
 	if a.Fields["email"] != "" {
 		return a.Fields["email"]
 	}
 	return a.Email
-}
-
-// SignAtDesk says how the person signed before the operator: on paper (a scan of the
-// signed document is attached) or with the code that was mailed. The card signs as ever.
-func (d *Desk) SignAtDesk(ctx context.Context, v Visitor, id string, how Assisted, code string) error {
-	if v.Operator == nil || how != OnPaper && how != WithCode {
-		return ErrAssisted
-	}
-	if how == WithCode {
-		if err := d.Guard.Begin(ctx, "application-code:"+id, v.Address); err != nil {
-			return err
-		}
-	}
-	err := d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) error {
-		if how == WithCode {
-			if err := onetime.TakeCode(ctx, tx, onetime.ApplicationCode, a.Ente, a.codeSubject(), code, d.now()); errors.Is(err, onetime.ErrLink) {
-				return ErrCode
-			} else if err != nil {
-				return err
-			}
-		} else {
-			var n int
-			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ? AND slot = 'paper' AND state <> 'infected'", id).Scan(&n); err != nil {
-				return err
-			}
-			if n == 0 {
-				return ErrAssisted
-			}
-		}
-		if _, err := tx.ExecContext(ctx, "UPDATE application SET assisted = ? WHERE id = ?", string(how), id); err != nil {
-			return err
-		}
-		return d.step(ctx, tx, id, Step{Kind: "signed", State: StateToSign, Operator: v.Operator.Operator, Person: a.Actor(), Text: string(how)})
-	})
-	if err == nil && how == WithCode {
-		err = d.Guard.Success(ctx, "application-code:"+id, v.Address)
-	}
-	return err
 }
 
 // Send sends an application: from here on it is the office's. When Send has returned, the
@@ -293,7 +231,12 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		return err
 	}
 	a.Letter, a.Sent = letter, d.now().UTC().Truncate(time.Millisecond)
-	a.Office, a.State = a.Service.OfficeFor(a.Fields), StateSent
+	if a.Office, err = d.officeFor(ctx, tx, a); err != nil {
+		return err
+	}
+	a.State = StateSent
+	// A server that takes test cards may have let the sender in by one.
+	a.Test = a.Test || v.Profile != "" && d.Trust != nil && d.Trust.HasTest()
 	if toCheck {
 		a.State = StateToCheck
 	}
@@ -310,8 +253,8 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		}
 		a.Number = e.Number
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, changed = ? WHERE id = ?",
-		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), store.Time(a.Sent), a.ID)
+	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, test = ?, changed = ? WHERE id = ?",
+		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), a.Test, store.Time(a.Sent), a.ID)
 	if err != nil {
 		return err
 	}
@@ -358,21 +301,15 @@ func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application,
 		}
 	}
 	if v.Operator != nil {
-		if signed {
-			a.Assisted = WithCard
-			return "a", toCheck, nil
-		}
-		if a.Assisted == "" && a.Service.Signature != service.SignatureNone {
-			return "", false, ErrSigners
-		}
-		// Signed before the operator (DPR 445/2000, art. 38 c. 3): no telematic istanza.
-		return "", false, nil
+		letter, err := d.proofAtDesk(ctx, tx, a, signed, len(wanted))
+		return letter, toCheck, err
 	}
 	var copies int // signed by hand and scanned, and the document of identity
 	if err := tx.QueryRowContext(ctx, "SELECT count(DISTINCT slot) FROM application_file WHERE application = ? AND slot IN ('identity', 'paper') AND state <> 'infected'", a.ID).Scan(&copies); err != nil {
 		return "", false, err
 	}
-	card := v.Level >= session.Forte && v.Profile != ""
+	// Letter b knows SPID, CIE and CNS; who came in with another certificate signs.
+	card := v.Level >= session.Forte && (v.Profile == string(profile.CIE) || v.Profile == string(profile.CNS))
 	switch {
 	case signed:
 		letter = "a"
@@ -385,10 +322,13 @@ func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application,
 	if letter == "" && copies == 2 {
 		letter = "c"
 	}
-	if letter == "" && a.Service.Act == service.Istanza {
-		return "", false, ErrSigners
+	switch {
+	case letter != "" || a.Service.Act != service.Istanza:
+		return letter, toCheck, nil
+	case a.Service.Signature == service.SignatureNone:
+		return "", false, ErrCard
 	}
-	return letter, toCheck, nil
+	return "", false, ErrSigners
 }
 
 // tell queues a mail about an application.
@@ -401,7 +341,10 @@ func (a *Application) Letters(l message.Lang) (out []string) {
 	for _, x := range strings.Split(a.Letter, "") {
 		out = append(out, message.Text(l, "application.letter-"+x))
 	}
-	if a.Assisted != "" {
+	switch {
+	case a.Assisted == WithCode && a.Letter == "a":
+		out = append(out, message.Text(l, "application.assisted-advanced"))
+	case a.Assisted != "":
 		out = append(out, message.Text(l, "application.assisted-"+string(a.Assisted)))
 	}
 	return out

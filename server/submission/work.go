@@ -2,8 +2,8 @@ package submission
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/csv"
 	"errors"
@@ -37,115 +37,95 @@ func right(topic string, write bool) role.Permission {
 	return role.RoutingRead
 }
 
-// Queue is what an office looks at. Empty fields ask nothing.
-type Queue struct {
-	Office  string
-	Service string
-	States  []State // none: those that are open
-	Holder  int64
-	Overdue bool
-	Limit   int
-}
-
-// Work lists an office's applications, those that are due first. An operator sees those
-// of the topics that the roles name.
-func (d *Desk) Work(ctx context.Context, a role.Actor, q Queue) ([]*Application, error) {
-	if !a.Has(role.RoutingRead, role.SchoolUse, role.RegistryRead) {
-		return nil, role.Check(a, a.Ente, role.RoutingRead)
-	}
-	states := q.States
-	if len(states) == 0 {
-		states = []State{StateToCheck, StateSent, StateInCharge, StateMore}
-	}
-	where, args := "WHERE ente = ? AND sent <> '' AND state IN (", []any{a.Ente}
-	for i, s := range states {
-		if !s.AtOffice() {
-			return nil, ErrState
-		}
-		where += strings.Repeat(", ", min(i, 1)) + "?"
-		args = append(args, string(s))
-	}
-	where += ")"
-	for column, v := range map[string]string{"office": q.Office, "service": q.Service} {
-		if v != "" {
-			where += " AND " + column + " = ?"
-			args = append(args, v)
-		}
-	}
-	if q.Holder != 0 {
-		where, args = where+" AND holder = ?", append(args, q.Holder)
-	}
-	if q.Overdue {
-		where, args = where+" AND due <> '' AND paused = '' AND due < ?", append(args, d.now().In(register.Rome()).Format(time.DateOnly))
-	}
-	limit := q.Limit
-	if limit <= 0 || limit > 500 {
-		limit = 100
-	}
-	all, err := d.query(ctx, where+" ORDER BY CASE WHEN due = '' THEN '9' ELSE due END, sent LIMIT ?", append(args, limit)...)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(x *Application) bool { return !role.Can(a, a.Ente, right(x.Service.Topic, false)) }), nil
-}
-
-// Open reads an application for the desk; that it was read is logged.
-func (d *Desk) Open(ctx context.Context, a role.Actor, id string) (*Application, error) {
-	x, err := d.atDesk(ctx, a, id, false)
-	if err != nil {
-		return nil, err
-	}
-	return x, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.PersonRead, PersonID: x.Person, Detail: map[string]string{"application": id}}.By(a))
-}
-
-func (d *Desk) atDesk(ctx context.Context, a role.Actor, id string, write bool) (*Application, error) {
-	x, err := d.scan(ctx, d.Store.QueryRowContext(ctx, "SELECT "+appColumns+" FROM application WHERE id = ? AND ente = ? AND sent <> ''", id, a.Ente))
-	if err != nil {
-		return nil, err
-	}
-	return x, role.Check(a, a.Ente, right(x.Service.Topic, write))
-}
-
 const maxWords = 10_000
 
-// move is an office's act: in which states it can be, what it does, and what is told.
-func (d *Desk) move(ctx context.Context, a role.Actor, id, kind, words string, in []State, letter mail.Kind, f func(tx *sql.Tx, x *Application) error) error {
-	if len([]rune(words)) > maxWords {
+// deed is an office's act: in which states it can be done, what it does, and what is told.
+type deed struct {
+	kind, words string
+	office      string // where it sends to
+	in          []State
+	letter      mail.Kind
+	do          func(tx *sql.Tx, x *Application) error
+}
+
+// errDone: what is asked for has been done already, by the same operator a moment ago.
+var errDone = errors.New("submission: done before")
+
+// again is for how long the same deed of the same operator is a button pressed twice.
+const again = time.Hour
+
+// same tells whether the last step was this very deed.
+func (d *Desk) same(ctx context.Context, tx *sql.Tx, a role.Actor, id string, x deed) (bool, error) {
+	var s Step
+	var at string
+	err := tx.QueryRowContext(ctx, "SELECT time, kind, operator, office, content FROM application_step WHERE application = ? ORDER BY n DESC LIMIT 1", id).Scan(&at, &s.Kind, &s.Operator, &s.Office, &s.Text)
+	if err != nil {
+		return false, fmt.Errorf("submission: %w", err)
+	}
+	return s.Kind == x.kind && s.Operator == a.Operator && s.Text == x.words && (x.office == "" || s.Office == x.office) && d.now().Sub(store.ParseTime(at)) < again, nil
+}
+
+// move does a deed. One that is sent twice is done once; what a colleague has in charge is
+// left alone (ErrHeld), and what has changed meanwhile too (ErrState).
+func (d *Desk) move(ctx context.Context, a role.Actor, id string, x deed) error {
+	if len([]rune(x.words)) > maxWords {
 		return ErrWords
 	}
 	seen, err := d.atDesk(ctx, a, id, true)
 	if err != nil {
 		return err
 	}
-	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		x, err := d.read(ctx, tx, a.Ente, id)
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		now, err := d.read(ctx, tx, a.Ente, id)
 		if err != nil {
 			return err
 		}
-		x.Service = seen.Service
-		if !slices.Contains(in, x.State) {
-			return ErrState
+		now.Service = seen.Service
+		if done, err := d.same(ctx, tx, a, id, x); err != nil || done {
+			return cmp.Or(err, errDone)
 		}
-		if err := f(tx, x); err != nil {
+		if err := now.mayMove(a, x); err != nil {
+			return err
+		}
+		if err := x.do(tx, now); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, due = ?, paused = ?, holder = ?, answered = ?, closed = ?, changed = ? WHERE id = ?",
-			string(x.State), x.Office, x.Due, store.Time(x.Paused), x.Holder, store.Time(x.Answered), store.Time(x.Closed), store.Time(d.now()), id)
+			string(now.State), now.Office, now.Due, store.Time(now.Paused), now.Holder, store.Time(now.Answered), store.Time(now.Closed), store.Time(d.now()), id)
 		if err != nil {
 			return err
 		}
-		if err := d.step(ctx, tx, id, Step{Kind: kind, State: x.State, Operator: a.Operator, Office: x.Office, Text: words}); err != nil {
+		if err := d.step(ctx, tx, id, Step{Kind: x.kind, State: now.State, Operator: a.Operator, Office: now.Office, Text: x.words}); err != nil {
 			return err
 		}
-		if letter != "" {
-			if err := d.tell(ctx, tx, x, letter); err != nil {
+		if x.letter != "" {
+			if err := d.tell(ctx, tx, now, x.letter); err != nil {
 				return err
 			}
 		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.ApplicationMoved, PersonID: x.Person,
-			Detail: map[string]string{"application": id, "act": kind, "state": string(x.State), "protocol": x.Protocol()}}.By(a))
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.ApplicationMoved, PersonID: now.Person,
+			Detail: map[string]string{"application": id, "act": x.kind, "state": string(now.State), "protocol": now.Protocol()}}.By(a))
 	})
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	return err
 }
+
+// mayMove tells whether an operator can do a deed as the application stands.
+func (a *Application) mayMove(by role.Actor, x deed) error {
+	switch {
+	case !a.shownTo(by):
+		return ErrNotFound
+	case !slices.Contains(x.in, a.State):
+		return ErrState
+	case a.Holder != 0 && a.Holder != by.Operator && x.kind != kindTake:
+		return ErrHeld
+	}
+	return nil
+}
+
+const kindTake = "charge"
 
 var waiting = []State{StateToCheck, StateSent, StateInCharge, StateMore}
 
@@ -154,21 +134,33 @@ func (d *Desk) Checked(ctx context.Context, a role.Actor, id, words string) erro
 	if strings.TrimSpace(words) == "" {
 		return ErrWords
 	}
-	return d.move(ctx, a, id, "checked", words, []State{StateToCheck}, "", func(_ *sql.Tx, x *Application) error {
+	return d.move(ctx, a, id, deed{kind: "checked", words: words, in: []State{StateToCheck}, do: func(_ *sql.Tx, x *Application) error {
 		x.State = StateSent
 		return nil
-	})
+	}})
 }
 
-// Take takes an application in charge.
+// Take takes an application in charge that nobody has.
 func (d *Desk) Take(ctx context.Context, a role.Actor, id string) error {
-	return d.move(ctx, a, id, "charge", "", []State{StateSent, StateInCharge, StateMore}, "", func(_ *sql.Tx, x *Application) error {
+	return d.TakeFrom(ctx, a, id, 0)
+}
+
+// TakeFrom takes it from the colleague who was seen to have it: who was faster keeps it
+// (ErrHeld).
+func (d *Desk) TakeFrom(ctx context.Context, a role.Actor, id string, holder int64) error {
+	return d.move(ctx, a, id, deed{kind: kindTake, in: []State{StateSent, StateInCharge, StateMore}, do: func(_ *sql.Tx, x *Application) error {
+		switch {
+		case x.Holder == a.Operator && x.State != StateSent:
+			return errDone
+		case x.Holder != 0 && x.Holder != a.Operator && x.Holder != holder:
+			return ErrHeld
+		}
 		x.Holder = a.Operator
 		if x.State == StateSent {
 			x.State = StateInCharge
 		}
 		return nil
-	})
+	}})
 }
 
 // pauseDays is for how long a term stands still at most (L. 241/1990, art. 2 c. 7).
@@ -179,7 +171,7 @@ func (d *Desk) More(ctx context.Context, a role.Actor, id, words string) error {
 	if strings.TrimSpace(words) == "" {
 		return ErrWords
 	}
-	return d.move(ctx, a, id, "more", words, []State{StateSent, StateInCharge}, mail.ApplicationMore, func(tx *sql.Tx, x *Application) error {
+	return d.move(ctx, a, id, deed{kind: "more", words: words, in: []State{StateSent, StateInCharge}, letter: mail.ApplicationMore, do: func(tx *sql.Tx, x *Application) error {
 		var before int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_step WHERE application = ? AND kind = 'more'", id).Scan(&before); err != nil {
 			return err
@@ -189,19 +181,19 @@ func (d *Desk) More(ctx context.Context, a role.Actor, id, words string) error {
 		}
 		x.State, x.Holder = StateMore, a.Operator
 		return nil
-	})
+	}})
 }
 
 // resume lets the term run again.
-func (x *Application) resume(now time.Time) {
-	if x.Paused.IsZero() {
+func (a *Application) resume(now time.Time) {
+	if a.Paused.IsZero() {
 		return
 	}
-	if due, err := time.Parse(time.DateOnly, x.Due); err == nil {
-		days := min(int(now.Sub(x.Paused)/(24*time.Hour)), pauseDays)
-		x.Due = due.AddDate(0, 0, days).Format(time.DateOnly)
+	if due, err := time.Parse(time.DateOnly, a.Due); err == nil {
+		days := min(int(now.Sub(a.Paused)/(24*time.Hour)), pauseDays)
+		a.Due = due.AddDate(0, 0, days).Format(time.DateOnly)
 	}
-	x.Paused = time.Time{}
+	a.Paused = time.Time{}
 }
 
 // Write writes to the person, without an act.
@@ -209,16 +201,17 @@ func (d *Desk) Write(ctx context.Context, a role.Actor, id, words string) error 
 	if strings.TrimSpace(words) == "" {
 		return ErrWords
 	}
-	return d.move(ctx, a, id, "message", words, append(waiting, StateAnswered), mail.ApplicationMessage, func(*sql.Tx, *Application) error { return nil })
+	return d.move(ctx, a, id, deed{kind: "message", words: words, in: append(slices.Clone(waiting), StateAnswered), letter: mail.ApplicationMessage,
+		do: func(*sql.Tx, *Application) error { return nil }})
 }
 
 // Reroute sends an application to another office; nobody has it in charge then.
 func (d *Desk) Reroute(ctx context.Context, a role.Actor, id, office, words string) error {
 	office = strings.TrimSpace(office)
-	if office == "" || len(office) > 120 {
+	if office == "" || len([]rune(office)) > maxOffice {
 		return ErrOffice
 	}
-	return d.move(ctx, a, id, "reroute", words, waiting, "", func(_ *sql.Tx, x *Application) error {
+	return d.move(ctx, a, id, deed{kind: "reroute", words: words, office: office, in: waiting, do: func(_ *sql.Tx, x *Application) error {
 		if office == x.Office {
 			return ErrOffice
 		}
@@ -226,40 +219,19 @@ func (d *Desk) Reroute(ctx context.Context, a role.Actor, id, office, words stri
 			x.State = StateSent
 		}
 		return nil
-	})
-}
-
-// Answer answers. The answer is registered too, where the register is here.
-func (d *Desk) Answer(ctx context.Context, a role.Actor, id, words string) error {
-	if strings.TrimSpace(words) == "" {
-		return ErrWords
-	}
-	return d.move(ctx, a, id, "answer", words, []State{StateSent, StateInCharge, StateMore}, mail.ApplicationAnswered, func(tx *sql.Tx, x *Application) error {
-		x.resume(d.now())
-		x.State, x.Holder, x.Answered = StateAnswered, a.Operator, d.now()
-		if x.Number.Number == 0 {
-			return nil
-		}
-		var party string
-		if err := tx.QueryRowContext(ctx, "SELECT party FROM register_entry WHERE ente = ? AND year = ? AND number = ?", x.Ente, x.Number.Year, x.Number.Number).Scan(&party); err != nil {
-			return err
-		}
-		sum := sha256.Sum256([]byte(words))
-		e := register.Entry{Ente: x.Ente, Time: d.now(), Direction: register.Out, Party: party, Subject: text("application.answer-to", "number", x.Number), SHA256: sum[:], Document: x.ID, Origin: x.Number.String()}
-		return register.Enter(ctx, tx, d.Keys, &e)
-	})
+	}})
 }
 
 // Close closes.
 func (d *Desk) Close(ctx context.Context, a role.Actor, id, words string) error {
-	return d.move(ctx, a, id, "close", words, append(waiting, StateAnswered), mail.ApplicationClosed, func(_ *sql.Tx, x *Application) error {
+	return d.move(ctx, a, id, deed{kind: "close", words: words, in: append(slices.Clone(waiting), StateAnswered), letter: mail.ApplicationClosed, do: func(_ *sql.Tx, x *Application) error {
 		if x.State != StateAnswered && strings.TrimSpace(words) == "" {
 			return ErrWords // closed without an answer: the reason
 		}
 		x.resume(d.now())
 		x.State, x.Closed = StateClosed, d.now()
 		return nil
-	})
+	}})
 }
 
 // Reply is the person's word to the office. What the office asked for is answered by it,
@@ -268,7 +240,7 @@ func (d *Desk) Reply(ctx context.Context, v Visitor, id, words string) error {
 	if strings.TrimSpace(words) == "" || len([]rune(words)) > maxWords {
 		return ErrWords
 	}
-	return d.change(ctx, v, id, append(waiting, StateAnswered), func(tx *sql.Tx, x *Application) error {
+	return d.change(ctx, v, id, append(slices.Clone(waiting), StateAnswered), func(tx *sql.Tx, x *Application) error {
 		if x.State == StateMore {
 			x.resume(d.now())
 			x.State = StateInCharge
@@ -314,12 +286,20 @@ type Count struct {
 }
 
 // Counts gives the figures by service, office and state of what was sent in a span of
-// days (both included).
+// days (both included), of what the operator sees.
 func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (out []Count, err error) {
-	if !a.Has(role.RoutingRead, role.SchoolUse, role.RegistryRead) {
-		return nil, role.Check(a, a.Ente, role.RoutingRead)
+	if err := reads(a); err != nil {
+		return nil, err
 	}
-	rows, err := d.Store.QueryContext(ctx, "SELECT service, office, state, sent, answered, closed, due, paused FROM application WHERE ente = ? AND sent >= ? AND sent < ? ORDER BY service, office, state",
+	all, err := d.Services.List(ctx, a.Ente)
+	if err != nil {
+		return nil, err
+	}
+	topics := map[string]string{}
+	for _, s := range all {
+		topics[s.ID] = s.Topic
+	}
+	rows, err := d.Store.QueryContext(ctx, "SELECT service, office, state, holder, sent, answered, closed, due, paused FROM application WHERE ente = ? AND sent >= ? AND sent < ? ORDER BY service, office, state",
 		a.Ente, store.Time(from), store.Time(to.AddDate(0, 0, 1)))
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
@@ -327,9 +307,14 @@ func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (ou
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var c Count
+		var holder int64
 		var sent, answered, closed, due, paused string
-		if err := rows.Scan(&c.Service, &c.Office, &c.State, &sent, &answered, &closed, &due, &paused); err != nil {
+		if err := rows.Scan(&c.Service, &c.Office, &c.State, &holder, &sent, &answered, &closed, &due, &paused); err != nil {
 			return nil, fmt.Errorf("submission: %w", err)
+		}
+		x := &Application{State: c.State, Office: c.Office, Holder: holder, Due: due, Paused: store.ParseTime(paused)}
+		if !role.Can(a, a.Ente, right(topics[c.Service], false)) || !x.shownTo(a) {
+			continue
 		}
 		end := d.now()
 		for _, x := range []string{answered, closed} {
@@ -345,7 +330,7 @@ func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (ou
 		last := &out[len(out)-1]
 		last.Days = (last.Days*float64(last.N) + days) / float64(last.N+1)
 		last.N++
-		if (&Application{State: c.State, Due: due, Paused: store.ParseTime(paused)}).Overdue(d.now()) {
+		if x.Overdue(d.now()) {
 			last.Overdue++
 		}
 	}

@@ -1,4 +1,5 @@
--- Scans of the documents that a desk saw when it granted a mandate.
+-- Documents behind a mandate: sent with what was asked online (its id is the mandate's, no
+-- operator), or scanned at the desk that saw them.
 CREATE TABLE mandate_proof (
     id       TEXT PRIMARY KEY,
     mandate  TEXT NOT NULL REFERENCES mandate (id),
