@@ -1,23 +1,19 @@
 package portal_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,9 +23,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/validation"
-	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/person"
-	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/page"
@@ -552,165 +546,6 @@ func TestClosedService(t *testing.T) {
 	has(t, v.get(at+"/riepilogo"), "Nina")
 }
 
-// Two sign, one after the other, each in an own session.
-func TestCosigners(t *testing.T) {
-	d := newDesk(t)
-	d.trusts()
-	v, w := d.citizen(1), d.citizen(2)
-	more := pairs("other", "consents", "other-cf", pki.Invented(2).CF, "other-signs", "yes")
-	at := v.made(nil, more)
-	has(t, v.get(at+"/firma"), `id="signers"`, pki.Invented(2).CF, "si aspetta la firma")
-	if a := w.signs(at, d.signedBy(at, pki.Invented(2))); a.code != http.StatusUnprocessableEntity {
-		t.Errorf("the second signs first: %d %s", a.code, a.body)
-	}
-	has(t, w.get(at+"/firma"), `id="not-yet"`)
-	if a := v.signs(at, d.signedBy(at, pki.Invented(1))); !strings.Contains(a.body, at+"/firma?firmato=1") {
-		t.Fatalf("%d %s", a.code, a.body)
-	}
-	a := v.get(at + "/firma?firmato=1")
-	has(t, a, `id="signed"`, "si aspetta la firma", "http://127.0.0.1:8480"+at+"/firma")
-	if strings.Contains(a.body, `id="send"`) {
-		t.Error("it can be sent without the second signature")
-	}
-	// The second sees what is signed, and only that.
-	a = w.get(at + "/firma")
-	has(t, a, "Firma insieme", d.app(at).Fingerprint(), at+"/documento.pdf", `id="card-sign"`)
-	for _, secret := range []string{pki.Invented(1).CF, `id="signers"`, `id="reopen"`, `id="discard"`, `id="send"`, "/riepilogo", "/passo/"} {
-		if strings.Contains(a.body, secret) {
-			t.Errorf("the second sees %q", secret)
-		}
-	}
-	for _, path := range []string{"/passo/1", "/allegati", "/riepilogo"} {
-		if a := w.get(at + path); a.code != http.StatusNotFound {
-			t.Errorf("the second gets to %s: %d %s", path, a.code, a.to)
-		}
-	}
-	for _, path := range []string{"/riapri", "/scarta", "/invia", "/riepilogo", "/passo/1", "/allegati/x/togli"} {
-		if a := w.sendValues(at+path, nil); a.code != http.StatusNotFound {
-			t.Errorf("the second posts to %s: %d %s", path, a.code, a.to)
-		}
-	}
-	if a := d.citizen(3).get(at + "/firma"); a.code != http.StatusNotFound {
-		t.Errorf("a third: %d", a.code)
-	}
-	// With another program this time.
-	if a := w.uploads(at+"/firma", "", "istanza.pdf.p7m", d.signedBy(at, pki.Invented(2))); a.to != at+"/firma?firmato=1" {
-		t.Fatalf("%d %s", a.code, a.body)
-	}
-	has(t, w.get(at+"/firma"), "la domanda la invia chi l")
-	has(t, v.get(at+"/firma"), `id="send"`)
-	if a := v.sendValues(at+"/invia", nil); a.to != at {
-		t.Fatalf("%d %s", a.code, a.body)
-	}
-	if a := v.sendValues(at+"/invia", nil); a.to != at {
-		t.Errorf("again: %d %s", a.code, a.to)
-	}
-	if a := w.get(at + "/firma"); a.code != http.StatusNotFound {
-		t.Errorf("the second after the end: %d", a.code)
-	}
-}
-
-func TestChangedAgainAndDiscarded(t *testing.T) {
-	d := newDesk(t)
-	d.trusts()
-	v := d.citizen(1)
-	at := v.made(nil, pairs("other", "consents", "other-cf", pki.Invented(2).CF, "other-signs", "yes"))
-	old := d.signedBy(at, pki.Invented(1))
-	v.signs(at, old)
-	for range 2 {
-		if a := v.sendValues(at+"/riapri", nil); a.to != at+"/riepilogo" {
-			t.Fatalf("%d %s", a.code, a.to)
-		}
-	}
-	d.Move(time.Minute)
-	x := nurserySteps()[0]
-	x.Set("child-given", "Altra")
-	x.Set("_da", "riepilogo")
-	v.sendValues(at+"/passo/1", x)
-	v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1"))
-	if a := v.signs(at, old); a.code != http.StatusUnprocessableEntity {
-		t.Errorf("the old document's signature: %d %s", a.code, a.body)
-	}
-	if a := v.sendValues(at+"/scarta", nil); a.to != nursery+"?bozza=scartata" {
-		t.Fatalf("%d %s", a.code, a.to)
-	}
-	if a := v.get(at + "/riepilogo"); a.code != http.StatusNotFound {
-		t.Error(a.code)
-	}
-}
-
-// A message needs a weak credential and no card, and goes at once.
-func TestMessageOfADebole(t *testing.T) {
-	d := newDesk(t)
-	v := d.debole("ida@example.org", "")
-	def, err := d.Services.Current(t.Context(), "prova", "instradamento")
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := url.Values{}
-	for _, q := range def.Fields() {
-		switch q.Kind {
-		case service.Choice:
-			x.Set(q.ID, q.Options[0].Value)
-		case service.Email:
-			x.Set(q.ID, "ida@example.org")
-		case service.Check:
-			x.Set(q.ID, "yes")
-		default:
-			x.Set(q.ID, "Un lampione è spento")
-		}
-	}
-	has(t, v.get("/servizi/instradamento"), "non è un&#39;istanza")
-	at := v.begin("/servizi/instradamento", x)
-	if a := d.debole("ugo@example.org", "").get(at + "/riepilogo"); a.code != http.StatusNotFound {
-		t.Errorf("another: %d", a.code)
-	}
-	if a := v.uploads(at+"/allegati", def.Attachments[0].ID, "foto.png", pngOf(10, 10)); a.code != http.StatusSeeOther {
-		t.Fatalf("%d %s", a.code, a.body)
-	}
-	has(t, v.get(at+"/riepilogo"), "foto.png", ">Invia<", "lampione")
-	if a := v.sendValues(at+"/riepilogo", pairs("privacy", "yes", "version", def.Privacy.Version)); a.to != at {
-		t.Fatalf("%d %s", a.code, a.body)
-	}
-	if x := d.app(at); x.State != submission.StateSent || x.Number.Number == 0 || x.Letter != "" {
-		t.Errorf("%+v", x)
-	}
-}
-
-// Where the signature is a choice, a card's session is enough; who has no card signs by
-// hand and attaches a copy of the identity document.
-func TestSignatureIsAChoice(t *testing.T) {
-	d := newDesk(t)
-	d.trusts()
-	d.publish("iscrizione-nido", func(s string) string { return strings.Replace(s, "signature: required", "signature: optional", 1) })
-	v := d.citizen(1)
-	at := v.made()
-	a := v.get(at + "/firma")
-	has(t, a, "Invia senza firma", `id="card-sign"`)
-	if strings.Contains(a.body, `id="a-mano"`) {
-		t.Error("a copy is asked of whom the card has identified")
-	}
-	if a := v.sendValues(at+"/invia", nil); a.to != at || d.app(at).Letter != "b" {
-		t.Errorf("%d %s %q", a.code, a.to, d.app(at).Letter)
-	}
-	if _, err := d.Store.ExecContext(t.Context(), "UPDATE session SET profile = ''"); err != nil {
-		t.Fatal(err)
-	}
-	at = v.made()
-	has(t, v.get(at+"/firma"), `id="a-mano"`, "lett. c")
-	if a := v.sendValues(at+"/invia", nil); a.code != http.StatusUnprocessableEntity {
-		t.Errorf("unproved: %d %s", a.code, a.to)
-	}
-	v.uploads(at+"/allegati", "paper", "firmato.pdf", pdfWith("", ""))
-	if a := v.uploads(at+"/allegati", "identity", "script.pdf", pdfWith("/OpenAction<</S/JavaScript/JS(1)>>", "")); a.code != http.StatusUnprocessableEntity {
-		t.Errorf("%d", a.code)
-	}
-	v.uploads(at+"/allegati", "identity", "carta.png", pngOf(5, 5))
-	if a := v.sendValues(at+"/invia", nil); a.to != at || d.app(at).Letter != "c" {
-		t.Errorf("%d %s %q", a.code, a.to, d.app(at).Letter)
-	}
-}
-
 // cardOf is card for any codice fiscale.
 func (v *visitor) cardOf(code string) {
 	v.d.t.Helper()
@@ -733,157 +568,6 @@ func (v *visitor) cardOf(code string) {
 	for _, c := range w.Result().Cookies() {
 		v.cookies[c.Name] = c.Value
 	}
-}
-
-// pdfWith writes a PDF whose catalogue and trailer have more in them.
-func pdfWith(catalog, trailer string, objects ...string) []byte {
-	var b bytes.Buffer
-	b.WriteString("%PDF-1.7\n")
-	all := append([]string{"<</Type/Catalog/Pages 2 0 R " + catalog + ">>", "<</Type/Pages/Kids[3 0 R]/Count 1>>", "<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Resources<<>>>>"}, objects...)
-	var at []int
-	for i, o := range all {
-		at = append(at, b.Len())
-		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, o)
-	}
-	start := b.Len()
-	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(all)+1)
-	for _, n := range at {
-		fmt.Fprintf(&b, "%010d 00000 n \n", n)
-	}
-	fmt.Fprintf(&b, "trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n", len(all)+1, trailer, start)
-	return b.Bytes()
-}
-
-// pngOf is a picture's header alone where it is large, else a picture.
-func pngOf(w, h uint32) []byte {
-	head := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR")
-	head = binary.BigEndian.AppendUint32(head, w)
-	head = append(binary.BigEndian.AppendUint32(head, h), 8, 0, 0, 0, 0)
-	head = binary.BigEndian.AppendUint32(head, crc32.ChecksumIEEE(head[12:]))
-	if w > 1000 {
-		return head
-	}
-	return page.Picture(int(w), int(h))
-}
-
-func zipBomb(t *testing.T) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	f, err := w.Create("a.pdf")
-	if err == nil {
-		_, err = io.CopyN(f, zeros{}, 32<<20)
-	}
-	if err := errors.Join(err, w.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-// Each hostile file is refused with a sentence that says why, and leaves nothing behind.
-func TestHostileUploads(t *testing.T) {
-	d := newDesk(t)
-	d.Applications.Limits = attachment.Limits{Bytes: 1 << 20, Dir: t.TempDir()}
-	v := d.citizen(1)
-	at := v.filled(nil, pairs("relation", "guardian"))
-	has(t, v.get(at+"/allegati"), `id="s-custody"`, "1 MB", "Provvedimento")
-	good := pdfWith("", "")
-	for name, x := range map[string]struct {
-		file string
-		data []byte
-		want string
-	}{
-		"script":                  {"a.pdf", pdfWith("/OpenAction<</S/JavaScript/JS(app.alert(1))>>", ""), "JavaScript"},
-		"XFA":                     {"a.pdf", pdfWith("/AcroForm<</Fields[]/XFA(x)>>", ""), "XFA"},
-		"embedded files":          {"a.pdf", pdfWith("/Names<</EmbeddedFiles<</Names[(a)4 0 R]>>>>", "", "<</Type/Filespec/F(a.exe)/EF<</F 5 0 R>>>>", "<</Type/EmbeddedFile/Length 1>>stream\na\nendstream"), "contiene altri file"},
-		"layers":                  {"a.pdf", pdfWith("/OCProperties<</OCGs[4 0 R]/D<<>>>>", "", "<</Type/OCG/Name(a)>>"), "livelli"},
-		"encrypted":               {"a.pdf", pdfWith("", "/Encrypt<</Filter/Standard>>"), "password"},
-		"external content":        {"a.pdf", pdfWith("/OpenAction<</S/Launch/F(calc.exe)>>", ""), "fuori dal documento"},
-		"macro document":          {"a.docm", []byte("PK\x03\x04word/vbaProject.bin"), "tipo di file"},
-		"macro document as PDF":   {"a.pdf", []byte("PK\x03\x04word/vbaProject.bin"), "tipo di file"},
-		"zip bomb":                {"a.zip", zipBomb(t), "tipo di file"},
-		"picture bomb":            {"a.png", pngOf(60000, 60000), "troppi punti"},
-		"program as a picture":    {"foto.jpg", []byte("MZ\x90\x00"), "tipo di file"},
-		"page as a PDF":           {"a.pdf", []byte("<html><script>alert(1)</script>"), "tipo di file"},
-		"nothing":                 {"a.pdf", nil, "vuoto"},
-		"cut":                     {"a.pdf", good[:len(good)-40], "danneggiato"},
-		"huge":                    {"a.pdf", append(bytes.Clone(good), make([]byte, 2<<20)...), "troppo grande: al massimo 1 MB"},
-		"a byte over the limit":   {"a.pdf", append(bytes.Clone(good), make([]byte, 1<<20-len(good)+1)...), "troppo grande"},
-		"envelope that is none":   {"a.p7m", []byte("0\x82\x01\x00\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"), "danneggiato"},
-		"script behind a picture": {"foto.png", append(pngOf(5, 5)[:40], "<script>"...), "danneggiata"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := v.uploads(at+"/allegati", "custody", x.file, x.data)
-			if a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, x.want) {
-				t.Errorf("%d %s", a.code, regexp.MustCompile(`(?s)<ul>.*?</ul>`).FindString(a.body))
-			}
-			has(t, a, `id="wrong"`, `href="#f-custody"`)
-			if files, err := d.Applications.Files(t.Context(), d.app(at)); err != nil || len(files) > 0 {
-				t.Error(files, err)
-			}
-		})
-	}
-	if left, err := os.ReadDir(d.Applications.Limits.Dir); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v %v", left, err)
-	}
-	// The name tells nothing: a picture that is called PDF is a picture.
-	if a := v.uploads(at+"/allegati", "custody", "../../<b>foto.pdf", pngOf(5, 5)); a.code != http.StatusSeeOther {
-		t.Fatalf("%d", a.code)
-	}
-	a := v.get(at + "/allegati")
-	if strings.Contains(a.body, "<b>foto") || strings.Contains(a.body, "../") {
-		t.Error("the name is not tidied")
-	}
-	files, err := d.Applications.Files(t.Context(), d.app(at))
-	if err != nil || len(files) != 1 || files[0].Kind != attachment.PNG {
-		t.Fatal(files, err)
-	}
-	// Without the token nothing of the file is read; who is not the owner uploads nothing.
-	w := d.citizen(2)
-	if a := w.uploads(at+"/allegati", "custody", "a.pdf", good); a.code != http.StatusNotFound {
-		t.Errorf("another's: %d", a.code)
-	}
-	if a := w.sendValues(at+"/allegati/"+files[0].ID+"/togli", nil); a.code != http.StatusNotFound {
-		t.Errorf("another takes it away: %d", a.code)
-	}
-	mine := w.filled(nil, pairs("relation", "guardian"))
-	if a := w.sendValues(mine+"/allegati/"+files[0].ID+"/togli", nil); a.code != http.StatusNotFound {
-		t.Errorf("by the own draft: %d", a.code)
-	}
-	if a := v.sendValues(at+"/allegati/"+files[0].ID+"/togli", nil); a.to != at+"/allegati" {
-		t.Errorf("%d %s", a.code, a.to)
-	}
-	// A required one is asked for before the end.
-	has(t, v.get(at+"/riepilogo"), `id="gaps"`, "manca il file")
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.code != http.StatusUnprocessableEntity {
-		t.Error(a.code)
-	}
-}
-
-// scanner says what a test wants.
-type scanner func() (attachment.Verdict, error)
-
-func (s scanner) Scan(context.Context, io.Reader, int64) (attachment.Verdict, error) { return s() }
-
-func TestScannerIsShown(t *testing.T) {
-	d := newDesk(t)
-	v := d.citizen(1)
-	at := v.filled(nil, pairs("relation", "guardian"))
-	d.Applications.Scanner = scanner(func() (attachment.Verdict, error) { return attachment.Verdict{}, io.ErrUnexpectedEOF })
-	if a := v.uploads(at+"/allegati", "custody", "a.pdf", pdfWith("", "")); a.code != http.StatusSeeOther {
-		t.Fatalf("%d", a.code)
-	}
-	has(t, v.get(at+"/allegati"), "in attesa del controllo antivirus")
-	d.Applications.Scanner = scanner(func() (attachment.Verdict, error) { return attachment.Verdict{Threat: "Eicar"}, nil })
-	a := v.uploads(at+"/allegati", "custody", "b.pdf", pdfWith("", ""))
-	if a.code != http.StatusUnprocessableEntity {
-		t.Fatalf("%d", a.code)
-	}
-	has(t, a, "antivirus ha trovato", "non accettato")
 }
 
 // What is known is not asked again (C.SE.1.5).

@@ -730,3 +730,64 @@ func TestOutsideProtocol(t *testing.T) {
 		}
 	})
 }
+
+// What was thrown away is gone from the disk too: attachments, documents, signatures.
+func TestDiscardedIsGone(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx := t.Context()
+		v := c.visitor(0)
+		a, err := c.d.Start(ctx, v, "iscrizione-nido")
+		if err == nil {
+			_, err = c.d.Save(ctx, v, a.ID, get(child(nursery, "relation", "guardian")), true)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		attach := func() string {
+			t.Helper()
+			f, err := c.d.Attach(ctx, v, a.ID, "custody", "a.png", bytes.NewReader(picture(t)), int64(len(picture(t))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return "attachments/" + f.ID[:2] + "/" + f.ID
+		}
+		there := func(name string) bool {
+			t.Helper()
+			if err := c.Store.SweepFiles(ctx, time.Now().Add(2*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			f, err := c.Store.OpenFile(ctx, name)
+			if err == nil {
+				_ = f.Close()
+			}
+			return err == nil
+		}
+		one, two := attach(), attach()
+		if err := c.d.Detach(ctx, v, a.ID, one[len(one)-32:]); err != nil || there(one) || !there(two) {
+			t.Error("detached", err, there(one), there(two))
+		}
+		if a, err = c.d.Make(ctx, v, a.ID, true, "1"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.d.Sign(ctx, v, a.ID, bytes.NewReader(c.signed(a, pki.Invented(0))), message.Italian); err != nil {
+			t.Fatal(err)
+		}
+		signed, err := c.d.Signatures(ctx, a)
+		if err != nil || len(signed) != 1 || !there(signed[0].File) {
+			t.Fatal(signed, err)
+		}
+		document := func() bool {
+			f, err := c.d.Document(ctx, a)
+			if err == nil {
+				_ = f.Close()
+			}
+			return err == nil
+		}
+		if err := c.d.Reopen(ctx, v, a.ID); err != nil || there(signed[0].File) || document() || !there(two) {
+			t.Error("reopened", err)
+		}
+		if err := c.d.Discard(ctx, v, a.ID); err != nil || there(two) {
+			t.Error("discarded", err)
+		}
+	})
+}

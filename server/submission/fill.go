@@ -379,36 +379,96 @@ func sameFields(a, b map[string]string) bool {
 
 // Reopen makes a draft of it again: document and signatures go.
 func (d *Desk) Reopen(ctx context.Context, v Visitor, id string) error {
-	return d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) error {
+	var gone []string
+	err := d.change(ctx, v, id, []State{StateToSign}, func(tx *sql.Tx, a *Application) (err error) {
 		if v.Person != nil && v.Operator == nil && v.Person.ID != a.Actor() {
 			return ErrState // who only signs too changes nothing
+		}
+		if gone, err = papersOf(ctx, tx, a); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM application_signature WHERE application = ?", id); err != nil {
 			return err
 		}
 		// The scan is of the document that goes, not of the one to come.
+		scans, err := attachedTo(ctx, tx, "application = ? AND slot = 'paper'", id)
+		if err != nil {
+			return err
+		}
+		gone = append(gone, scans...)
 		if _, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE application = ? AND slot = 'paper'", id); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE application SET state = 'draft', sha256 = NULL, sealed = '', warned = '', privacy = '', assisted = '' WHERE id = ?", id)
+		_, err = tx.ExecContext(ctx, "UPDATE application SET state = 'draft', sha256 = NULL, sealed = '', warned = '', privacy = '', assisted = '' WHERE id = ?", id)
 		return err
 	})
+	if err == nil {
+		d.remove(ctx, gone...)
+	}
+	return err
 }
 
-// Discard throws a draft away.
+// papersOf names the files of a document that is made, and of its signatures.
+func papersOf(ctx context.Context, tx *sql.Tx, a *Application) (out []string, err error) {
+	if len(a.SHA256) > 0 {
+		out = append(out, a.documentFile())
+	}
+	all, err := signatures(ctx, tx, a.ID)
+	for _, s := range all {
+		out = append(out, s.File)
+	}
+	return out, err
+}
+
+// attachedTo names the files of attachments.
+func attachedTo(ctx context.Context, tx *sql.Tx, where, id string) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id FROM application_file WHERE "+where, id) //nolint:gosec // our own words
+	if err != nil {
+		return nil, err
+	}
+	out, err := store.Strings(rows)
+	for i, f := range out {
+		out[i] = (&File{ID: f}).name()
+	}
+	return out, err
+}
+
+// remove takes files away that no row names any more.
+func (d *Desk) remove(ctx context.Context, names ...string) {
+	for _, n := range names {
+		if err := d.Store.RemoveFile(ctx, n); err != nil {
+			d.Log.Warn("a file that nothing names is still there", "file", n, "error", err)
+		}
+	}
+}
+
+// Discard throws a draft away, with everything that was attached.
 func (d *Desk) Discard(ctx context.Context, v Visitor, id string) error {
-	return d.change(ctx, v, id, []State{StateDraft, StateToSign}, func(tx *sql.Tx, a *Application) error {
+	var gone []string
+	err := d.change(ctx, v, id, []State{StateDraft, StateToSign}, func(tx *sql.Tx, a *Application) (err error) {
 		if v.Person != nil && v.Operator == nil && v.Person.ID != a.Actor() {
 			return ErrState
 		}
+		if gone, err = papersOf(ctx, tx, a); err != nil {
+			return err
+		}
+		files, err := attachedTo(ctx, tx, "application = ?", id)
+		if err != nil {
+			return err
+		}
+		gone = append(gone, files...)
 		for _, table := range []string{"application_signature", "application_file", "application_step"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE application = ?", id); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM application WHERE id = ?", id)
+		_, err = tx.ExecContext(ctx, "DELETE FROM application WHERE id = ?", id)
 		return err
 	})
+	if err == nil {
+		d.remove(ctx, gone...)
+	}
+	return err
 }
 
 func (a *Application) file(what string) string {
@@ -635,7 +695,7 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 
 // Detach takes a file of a draft away.
 func (d *Desk) Detach(ctx context.Context, v Visitor, id, file string) error {
-	return d.change(ctx, v, id, []State{StateDraft, StateToSign, StateMore}, func(tx *sql.Tx, a *Application) error {
+	err := d.change(ctx, v, id, []State{StateDraft, StateToSign, StateMore}, func(tx *sql.Tx, a *Application) error {
 		r, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE id = ? AND application = ? AND sent = 0 AND (slot IN ('paper', 'identity', 'more') OR ? = 'draft')", file, id, string(a.State))
 		if err != nil {
 			return err
@@ -645,6 +705,10 @@ func (d *Desk) Detach(ctx context.Context, v Visitor, id, file string) error {
 		}
 		return nil
 	})
+	if err == nil {
+		d.remove(ctx, (&File{ID: file}).name())
+	}
+	return err
 }
 
 // Files lists an application's attachments.

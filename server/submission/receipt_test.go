@@ -124,7 +124,7 @@ func TestReceipts(t *testing.T) {
 
 		// At the desk: the operator is named, and how the person signed.
 		caf := c.Operator("prova", 5, "R-CAF1")
-		desk := submission.Visitor{Ente: "prova", Level: session.None, Person: cns.Person, Operator: &caf, Address: "192.0.2.9:1"}
+		desk := submission.Visitor{Ente: "prova", Level: session.None, Person: cns.Person, Operator: &caf, Shown: "carta d'identità CA00000AA", Address: "192.0.2.9:1"}
 		a = c.made(desk, "iscrizione-nido", child(nursery))
 		sign(desk, a)
 		check("at the desk, card", desk, a, "a", caf.Name, "firmata con la carta")
