@@ -107,6 +107,11 @@ const serverDefaults = `# Options of citel-server.service; "man citel-server" li
 # The port must be 1024 or higher: put a reverse proxy before it (--behind-proxy), or
 # redirect port 443 to it.
 #
+# Attachments are scanned with --scanner icap://host:1344/service; receipts get a time-stamp
+# with --tsa ADDRESS --tsa-trust FILE; packages for conservazione go below the data folder, or
+# into --deposit DIR (which a drop-in has to allow: ReadWritePaths=DIR); an ente with a
+# protocol system of its own needs --protocol ENTE=https://... --protocol-token ENTE=FILE.
+#
 # CITEL_OPTIONS="--origin https://sportello.comune.example --name 'Comune di Esempio' --listen 0.0.0.0:8443 --tls-cert /etc/citel-server/tls.pem --tls-key ${CREDENTIALS_DIRECTORY}/secrets_tls.key --trust cns=/etc/citel-server/cns.pem --trust cie=/etc/citel-server/cie.pem"
 CITEL_OPTIONS=""
 `

@@ -1,6 +1,6 @@
 // Package xades checks the XAdES baseline-B signatures of trusted lists (ETSI EN 319
-// 132-1; ETSI TS 119 612, 5.7, The Signature on the list). Signed documents of other
-// kinds are not read here.
+// 132-1; ETSI TS 119 612, 5.7, The Signature on the list) and makes such a one over an XML
+// document of ours. Signed documents of other kinds are not read here.
 package xades
 
 import (

@@ -9,6 +9,7 @@ import (
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/role"
 )
 
 // entry is the console's address as it is written on paper and in the first system's
@@ -26,7 +27,11 @@ func (c *Console) entry(r *request) error {
 	return nil
 }
 
-func (c *Console) home(r *request) error { return r.render("home", "console.home-title", nil) }
+// home warns whoever opens what strangers sent.
+func (c *Console) home(r *request) error {
+	opens := r.actor().Has(role.RoutingRead, role.RegistryRead, role.SchoolUse, role.InfrastructureRead)
+	return r.render("home", "console.home-title", data{"Unscanned": opens && c.Rooms.Applications.Scanner == nil})
+}
 
 // chooseRole changes what the frame shows as the active role: rights add up, whichever it
 // is.

@@ -43,16 +43,16 @@ func (c *Console) entePage(r *request) error {
 }
 
 func (c *Console) askEnte(r *request, e ente.Ente, status int, wrong string) error {
-	facts := r.facts("f-ente-code", e.Code, "f-idEnte", e.IDEnte, "f-origin", e.Origin, "f-active", r.yesNo(e.Active))
+	facts := r.facts("f-ente-code", e.Code, "f-idEnte", e.IDEnte, "f-origin", e.Origin, "f-active", r.yesNo(e.Active), "f-scanner", r.yesNo(c.Rooms.Applications.Scanner != nil))
 	d := data{"Facts": facts, "Wrong": wrong, "Intro": r.T("console.ente-intro")}
 	if !r.mayWrite() {
-		d["Facts"] = append(facts, r.facts("f-ente-name", e.Name, "f-color", e.Color, "f-ipa", e.IPA, "f-aoo", e.AOO, "f-site", e.Site, "f-secondFactor", r.yesNo(e.SecondFactor), "f-fourEyes", r.yesNo(e.FourEyes))...)
+		d["Facts"] = append(facts, r.facts("f-ente-name", e.Name, "f-color", e.Color, "f-ipa", e.IPA, "f-aoo", e.AOO, "f-fiscal", e.Fiscal, "f-domicile", e.Domicile, "f-site", e.Site, "f-secondFactor", r.yesNo(e.SecondFactor), "f-fourEyes", r.yesNo(e.FourEyes))...)
 		return r.page(status, "show", r.T("console.m-ente"), d)
 	}
 	b := builder{request: r}
 	d["Acts"] = []act{
 		{Title: r.T("console.ente-data"), Action: Prefix + "/infrastruttura/ente", Button: r.T("console.save"), Fields: []field{
-			b.add("ente-name*", "text", e.Name), b.add("color", "text", e.Color), b.add("ipa", "text", e.IPA), b.add("aoo", "text", e.AOO), b.add("site", "url", e.Site),
+			b.add("ente-name*", "text", e.Name), b.add("color", "text", e.Color), b.add("ipa", "text", e.IPA), b.add("aoo", "text", e.AOO), b.add("fiscal", "text", e.Fiscal), b.add("domicile", "email", e.Domicile), b.add("site", "url", e.Site),
 			b.add("secondFactor", "check", yes(e.SecondFactor)), b.add("fourEyes", "check", yes(e.FourEyes)),
 		}},
 		{Title: r.T("console.arms"), Intro: r.T("console.arms-intro"), Action: Prefix + "/infrastruttura/stemma", Button: r.T("console.arms-send"), Multipart: true, Fields: []field{b.add("arms*", "file", "")}},
@@ -67,6 +67,7 @@ func (c *Console) enteSave(r *request) error {
 	}
 	n := *e
 	n.Name, n.Color, n.IPA, n.AOO, n.Site = r.value("ente-name"), r.value("color"), r.value("ipa"), r.value("aoo"), r.value("site")
+	n.Fiscal, n.Domicile = r.value("fiscal"), r.value("domicile")
 	n.SecondFactor, n.FourEyes = r.value("secondFactor") != "", r.value("fourEyes") != ""
 	err = c.Rooms.Enti.Update(r.ctx(), r.actor(), n)
 	if shown, err := stay(err, func(status int, _ bool) error { return c.askEnte(r, n, status, r.T("console.ente-invalid")) }); shown || err != nil {

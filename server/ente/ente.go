@@ -8,11 +8,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/mail"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/role"
@@ -31,7 +33,10 @@ type Ente struct {
 	Color  string // #rrggbb, white text on it is readable; empty: the look's own
 	IPA    string // code in the Indice PA
 	AOO    string // code of the Area organizzativa omogenea
-	Site   string // https address of the body's own pages
+	Fiscal string // codice fiscale of the body, 11 digits
+	// Domicile is the body's digital domicile, as the Indice PA has it: receipts name it.
+	Domicile string
+	Site     string // https address of the body's own pages
 	// Active: people get in. Example: of the catalogue, nobody has agreed to it.
 	Active, Example bool
 	// SecondFactor: operators need one. FourEyes: roles with rights over operators,
@@ -59,6 +64,16 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
+// Town is the municipality's name without what kind of body it is: what an address has.
+func (e Ente) Town() string {
+	for _, kind := range []string{"Comune di ", "Comune d'", "Comune dell'", "Comune del ", "Città di ", "Municipio di "} {
+		if town, ok := strings.CutPrefix(e.Name, kind); ok {
+			return town
+		}
+	}
+	return e.Name
+}
+
 // Check tells whether the configuration is usable. http on loopback is for the
 // demo.
 func (e Ente) Check(demo bool) error {
@@ -80,10 +95,25 @@ func (e Ente) check() error {
 		return invalid("%s: the name is empty or too long", e.Code)
 	case !word.MatchString(e.IPA) || !word.MatchString(e.AOO):
 		return invalid("IPA and AOO codes are made of letters, digits, - and _")
+	case e.Fiscal != "" && !fiscal(e.Fiscal):
+		return invalid("the codice fiscale of a body has 11 digits, the last of which fits the others")
+	case len(e.Domicile) > 200 || e.Domicile != "" && !address(e.Domicile):
+		return invalid("the digital domicile is no e-mail address")
 	case e.Site != "" && !strings.HasPrefix(e.Site, "https://") || len(e.Site) > 200:
 		return invalid("the site is not an https address")
 	}
 	return checkColor(e.Color)
+}
+
+// fiscal tells whether it is the codice fiscale of a body, as it is written.
+func fiscal(s string) bool {
+	cf, err := profile.ParseCodiceFiscale(s)
+	return err == nil && cf.Provisional() && string(cf) == s
+}
+
+func address(s string) bool {
+	x, err := mail.ParseAddress(s)
+	return err == nil && x.Address == s
 }
 
 // Directory keeps the enti of a server.
@@ -102,12 +132,12 @@ func (d *Directory) now() time.Time {
 	return time.Now()
 }
 
-const columns = "code, id_ente, name, origin, color, ipa, aoo, site, active, example, second_factor, four_eyes, arms IS NOT NULL, created"
+const columns = "code, id_ente, name, origin, color, ipa, aoo, fiscal, domicile, site, active, example, second_factor, four_eyes, arms IS NOT NULL, created"
 
 func scan(row interface{ Scan(...any) error }) (*Ente, error) {
 	var e Ente
 	var created string
-	err := row.Scan(&e.Code, &e.IDEnte, &e.Name, &e.Origin, &e.Color, &e.IPA, &e.AOO, &e.Site, &e.Active, &e.Example, &e.SecondFactor, &e.FourEyes, &e.HasArms, &created)
+	err := row.Scan(&e.Code, &e.IDEnte, &e.Name, &e.Origin, &e.Color, &e.IPA, &e.AOO, &e.Fiscal, &e.Domicile, &e.Site, &e.Active, &e.Example, &e.SecondFactor, &e.FourEyes, &e.HasArms, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}
@@ -192,8 +222,8 @@ func (d *Directory) CreateTx(ctx context.Context, tx *sql.Tx, e Ente, a role.Act
 		}
 	}
 	e.Created = d.now().UTC()
-	_, err := tx.ExecContext(ctx, `INSERT INTO ente (code, id_ente, name, origin, color, ipa, aoo, site, active, example, second_factor, four_eyes, created)
-		VALUES (?,?,?,?,?,?,?,?,?,?,1,?,?)`, e.Code, e.IDEnte, e.Name, e.Origin, e.Color, e.IPA, e.AOO, e.Site, e.Active, e.Example, e.FourEyes, store.Time(e.Created))
+	_, err := tx.ExecContext(ctx, `INSERT INTO ente (code, id_ente, name, origin, color, ipa, aoo, fiscal, domicile, site, active, example, second_factor, four_eyes, created)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)`, e.Code, e.IDEnte, e.Name, e.Origin, e.Color, e.IPA, e.AOO, e.Fiscal, e.Domicile, e.Site, e.Active, e.Example, e.FourEyes, store.Time(e.Created))
 	if store.IsUnique(err) {
 		return nil, fmt.Errorf("%w: %w", ErrExists, err)
 	}
@@ -221,8 +251,8 @@ func (d *Directory) Update(ctx context.Context, a role.Actor, e Ente) error {
 		return err
 	}
 	return d.change(ctx, a, e.Code, map[string]string{"name": e.Name, "second-factor": fmt.Sprint(e.SecondFactor), "four-eyes": fmt.Sprint(e.FourEyes)},
-		"UPDATE ente SET name = ?, color = ?, ipa = ?, aoo = ?, site = ?, second_factor = ?, four_eyes = ? WHERE code = ?",
-		e.Name, e.Color, e.IPA, e.AOO, e.Site, e.SecondFactor, e.FourEyes, e.Code)
+		"UPDATE ente SET name = ?, color = ?, ipa = ?, aoo = ?, fiscal = ?, domicile = ?, site = ?, second_factor = ?, four_eyes = ? WHERE code = ?",
+		e.Name, e.Color, e.IPA, e.AOO, e.Fiscal, e.Domicile, e.Site, e.SecondFactor, e.FourEyes, e.Code)
 }
 
 // Place changes origin, idEnte and whether people get in. Who runs the server does it.

@@ -9,18 +9,25 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Document gives the newest key for seals on documents (PAdES) of an ente. With keys in
 // the file it is an ECDSA P-256 key derived from the ring's, so that one file and one
 // backup hold all that is secret; certificate is nil then. With a token it is the token's
-// key and its certificate.
+// key and its certificate; with Token.Seals the ente's own.
 func (r *Ring) Document(ente string) (id string, signer crypto.Signer, certificate *x509.Certificate, err error) {
 	k := r.newest()
-	if k.Token != "" {
-		s := tokenSigner{token: r.token, id: k.Token}
-		s.certificate, err = r.token.certificate(k.Token)
-		return k.ID, s, s.certificate, err
+	on, id := k.Token, k.ID
+	if r.token != nil {
+		if own := strings.ToLower(r.token.Seals[ente]); own != "" {
+			on, id = own, own
+		}
+	}
+	if on != "" {
+		s := tokenSigner{token: r.token, id: on}
+		s.certificate, err = r.token.certificate(on)
+		return id, s, s.certificate, err
 	}
 	// RFC 5869. A scalar out of range has a probability of 2^-32 for P-256: the next one
 	// is taken, the same each time.

@@ -27,6 +27,10 @@ type Token struct {
 	// Certificate is the SHA-256, in hexadecimal, of the certificate whose key is
 	// used from the next Rotate on; empty takes the only one.
 	Certificate string
+	// Seals names, by ente, the certificate (SHA-256, hexadecimal) on the same token whose
+	// key seals the ente's documents; others are sealed with the ring's key. Changing it is
+	// the rotation: certificates that were used stay published.
+	Seals map[string]string
 
 	mu      sync.Mutex
 	module  *token.Module

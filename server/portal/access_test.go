@@ -12,6 +12,7 @@ import (
 
 	"github.com/citel-pa/citel/server/portal"
 	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -55,6 +56,8 @@ var access = map[string]row{
 	"GET /busta": same(opens), "POST /busta": same(opens),
 	"GET /unisci": {window, window, opens, opens, opens, opens}, "POST /unisci": {window, window, opens, opens, opens, opens},
 	"GET /area": {window, opens, opens, opens, opens, opens}, "GET /area/password": {window, opens, opens, gone, gone, gone}, "POST /area/password": {window, opens, opens, gone, gone, gone},
+	// The own record, in the ente of the address alone: TestOwnRecord; nobody here is in a list.
+	"GET /area/dati": {window, window, opens, opens, opens, opens}, "POST /area/dati/segnala": {window, window, gone, gone, gone, gone},
 	"GET /area/credenziali/{id}/password":  {window, window, window, opens, gone, opens},
 	"POST /area/credenziali/{id}/password": {window, window, window, opens, gone, opens},
 	"GET /servizi/{service}":               {window, window, window, opens, opens, opens},
@@ -143,6 +146,7 @@ type things struct {
 	d                             *desk
 	draft, submission, credential string
 	application                   string // the address of a draft of a service that is data
+	sent, file                    string // an application that was sent, and its attachment
 	sheet                         string
 }
 
@@ -169,6 +173,12 @@ func (d *desk) things() *things {
 	}
 	x.application = v.begin(nursery, nurserySteps()[0])
 	x.submission = d.submitted(v.session().Person)
+	x.sent = d.enrolled(1).ID
+	files, err := d.Applications.Files(d.t.Context(), &submission.Application{ID: x.sent})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	x.file = files[0].ID
 	d.Move(time.Hour)
 	return x
 }
@@ -215,7 +225,11 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 		if strings.HasSuffix(path, "/scarta") { // one of its own, since it goes
 			id = strings.TrimPrefix(x.forte().begin(nursery, nurserySteps()[0]), "/pratiche/")
 		}
-		path = strings.NewReplacer("{n}", "1", "{file}", "none").Replace(path)
+		file := "none"
+		if _, mine := ofSent[pattern]; mine {
+			id, file = x.sent, x.file
+		}
+		path = strings.NewReplacer("{n}", "1", "{file}", file).Replace(path)
 	case strings.Contains(path, "/credenziali/"):
 		id = x.credential
 	}
@@ -234,6 +248,9 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 		for k, s := range page.Kindergarten(x.d.Today()) {
 			values.Set(k, s)
 		}
+	}
+	if strings.HasSuffix(path, "/risposta") {
+		return v.multipart(path, csrf, nil, "words", "")
 	}
 	r := form(path, values)
 	r.Header.Set("X-CSRF-Token", csrf)
@@ -320,7 +337,7 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	has(t, w.get("/servizi/nido?compila=1"), `value="Nina"`)
 }
 
-var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|application|attachment)\.[a-z-]+`)
+var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|pratica|rating|application|attachment|mandate|town|pratica)\.[a-z-]+`)
 
 // Every page has all its sentences, in both languages.
 func TestEverySentenceIsThere(t *testing.T) {

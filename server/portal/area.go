@@ -5,57 +5,153 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/kept"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/mandate"
+	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
 )
 
-// accessesShown bounds the list of a citizen's own accesses.
-const accessesShown = 50
+// How much of lists the area shows, and how much their own pages do.
+const (
+	accessesShown = 50
+	accessesBrief = 5
+	messagesBrief = 5
+)
 
 // area is the citizen's own page: what the level of the session opens of it.
 func (p *Portal) area(r *request) error {
 	d := map[string]any{"Person": r.person, "Credential": r.credential, "Session": r.session, "Level": r.level.String(), "Forte": r.level >= session.Forte}
-	if r.level >= session.Media {
-		if err := r.areaOf(d); err != nil {
-			return err
+	d["Proved"] = r.level >= session.Media
+	l, messages, err := r.lists()
+	if err == nil {
+		err = r.before(d, l)
+	}
+	if err != nil {
+		return err
+	}
+	d["Lists"] = l
+	unread := 0
+	for _, m := range messages {
+		if m.Unread {
+			unread++
 		}
 	}
+	brief := min(len(messages), max(messagesBrief, unread))
+	d["Messages"], d["MoreMessages"], d["Unread"] = messages[:brief], brief < len(messages), unread
 	mine, err := r.mine()
 	if err != nil {
 		return err
 	}
 	d["Mine"] = mine
-	forms, err := p.kept.List(r.ctx(), r.ente.Code, kept.Of(r.session))
+	forms, err := r.keptForms()
 	if err != nil {
 		return err
 	}
-	// What was typed into a step waits in that step.
-	d["Kept"] = slices.DeleteFunc(forms, func(f *kept.Form) bool { return strings.HasPrefix(f.Service, "pratiche/") })
+	d["Kept"] = forms
 	accesses, err := r.accesses(mine)
-	d["Accesses"] = accesses
 	if err != nil {
+		return err
+	}
+	brief = min(len(accesses), accessesBrief)
+	d["Accesses"], d["MoreAccesses"] = accesses[:brief], brief < len(accesses)
+	if d["Mandates"], err = r.relations(); err != nil {
 		return err
 	}
 	return r.render("area", "portal.area-title", d)
 }
 
-// areaOf adds drafts and applications.
-func (r *request) areaOf(d map[string]any) error {
-	drafts, err := r.office.Drafts(r.ctx(), r.person.ID)
+// areaMessages lists all that offices wrote.
+func (p *Portal) areaMessages(r *request) error {
+	_, messages, err := r.lists()
 	if err != nil {
 		return err
 	}
-	sent, closed, err := r.applications()
+	return r.render("messaggi", "pratica.inbox", map[string]any{"Messages": messages})
+}
+
+// areaAccesses lists more of the own accesses.
+func (p *Portal) areaAccesses(r *request) error {
+	mine, err := r.mine()
 	if err != nil {
 		return err
 	}
-	d["Drafts"], d["Sent"], d["Closed"] = drafts, sent[:min(len(sent), 5)], closed
-	return nil
+	accesses, err := r.accesses(mine)
+	if err != nil {
+		return err
+	}
+	return r.render("accessi", "access.accesses", map[string]any{"Accesses": accesses})
+}
+
+// keptForm is a form that was begun below its service's level.
+type keptForm struct {
+	*kept.Form
+	Title string
+}
+
+// keptForms lists them; an answer to an office that was kept waits at its application.
+func (r *request) keptForms() (out []keptForm, err error) {
+	all, err := r.p.kept.List(r.ctx(), r.ente.Code, kept.Of(r.session))
+	for _, f := range all {
+		if strings.HasPrefix(f.Service, replyKey("")) || strings.HasPrefix(f.Service, "pratiche/") {
+			continue // what was typed into a step waits in that step
+		}
+		x := keptForm{Form: f}
+		if service.All[f.Service] != nil {
+			x.Title = r.T("service." + f.Service + "-title")
+		} else if s, err := r.p.Rooms.Services.Current(r.ctx(), r.ente.Code, f.Service); err == nil {
+			x.Title = s.Title.In(r.lang)
+		} else {
+			continue
+		}
+		out = append(out, x)
+	}
+	return out, err
+}
+
+// relation is a mandate in short; its pages are /deleghe.
+type relation struct {
+	Acts, Asked        bool // the visitor acts; it is asked and not accepted
+	Name, Title, Until string
+}
+
+// relations lists the mandates in which the visitor is one of the two.
+func (r *request) relations() (out []relation, err error) {
+	if r.level < session.Media {
+		return nil, nil
+	}
+	all, err := r.p.Rooms.Mandates.Of(r.ctx(), r.ente.Code, r.person.ID)
+	if err != nil {
+		return nil, err
+	}
+	today := r.p.now().In(register.Rome()).Format(time.DateOnly)
+	for _, m := range all {
+		if m.State != mandate.Active && m.State != mandate.Asked || m.Until != "" && m.Until < today {
+			continue
+		}
+		x := relation{Acts: m.Agent == r.person.ID, Asked: m.State == mandate.Asked, Title: m.Title, Until: m.Until}
+		other := m.Agent
+		if x.Acts {
+			other = m.Principal
+		}
+		who, err := person.Get(r.ctx(), r.p.Store, other)
+		if err != nil {
+			return nil, err
+		}
+		x.Name = who.Name()
+		if !m.NamesOther(r.person.ID) { // who was only named by a code gives no name, and gets none
+			x.Name = who.CodiceFiscale
+		}
+		out = append(out, x)
+	}
+	return out, nil
 }
 
 // applications are those that the level opens, and how many it does not.
@@ -119,7 +215,7 @@ type access struct {
 
 var deskActs = []string{
 	audit.EnvelopeHandedOut, audit.EnvelopeSent, audit.EnvelopeState, audit.CredentialState, audit.CredentialReset,
-	audit.PersonRead, audit.PersonChanged, audit.CodeChanged,
+	audit.PersonRead, audit.PersonChanged, audit.CodeChanged, audit.RegistryChanged,
 }
 
 // accesses are the citizen's own rows of the log. A debole that nobody has proved sees those

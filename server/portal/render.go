@@ -27,15 +27,9 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string {
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
-	"emblem": func() []string { return emblem },
-	// day writes a day of the database, yyyy-mm-dd, for people.
-	"day": func(s string) string {
-		t, err := time.Parse(time.DateOnly, s)
-		if err != nil {
-			return s
-		}
-		return t.Format("02/01/2006")
-	},
+	"emblem":  func() []string { return emblem },
+	"day":     shownDay,
+	"count":   func(n int) []int { return make([]int, n) },
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 
@@ -47,11 +41,11 @@ var pages = func() map[string]*template.Template {
 	}
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".html")
-		if name == "base" {
+		if name == "base" || strings.HasPrefix(name, "shared-") {
 			continue
 		}
 		base := template.Must(form.Parse(template.New("base.html").Funcs(functions)))
-		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/"+e.Name()))
+		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/shared-*.html", "templates/"+e.Name()))
 	}
 	return out
 }()

@@ -56,6 +56,8 @@ var general = []route{ //nolint:gochecknoglobals // a table
 	{"POST /unisci", session.Media, (*Portal).joinSent, false},
 
 	{"GET /area", session.Debole, (*Portal).area, false},
+	{"GET /area/messaggi", session.Debole, (*Portal).areaMessages, false},
+	{"GET /area/accessi", session.Debole, (*Portal).areaAccesses, false},
 	{"GET /area/password", session.Debole, (*Portal).passwordPage, false},
 	{"POST /area/password", session.Debole, (*Portal).passwordSent, false},
 	{"GET /area/credenziali/{id}/password", session.Forte, (*Portal).resetPage, false},

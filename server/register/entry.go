@@ -197,9 +197,10 @@ func (d *Desk) entries(ctx context.Context, where string, args ...any) (out []*E
 	return out, rows.Err()
 }
 
-// Cancel cancels an entry with its reason and author; it stays readable (art. 54). That is
-// for whoever is in charge of the ente's register, not for every desk that gets numbers:
-// the right to its infrastructure, as for its emergency series.
+// Cancel cancels an entry: author, time and reason, which names the act that authorises it,
+// stay beside what was registered, and all of it stays readable (art. 54 c. 2). That is for
+// whoever is in charge of the ente's register, not for every desk that gets numbers: the
+// right to its infrastructure, as for its emergency series.
 func (d *Desk) Cancel(ctx context.Context, a role.Actor, n Number, reason string) error {
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"encoding/xml"
 	"errors"
 	"io"
 	"os"
@@ -158,46 +157,6 @@ func TestDailyRegister(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestSegnatura(t *testing.T) {
-	sum := sha256.Sum256([]byte("x"))
-	e := &register.Entry{Number: register.Number{Year: 2026, Number: 42}, IPA: "c_prova", AOO: "AOO1", Registry: register.Code, Time: time.Date(2026, 1, 1, 23, 30, 0, 0, time.UTC),
-		Direction: register.In, Subject: "Iscrizione <nido> & altro", SHA256: sum[:]}
-	out, err := register.Segnatura(e, "Comune di Prova", "istruzione", register.Subject{Given: "Prova", Family: "Esempio", Code: town.FormOf(1).Code},
-		[]register.File{{Name: "istanza.pdf.p7m", MediaType: "application/pkcs7-mime", SHA256: sum[:], Signed: true}, {Name: "a.pdf", MediaType: "application/pdf", SHA256: sum[:]}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Order and names are the schema's.
-	const ns = "http://www.agid.gov.it/protocollo/"
-	var names []string
-	dec := xml.NewDecoder(strings.NewReader(string(out)))
-	for {
-		x, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s, ok := x.(xml.StartElement); ok {
-			if s.Name.Space != ns {
-				t.Errorf("%v", s.Name)
-			}
-			names = append(names, s.Name.Local)
-		}
-	}
-	want := "SegnaturaInformatica Intestazione Identificatore CodiceAmministrazione CodiceAOO CodiceRegistro NumeroRegistrazione DataRegistrazione OraRegistrazione Oggetto Classifica Denominazione CodiceFlat " +
-		"Descrizione Mittente PersonaFisica Nome Cognome CodiceFiscale Destinatario PA DenominazionePA CodiceIPAPA CodiceIPAAOO DocumentoPrimario Descrizione Impronta firmatoDigitalmente UnDetached Allegato Descrizione Impronta"
-	if got := strings.Join(names, " "); got != want {
-		t.Errorf("%s", got)
-	}
-	for _, x := range []string{">0000042<", ">2026-01-02<", ">00:30:00<", "&lt;nido&gt; &amp;"} {
-		if !strings.Contains(string(out), x) {
-			t.Errorf("%s is not in\n%s", x, out)
-		}
-	}
 }
 
 // What is searched, what is hidden from whom, and a day that was tampered with.

@@ -3,6 +3,7 @@ package register
 import (
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"fmt"
 )
 
@@ -12,6 +13,16 @@ type File struct {
 	SHA256                 []byte
 	Signed, Sealed         bool
 }
+
+// Body is the AOO's, as a segnatura names it.
+type Body struct {
+	Name   string
+	Fiscal string // codice fiscale, 11 digits; empty where it is not known
+}
+
+// ErrCodes means that a segnatura cannot be written: the body's codes in the Indice PA say
+// whose register it is.
+var ErrCodes = errors.New("register: the body's IPA code and AOO code are needed for a segnatura")
 
 // Subject is who sent or gets a document: a person, a company, or a body.
 type Subject struct {
@@ -40,11 +51,11 @@ func leaf(name, text string, attrs ...string) node {
 
 func person(name string, s Subject) node {
 	if s.Company != "" {
-		code := "CF"
-		if len(s.Code) == 11 {
-			code = "PIVA"
+		p := el("PersonaGiuridica", leaf("Denominazione", s.Company))
+		if len(s.Code) == 11 { // the schema has no room for a sole trader's of 16 characters
+			p.Children = append(p.Children, leaf("PIVAoCF", s.Code))
 		}
-		return el(name, el("PersonaGiuridica", leaf("Denominazione", s.Company), leaf(code, s.Code)))
+		return el(name, p)
 	}
 	p := el("PersonaFisica", leaf("Nome", s.Given), leaf("Cognome", s.Family))
 	if len(s.Code) == 16 {
@@ -67,13 +78,20 @@ func document(name string, f File) node {
 
 // Segnatura writes the registration as the AgID's guidelines on documents have it (annex
 // 6, segnatura_protocollo.xsd 3.0.0; DPR 445/2000, art. 55): header and description. The
-// signature that a message between two AOO needs besides is put on by whoever sends one.
-func Segnatura(e *Entry, body, topic string, sender Subject, files []File) ([]byte, error) {
+// schema wants a XAdES-B-B signature as the last element besides (seal.Desk.SignXML).
+func Segnatura(e *Entry, body Body, topic string, sender Subject, files []File) ([]byte, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("register: %s has no document", e.Number)
 	}
+	if e.IPA == "" || e.AOO == "" {
+		return nil, ErrCodes
+	}
 	local := e.Time.In(rome)
-	pa := el("PA", leaf("DenominazionePA", body), leaf("CodiceIPAPA", e.IPA), leaf("CodiceIPAAOO", e.AOO))
+	pa := el("Amministrazione", leaf("DenominazioneAmministrazione", body.Name))
+	if body.Fiscal != "" {
+		pa.Children = append(pa.Children, leaf("CFAmministrazione", body.Fiscal))
+	}
+	pa.Children = append(pa.Children, leaf("CodiceIPAAmministrazione", e.IPA), leaf("CodiceIPAAOO", e.AOO))
 	from, to := person("Mittente", sender), el("Destinatario", pa)
 	if e.Direction == Out {
 		from, to = el("Mittente", pa), person("Destinatario", sender)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/cades"
 	"github.com/citel-pa/citel/pkcs/pades"
+	"github.com/citel-pa/citel/pkcs/xades"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/store"
 )
@@ -132,10 +133,15 @@ func (d *Desk) stored(ctx context.Context, q querier, ente, id string) (*x509.Ce
 
 // PEM gives all certificates that an ente's seals were made with, newest first: what its
 // pages offer.
-func (d *Desk) PEM(ctx context.Context, ente, name string) (_ []byte, err error) {
+func (d *Desk) PEM(ctx context.Context, ente, name string) ([]byte, error) {
 	if _, _, err := d.identity(ctx, ente, name); err != nil {
 		return nil, err
 	}
+	return d.Made(ctx, ente)
+}
+
+// Made gives those that there are, and makes none: of an ente that is not there any more.
+func (d *Desk) Made(ctx context.Context, ente string) (_ []byte, err error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT der FROM seal_certificate WHERE ente = ? ORDER BY made DESC, key", ente)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
@@ -150,6 +156,22 @@ func (d *Desk) PEM(ctx context.Context, ente, name string) (_ []byte, err error)
 		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
 	return out, rows.Err()
+}
+
+// SignXML puts an enveloped XAdES-B-B seal on an XML document (ETSI EN 319 132-1, 6.3).
+func (d *Desk) SignXML(ctx context.Context, ente, name string, document []byte) ([]byte, error) {
+	signer, certificate, err := d.identity(ctx, ente, name)
+	if err != nil {
+		return nil, err
+	}
+	out, err := xades.Sign(ctx, document, xades.SignOptions{Certificate: certificate, SigningTime: d.now(),
+		Sign: func(_ context.Context, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+			return signer.Sign(rand.Reader, digest, o)
+		}})
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return out, nil
 }
 
 // Seal seals a PDF. An authority that does not answer is no reason to keep a receipt

@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/seal"
 	"github.com/citel-pa/citel/server/service"
@@ -37,6 +38,7 @@ type Desk struct {
 	Enti       *ente.Directory
 	Services   *service.Desk
 	Mandates   *mandate.Desk
+	Residents  *resident.Desk
 	Register   *register.Desk
 	Seals      *seal.Desk
 	Guard      *delay.Guard
@@ -198,6 +200,7 @@ var (
 	ErrFields   = &RefusedError{"fields"}  // answers are missing or wrong
 	ErrFiles    = &RefusedError{"files"}   // an attachment is missing, or there are too many
 	ErrSigners  = &RefusedError{"signers"} // a signature is missing
+	ErrCard     = &RefusedError{"card"}    // an istanza without a signature is for who came in with CIE or CNS
 	ErrWords    = &RefusedError{"words"}   // the text is missing or too long
 	ErrOffice   = &RefusedError{"office-unknown"}
 	ErrScan     = &RefusedError{"scan"}     // not scanned yet, or not clean

@@ -290,7 +290,7 @@ func TestFromDraftToAnswer(t *testing.T) {
 }
 
 // receipt looks at the sealed PDF as a citizen, a judge and a screen reader would.
-func (c *counter) receipt(a *submission.Application, words ...string) {
+func (c *counter) receipt(a *submission.Application, words ...string) (flat string) {
 	c.t.Helper()
 	r, err := c.d.Receipt(context.Background(), a)
 	if err != nil {
@@ -321,7 +321,7 @@ func (c *counter) receipt(a *submission.Application, words ...string) {
 	if err != nil {
 		c.t.Fatalf("%v (make deps)\n%s", err, out)
 	}
-	flat := strings.Join(strings.Fields(strings.ReplaceAll(string(out), "\"", " ")), " ")
+	flat = strings.Join(strings.Fields(strings.ReplaceAll(string(out), "\"", " ")), " ")
 	for _, w := range words {
 		if !strings.Contains(flat, w) && !strings.Contains(strings.ReplaceAll(flat, " ", ""), strings.ReplaceAll(w, " ", "")) {
 			c.t.Errorf("%q is not in the structure text:\n%s", w, out)
@@ -333,6 +333,10 @@ func (c *counter) receipt(a *submission.Application, words ...string) {
 	if out, err := exec.CommandContext(context.Background(), "pdfsig", "-nocert", name).CombinedOutput(); err != nil || !strings.Contains(string(out), "Signature is Valid") { //nolint:gosec // our own file
 		c.t.Errorf("pdfsig: %v\n%s", err, out)
 	}
+	if out, err := exec.CommandContext(context.Background(), "qpdf", "--check", name).CombinedOutput(); err != nil { //nolint:gosec // our own file
+		c.t.Errorf("qpdf: %v\n%s", err, out)
+	}
+	return flat
 }
 
 var built = sync.OnceValues(func() (string, error) {

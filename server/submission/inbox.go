@@ -1,15 +1,23 @@
 package submission
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/bundle"
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/report"
+	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
@@ -54,7 +62,7 @@ func (d *Desk) inbox(ctx context.Context, v Visitor, all []*Application) (out []
 	}
 	rows, err := d.Store.QueryContext(ctx, `SELECT s.application, s.n, s.time, s.kind, s.state, s.operator, s.office, s.content, coalesce(r.n, 0)
 		FROM application_step s LEFT JOIN application_read r ON r.application = s.application AND r.reader = ?
-		WHERE s.operator <> 0 AND s.kind IN ('message', 'more', 'answer', 'close') AND s.application IN (?`+strings.Repeat(", ?", len(all)-1)+`)`, args...) //nolint:gosec // marks of parameters
+		WHERE s.operator <> 0 AND s.kind IN ('message', 'more', 'answer', 'close') AND s.application IN (?`+strings.Repeat(", ?", len(all)-1)+`) ORDER BY s.n DESC`, args...) //nolint:gosec // marks of parameters
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
 	}
@@ -171,4 +179,55 @@ func (a *Application) PauseEnds() string {
 		return ""
 	}
 	return a.Paused.AddDate(0, 0, pauseDays).Format(time.DateOnly)
+}
+
+// To is where the person is written to; empty: nowhere.
+func (a *Application) To() string { return a.recipient() }
+
+// Evidence writes what the verdict on the n-th signed file (from 1) rests on, as a bundle
+// that anybody judges again offline (pkcs/bundle): the file, the chain, what is known of
+// revocation, policy and report, for the time at which it was received.
+func (d *Desk) Evidence(ctx context.Context, a *Application, n int, lang message.Lang, w io.Writer) error {
+	signed, f, err := d.SignedFile(ctx, a, n)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxSigned+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("submission: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	b := &bundle.Bundle{Lang: lang, Policy: d.Policy, Time: signed.Time, Clock: d.now(), Store: d.Trust,
+		Signed: bundle.Document{Name: fmt.Sprintf("istanza-%d.pdf.p7m", n), Reader: bytes.NewReader(data), SHA256: sum[:], Bytes: int64(len(data))}}
+	b.Results, err = verify.Reader(ctx, bytes.NewReader(data), verify.Options{Store: d.Trust, Revocation: d.Revocation, Policy: d.Policy, Time: signed.Time,
+		Seen: func(e trust.Evidence) { b.Evidence = append(b.Evidence, e) }})
+	if err != nil {
+		return fmt.Errorf("submission: %w", err)
+	}
+	if b.Report, err = bundle.ReportJSON(b.Results, lang); err != nil {
+		return fmt.Errorf("submission: %w", err)
+	}
+	var page bytes.Buffer
+	file := report.File{Name: b.Signed.Name, SHA256: sum[:], Results: b.Results}
+	if err := report.New([]report.File{file}, report.Options{Lang: lang, Policy: d.Policy, Time: signed.Time}).HTML(&page); err != nil {
+		return fmt.Errorf("submission: %w", err)
+	}
+	b.HTML = page.Bytes()
+	if _, err := bundle.Write(w, b); err != nil {
+		return fmt.Errorf("submission: %w", err)
+	}
+	return nil
+}
+
+// SignedFile opens the n-th signed file, from 1, byte for byte as it came.
+func (d *Desk) SignedFile(ctx context.Context, a *Application, n int) (*Signature, io.ReadCloser, error) {
+	all, err := d.Signatures(ctx, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n < 1 || n > len(all) {
+		return nil, nil, ErrNotFound
+	}
+	f, err := d.Store.OpenFile(ctx, all[n-1].File)
+	return all[n-1], f, err
 }

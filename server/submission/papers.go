@@ -60,6 +60,12 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 	if a.Service.Act != service.SelfCertification {
 		out = append(out, Paper{"ricevuta.pdf", "application/pdf", "Ricevuta", func(ctx context.Context) (io.ReadCloser, error) { return d.Receipt(ctx, a) }})
 	}
+	switch segnatura, err := d.segnaturaOf(ctx, a); {
+	case err == nil:
+		out = append(out, Paper{"segnatura.xml", "application/xml", "Segnatura di protocollo", ready(segnatura)})
+	case !errors.Is(err, ErrState) && !errors.Is(err, register.ErrCodes):
+		return nil, err
+	}
 	if answer, err := d.AnswerOf(ctx, a); err == nil {
 		out = append(out, Paper{"risposta.pdf", "application/pdf", "Risposta", stored(answer.file)})
 	} else if !errors.Is(err, ErrNotFound) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/service"
@@ -40,7 +41,7 @@ func (d *Desk) Receipt(ctx context.Context, a *Application) (io.ReadCloser, erro
 		return nil, err
 	}
 	var plain bytes.Buffer
-	if err := d.receipt(ctx, a, e.Name, &plain); err != nil {
+	if err := d.receipt(ctx, a, e, &plain); err != nil {
 		return nil, err
 	}
 	sealed, stamped, err := d.Seals.Seal(ctx, a.Ente, e.Name, text("application.receipt-title", "number", a.Reference()), plain.Bytes())
@@ -71,16 +72,16 @@ func (a *Application) firstDue() string {
 	return a.Sent.In(register.Rome()).AddDate(0, 0, a.Service.Term.Days).Format(time.DateOnly)
 }
 
-func (d *Desk) receipt(ctx context.Context, a *Application, ente string, w io.Writer) error {
+func (d *Desk) receipt(ctx context.Context, a *Application, e *ente.Ente, w io.Writer) error {
 	s := a.Service
 	title := text("application.receipt-title", "number", a.Reference())
-	doc := pdf.New(pdf.Info{Title: title, Lang: "it-IT", Author: ente, Subject: s.Title.It, Created: a.Sent.In(register.Rome()), ID: documentID(a.ID)})
+	doc := pdf.New(pdf.Info{Title: title, Lang: "it-IT", Author: e.Name, Subject: s.Title.It, Created: a.Sent.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
 	intro := "application.receipt-intro"
 	if s.Act == service.Message {
 		intro = "application.receipt-message"
 	}
-	doc.Paragraph(text(intro, "ente", ente, "service", s.Title.It))
+	doc.Paragraph(text(intro, "ente", e.Name, "service", s.Title.It))
 	if a.Test {
 		doc.Note(text("submission.test-note"))
 	}
@@ -101,7 +102,7 @@ func (d *Desk) receipt(ctx context.Context, a *Application, ente string, w io.Wr
 		number = text("application.number-follows")
 	}
 	fields := []pdf.Field{
-		{Label: text("submission.ente"), Value: ente},
+		{Label: text("submission.ente"), Value: e.Name},
 		{Label: text("submission.number"), Value: number},
 		{Label: text("application.id"), Value: a.ID},
 		{Label: text("submission.received"), Value: moment(a.Sent)},
@@ -127,22 +128,53 @@ func (d *Desk) receipt(ctx context.Context, a *Application, ente string, w io.Wr
 			fields = append(fields, pdf.Field{Label: text(key), Value: value})
 		}
 	}
+	// L. 241/1990, art. 8 c. 2: c) office, digital domicile and person in charge; c-bis) end
+	// and remedies; d) how to follow it online; d-bis) the office for what is not online.
+	add("application.domicile", e.Domicile)
 	add("application.responsible", strings.Trim(s.Responsible.Name+", "+s.Responsible.Contact, ", "))
 	if due := a.firstDue(); due != "" {
 		add("application.due", day(due)+" ("+text("application.days", "days", s.Term.Days)+")")
 		add("application.silence", text("application.silence-"+string(s.Term.Silence)))
 	}
 	add("application.remedies", s.Remedies.It)
+	if s.Ranking != nil {
+		add("ranking.receipt-code", RankingCode(a.ID)+" ("+text("ranking.receipt-code-text")+")")
+	}
 	add("application.follow", text("application.follow-text", "id", a.ID))
+	where, err := d.where(ctx, a.Ente, s.OfficeFor(a.Fields))
+	if err != nil {
+		return err
+	}
+	add("application.where", where)
 	doc.Fields(fields)
 	if err := d.receiptLists(ctx, a, doc, signed); err != nil {
 		return err
 	}
 	doc.Heading(2, text("application.seal"))
 	doc.Paragraph(text("application.seal-text"))
-	doc.Footer(strings.Join([]string{ente, a.Reference()}, ", "))
+	doc.Footer(strings.Join([]string{e.Name, a.Reference()}, ", "))
 	_, err = doc.WriteTo(w)
 	return err
+}
+
+// where is the office with its address and hours, as far as the ente wrote them down.
+func (d *Desk) where(ctx context.Context, ente, office string) (string, error) {
+	all, err := d.Enti.Offices(ctx, ente)
+	if err != nil {
+		return "", err
+	}
+	out := []string{office}
+	for _, o := range all {
+		if !strings.EqualFold(o.Name, office) {
+			continue
+		}
+		for _, x := range []string{o.Address, o.Hours, o.Phone, o.Email} {
+			if x != "" {
+				out = append(out, x)
+			}
+		}
+	}
+	return strings.Join(out, ", "), nil
 }
 
 // receiptLists writes attachments and signatures.

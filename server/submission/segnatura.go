@@ -1,10 +1,14 @@
 package submission
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"slices"
 
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -17,9 +21,10 @@ func (d *Desk) Behind(ctx context.Context, a role.Actor, e *register.Entry) (*Ap
 	return d.Look(ctx, a, e.Document)
 }
 
-// Segnatura writes the segnatura di protocollo of an entry (DPR 445/2000, art. 55) with
-// its documents. It names the party: ErrDenied for whom that is hidden, ErrNotFound for
-// paper of the emergency register, which has no electronic document to mark.
+// Segnatura is the segnatura di protocollo of an entry (DPR 445/2000, art. 55) with its
+// documents, under the ente's seal. It names the party: ErrDenied for whom that is hidden,
+// ErrNotFound for paper of the emergency register, which has no electronic document to mark,
+// register.ErrCodes where the ente has no codes.
 func (d *Desk) Segnatura(ctx context.Context, a role.Actor, n register.Number) ([]byte, error) {
 	e, err := d.Register.Open(ctx, a, n)
 	if err != nil {
@@ -31,36 +36,78 @@ func (d *Desk) Segnatura(ctx context.Context, a role.Actor, n register.Number) (
 	if len(e.SHA256) == 0 {
 		return nil, ErrNotFound
 	}
-	body, err := d.Enti.Get(ctx, a.Ente)
-	if err != nil {
-		return nil, err
-	}
 	// The party was shown: the application's topic may need another right, its segnatura
 	// says no more than the register does.
 	x, err := d.scan(ctx, d.Store.QueryRowContext(ctx, "SELECT "+appColumns+" FROM application WHERE id = ? AND ente = ?", e.Document, a.Ente))
-	if errors.Is(err, ErrNotFound) {
-		return register.Segnatura(e, body.Name, "protocollo", register.Subject{Company: e.Party}, []register.File{{Name: "documento", MediaType: "application/octet-stream", Title: e.Subject, SHA256: e.SHA256}})
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	owner, _, err := d.people(ctx, x)
-	if err != nil {
-		return nil, err
-	}
-	who := register.Subject{Given: owner.Given, Family: owner.Family, Code: owner.CodiceFiscale}
-	if owner.Kind == person.Corporate {
-		who = register.Subject{Company: owner.Name(), Code: owner.CodiceFiscale}
-	}
-	files, err := d.marked(ctx, x, e)
-	if err != nil {
-		return nil, err
-	}
-	return register.Segnatura(e, body.Name, x.Service.Topic, who, files)
+	return d.segnatura(ctx, e, x)
 }
 
-// marked are the documents of an entry: the answer, or the application with its
-// attachments. The first is what the register has the hash of.
+// segnaturaOf is that of an application's own registration. ErrState: it has no number of
+// the register here.
+func (d *Desk) segnaturaOf(ctx context.Context, a *Application) ([]byte, error) {
+	if a.Number.Number == 0 {
+		return nil, ErrState
+	}
+	e, err := d.Register.Get(ctx, a.Ente, a.Number)
+	if err != nil {
+		return nil, err
+	}
+	return d.segnatura(ctx, e, a)
+}
+
+// maxSegnatura bounds one in bytes.
+const maxSegnatura = 1 << 20
+
+// segnatura is made once, and the same ever after. x is nil for an entry of no application.
+func (d *Desk) segnatura(ctx context.Context, e *register.Entry, x *Application) ([]byte, error) {
+	name := fmt.Sprintf("register/%s/segnatura-%d-%07d.xml", e.Ente, e.Number.Year, e.Number.Number)
+	f, err := d.Store.OpenFile(ctx, name)
+	if err == nil {
+		data, err := io.ReadAll(io.LimitReader(f, maxSegnatura))
+		return data, errors.Join(err, f.Close())
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	body, err := d.Enti.Get(ctx, e.Ente)
+	if err != nil {
+		return nil, err
+	}
+	topic, who := "protocollo", register.Subject{Company: e.Party}
+	files := []register.File{{Name: "documento", MediaType: "application/octet-stream", Title: e.Subject, SHA256: e.SHA256}}
+	if x != nil {
+		owner, _, err := d.people(ctx, x)
+		if err != nil {
+			return nil, err
+		}
+		topic, who = x.Service.Topic, subjectOf(owner)
+		if files, err = d.marked(ctx, x, e); err != nil {
+			return nil, err
+		}
+	}
+	plain, err := register.Segnatura(e, register.Body{Name: body.Name, Fiscal: body.Fiscal}, topic, who, files)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := d.Seals.SignXML(ctx, e.Ente, body.Name, plain)
+	if err != nil {
+		return nil, err
+	}
+	return signed, d.Store.WriteFile(ctx, name, bytes.NewReader(signed))
+}
+
+func subjectOf(p *person.Person) register.Subject {
+	if p.Kind == person.Corporate {
+		return register.Subject{Company: p.Name(), Code: p.CodiceFiscale}
+	}
+	return register.Subject{Given: p.Given, Family: p.Family, Code: p.CodiceFiscale}
+}
+
+// marked are the documents of an entry, called as in Papers: the answer, or the one whose
+// hash the register has, then the signed files around it, then what was attached.
 func (d *Desk) marked(ctx context.Context, x *Application, e *register.Entry) ([]register.File, error) {
 	if e.Direction == register.Out {
 		sealed := true
@@ -72,21 +119,40 @@ func (d *Desk) marked(ctx context.Context, x *Application, e *register.Entry) ([
 		return []register.File{{Name: "risposta.pdf", MediaType: "application/pdf", Title: e.Subject, SHA256: e.SHA256, Sealed: sealed}}, nil
 	}
 	out := []register.File{{Name: "istanza.pdf", MediaType: "application/pdf", Title: e.Subject, SHA256: e.SHA256}}
-	rows, err := d.Store.QueryContext(ctx, "SELECT name, kind, sha256 FROM application_file WHERE application = ? AND sent = 1 AND slot <> ? ORDER BY created, id", x.ID, SlotMore)
+	signed, err := d.Signatures(ctx, x)
 	if err != nil {
-		return nil, fmt.Errorf("submission: %w", err)
+		return nil, err
 	}
-	return scanMarked(rows, out)
+	var seen []string
+	for i, s := range signed {
+		if slices.Contains(seen, s.File) {
+			continue
+		}
+		seen = append(seen, s.File)
+		sum, err := d.hash(ctx, s.File)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, register.File{Name: fmt.Sprintf("istanza-%d.pdf.p7m", i+1), MediaType: "application/pkcs7-mime", Title: e.Subject, SHA256: sum, Signed: true})
+	}
+	files, err := d.Files(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range files {
+		if f.Sent && f.Slot != SlotMore {
+			out = append(out, register.File{Name: fmt.Sprintf("allegato-%02d%s", i+1, f.Kind.Ext()), MediaType: f.Kind.MediaType(), Title: f.Name, SHA256: f.SHA256})
+		}
+	}
+	return out, nil
 }
 
-func scanMarked(rows *sql.Rows, out []register.File) (_ []register.File, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var f File
-		if err := rows.Scan(&f.Name, &f.Kind, &f.SHA256); err != nil {
-			return nil, fmt.Errorf("submission: %w", err)
-		}
-		out = append(out, register.File{Name: f.Name, MediaType: f.Kind.MediaType(), Title: f.Name, SHA256: f.SHA256})
+func (d *Desk) hash(ctx context.Context, name string) ([]byte, error) {
+	f, err := d.Store.OpenFile(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	return out, rows.Err()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), errors.Join(err, f.Close())
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/audit"
@@ -234,6 +235,8 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		return err
 	}
 	a.State = StateSent
+	// A server that takes test cards may have let the sender in by one.
+	a.Test = a.Test || v.Profile != "" && d.Trust != nil && d.Trust.HasTest()
 	if toCheck {
 		a.State = StateToCheck
 	}
@@ -250,8 +253,8 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 		}
 		a.Number = e.Number
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, changed = ? WHERE id = ?",
-		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), store.Time(a.Sent), a.ID)
+	_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, letter = ?, year = ?, number = ?, sent = ?, due = ?, closed = ?, level = ?, session = ?, assisted = ?, test = ?, changed = ? WHERE id = ?",
+		string(a.State), a.Office, a.Letter, a.Number.Year, a.Number.Number, store.Time(a.Sent), a.Due, closed, int(v.Level), v.Profile, string(a.Assisted), a.Test, store.Time(a.Sent), a.ID)
 	if err != nil {
 		return err
 	}
@@ -305,7 +308,8 @@ func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application,
 	if err := tx.QueryRowContext(ctx, "SELECT count(DISTINCT slot) FROM application_file WHERE application = ? AND slot IN ('identity', 'paper') AND state <> 'infected'", a.ID).Scan(&copies); err != nil {
 		return "", false, err
 	}
-	card := v.Level >= session.Forte && v.Profile != ""
+	// Letter b knows SPID, CIE and CNS; who came in with another certificate signs.
+	card := v.Level >= session.Forte && (v.Profile == string(profile.CIE) || v.Profile == string(profile.CNS))
 	switch {
 	case signed:
 		letter = "a"
@@ -318,10 +322,13 @@ func (d *Desk) proof(ctx context.Context, tx *sql.Tx, v Visitor, a *Application,
 	if letter == "" && copies == 2 {
 		letter = "c"
 	}
-	if letter == "" && a.Service.Act == service.Istanza {
-		return "", false, ErrSigners
+	switch {
+	case letter != "" || a.Service.Act != service.Istanza:
+		return letter, toCheck, nil
+	case a.Service.Signature == service.SignatureNone:
+		return "", false, ErrCard
 	}
-	return letter, toCheck, nil
+	return "", false, ErrSigners
 }
 
 // tell queues a mail about an application.

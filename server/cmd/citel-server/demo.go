@@ -17,7 +17,7 @@ import (
 const demoMark = "demo: invented person"
 
 // demoPeople are the demo's operators: one makes roles, one prints envelopes, and another
-// hands them out, because who prints must not.
+// hands them out, because who prints must not; one answers applications.
 var demoPeople = []struct {
 	code, given, role string
 	born              string
@@ -25,6 +25,7 @@ var demoPeople = []struct {
 	{"DMSMNS80A10G702B", "Amministra", role.Administrator, "10-01-1980"},
 	{"DMSSMP81A10G702D", "Stampa", "R8", "10-01-1981"},
 	{"DMSSRT82A10G702Y", "Sportello", "R16", "10-01-1982"},
+	{"DMSRPN83A10G702N", "Risponde", "R20", "10-01-1983"},
 }
 
 // demoOperators gives the demo's ente its operators, each time with new passwords, which

@@ -87,6 +87,7 @@ func keysCommand() *cobra.Command {
 func tokenFlags(f *pflag.FlagSet, t *keys.Token) {
 	f.StringVar(&t.Module, "keys-module", "", "PKCS#11 module with the server's own RSA key; without it keys are in a file")
 	f.StringVar(&t.PINFile, "keys-pin-file", "", "file with that token's PIN (mode 600)")
+	f.StringToStringVar(&t.Seals, "keys-seal", nil, "ENTE=SHA-256 of the certificate on that token whose key seals the ente's receipts and registers (else the server's own key)")
 	f.StringVar(&t.Certificate, "keys-cert", "", "SHA-256 of the certificate whose key is used, where the token has several")
 }
 
