@@ -20,7 +20,7 @@ import (
 
 var mandateID = regexp.MustCompile(`/deleghe/([^/"]+)/(?:accetta|rifiuta|revoca)`)
 
-func (v *visitor) sendProof(path, name string, file []byte, pairs ...string) answer {
+func (v *visitor) prove(path, name string, file []byte, pairs ...string) answer {
 	v.d.t.Helper()
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -193,7 +193,7 @@ func TestAskingForAChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	fields := []string{"tipo", "figlio", "codice", d.Child(5), "nome", "Nina", "cognome", "Esempio", "titolo", "Genitore", "dal", d.Today().Format(time.DateOnly), "tutti", "si"}
-	x := v.sendProof("/deleghe/nuova", "nascita.pdf", []byte("MZ not a document"), fields...)
+	x := v.prove("/deleghe/nuova", "nascita.pdf", []byte("MZ not a document"), fields...)
 	has(t, x, `value="Nina"`, `id="f-prova-e"`)
 	if x.code != http.StatusUnprocessableEntity {
 		t.Error(x.code)
@@ -207,9 +207,9 @@ func TestAskingForAChild(t *testing.T) {
 				wrong[i+1] = change[1]
 			}
 		}
-		has(t, v.sendProof("/deleghe/nuova", "nascita.png", b.Bytes(), wrong...), `id="`+name+`"`)
+		has(t, v.prove("/deleghe/nuova", "nascita.png", b.Bytes(), wrong...), `id="`+name+`"`)
 	}
-	if x := v.sendProof("/deleghe/nuova", "nascita.png", b.Bytes(), fields...); x.to != "/deleghe?fatto=chiesta" {
+	if x := v.prove("/deleghe/nuova", "nascita.png", b.Bytes(), fields...); x.to != "/deleghe?fatto=chiesta" {
 		t.Fatal(x.code, x.body)
 	}
 	has(t, v.get("/deleghe"), "lo sportello verifica la prova")

@@ -27,9 +27,9 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string {
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
-	"emblem":  func() []string { return emblem },
 	"day":     shownDay,
 	"count":   func(n int) []int { return make([]int, n) },
+	"emblem":  func() []string { return emblem },
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 

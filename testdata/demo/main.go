@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -232,11 +231,11 @@ func job(ctx context.Context, t *steps, origin string, port int, citizen pki.Per
 }
 
 func application(ctx context.Context, t *steps, site *page.Site, link *page.Link, citizen pki.Person, fingerprint string) error {
-	draft, err := site.Form(ctx, "/servizi/nido", page.Kindergarten(time.Now()))
+	draft, err := site.Apply(ctx, page.Enrolment, page.Nursery())
 	if err != nil {
 		return err
 	}
-	content, _, err := site.Get(ctx, draft+"/istanza.pdf")
+	content, _, err := site.Get(ctx, draft+"/documento.pdf")
 	if err != nil {
 		return err
 	}
@@ -246,13 +245,13 @@ func application(ctx context.Context, t *steps, site *page.Site, link *page.Link
 		return err
 	}
 	t.done("consent, PIN, signed by the card: CAdES-B-B, %d bytes", len(signed[0]))
-	next, protocol, err := site.Submit(ctx, path.Base(draft), signed[0])
+	next, protocol, err := site.Submit(ctx, draft, signed[0])
 	if err != nil {
 		return err
 	}
 	t.done("server verified the signature, stored it, protocol %s", protocol)
-	p7m, _, err1 := site.Get(ctx, next+"/istanza.pdf.p7m")
-	pdf, _, err2 := site.Get(ctx, next+"/istanza.pdf")
+	p7m, _, err1 := site.Get(ctx, next+"/firmato/1")
+	pdf, _, err2 := site.Get(ctx, next+"/documento.pdf")
 	receipt, _, err3 := site.Get(ctx, next+"/ricevuta.pdf")
 	report, _, err4 := site.Get(ctx, next+"/rapporto.json")
 	if err := errors.Join(err1, err2, err3, err4, save("istanza.p7m", p7m), save("istanza.pdf", pdf), save("ricevuta.pdf", receipt), save("report.json", report)); err != nil {
