@@ -1,20 +1,13 @@
 package console_test
 
 import (
-	"context"
-	"errors"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/ranking"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/service"
@@ -22,98 +15,6 @@ import (
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/town"
 )
-
-// axeSerious is what axe-core finds that hinders a person seriously, and whether the page
-// is wider than the window (WCAG 2.1, 1.4.10, Reflow).
-const axeSerious = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations
-	.filter(v => v.impact === "serious" || v.impact === "critical")
-	.map(v => v.id + ": " + v.help + " | " + v.nodes.map(n => n.html).join(" || "))
-	.concat(document.documentElement.scrollWidth > window.innerWidth + 1 ? ["the page is " + document.documentElement.scrollWidth + " wide"] : []).join("\n"))`
-
-// deskScreen is Chromium at the console with a session, whose cookies the server in front adds.
-type deskScreen struct {
-	t      *testing.T
-	ctx    context.Context
-	origin string
-	axe    string
-}
-
-func chromiumAt(t *testing.T, h http.Handler, b *browser) *deskScreen {
-	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Fatal("chromium is missing; `make deps` installs it")
-	}
-	script, err := os.ReadFile("../assets/dist-test/axe.min.js")
-	if err != nil {
-		t.Fatalf("%v (`make assets` fetches it)", err)
-	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for n, x := range b.cookies {
-			r.AddCookie(&http.Cookie{Name: n, Value: x})
-		}
-		if strings.HasPrefix(r.URL.Path, assets.Prefix) {
-			assets.Handler().ServeHTTP(w, r) // the portal's part of the server
-			return
-		}
-		h.ServeHTTP(w, r)
-	}))
-	t.Cleanup(s.Close)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("lang", "it"), chromedp.Flag("accept-lang", "it"), chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
-	t.Cleanup(cancel)
-	return &deskScreen{t, ctx, s.URL, string(script)}
-}
-
-func step[T any](s *deskScreen, what string, a chromedp.Action[T]) T {
-	s.t.Helper()
-	v, err := chromedp.Run(s.ctx, a)
-	if err != nil {
-		s.shot("failed")
-		s.t.Fatalf("%s: %v", what, err)
-	}
-	return v
-}
-
-func (s *deskScreen) open(path, wait string) {
-	s.t.Helper()
-	step(s, path, chromedp.Navigate(s.origin+path))
-	step(s, path+" "+wait, chromedp.WaitVisible(wait))
-}
-
-func (s *deskScreen) shot(name string) {
-	png, err := chromedp.Run(s.ctx, chromedp.FullScreenshot(100))
-	dir := filepath.Join("..", "..", "build", "screenshots")
-	if err == nil {
-		err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "console-"+name+".png"), png, 0o600)) //nolint:gosec // pictures of test pages
-	}
-	if err != nil {
-		s.t.Error(err)
-	}
-}
-
-func (s *deskScreen) js(script string) string {
-	s.t.Helper()
-	return step(s, script, chromedp.Evaluate[string](script))
-}
-
-// check looks at the page that is open, at a desk's and a phone's width.
-func (s *deskScreen) check(name string) {
-	s.t.Helper()
-	for width, size := range map[string][2]int64{"wide": {1200, 900}, "phone": {360, 740}} {
-		step(s, name, chromedp.EmulateViewport(size[0], size[1]))
-		step(s, name, chromedp.Evaluate[bool](s.axe+"; true"))
-		if found := step(s, name, chromedp.Evaluate[string](axeSerious, chromedp.EvalAwaitPromise)); found != "" {
-			s.t.Errorf("%s, %s:\n%s", name, width, found)
-		}
-		s.shot(name + "-" + width)
-	}
-	step(s, name, chromedp.EmulateViewport(1200, 900))
-}
 
 // The editor in a browser: accessible at both widths; a problem's link puts the cursor on
 // its line; numbers stand beside their lines; the keyboard alone publishes.
@@ -124,7 +25,7 @@ func TestEditorInABrowser(t *testing.T) {
 	at := path + "/portale/iscrizione-nido"
 	good := string(service.Defaults["iscrizione-nido"])
 	b.get(at).sendText(at, strings.Replace(good, "kind: money", "kind: gold", 1), "0", "save").wants(http.StatusOK)
-	s := chromiumAt(t, h, b)
+	s := b.window()
 	s.open(path+"/portale", "#t-services")
 	s.check("servizi")
 	s.open(path+"/schema-servizi", "#t-schema")
@@ -186,7 +87,7 @@ func TestSchoolInABrowser(t *testing.T) {
 	nursery(t, w, 2, "disability", "yes")
 	w.Move(24 * time.Hour)
 	b := as(t, w, h, a, "192.0.2.3:1")
-	s := chromiumAt(t, h, b)
+	s := b.window()
 	at := path + "/istruzione"
 	s.open(at, "#t-calls")
 	s.check("bandi")
