@@ -349,7 +349,7 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	has(t, w.get(nursery+"/compila?compila=1"), `value="Nina"`)
 }
 
-var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|pratica|rating|application|attachment)\.[a-z-]+`)
+var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|pratica|rating|application|attachment|mandate|town|pratica)\.[a-z-]+`)
 
 // Every page has all its sentences, in both languages.
 func TestEverySentenceIsThere(t *testing.T) {
