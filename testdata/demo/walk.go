@@ -78,10 +78,16 @@ func application(ctx context.Context, t *steps, site *page.Site, link *page.Link
 	if err := errors.Join(err1, err2, err3, err4, save("istanza.p7m", p7m), save("istanza.pdf", content), save("ricevuta.pdf", receipt), save("report.json", report), save("ENTE.pem", seal)); err != nil {
 		return err
 	}
-	var r validation.Report
-	if err := json.Unmarshal(report, &r); err != nil {
+	var all struct {
+		Signatures []struct{ Report validation.Report }
+	}
+	if err := json.Unmarshal(report, &all); err != nil {
 		return err
 	}
+	if len(all.Signatures) != 1 {
+		return fmt.Errorf("%d signatures in the report: %s", len(all.Signatures), report)
+	}
+	r := all.Signatures[0].Report
 	if len(r.Signatures) != 1 || r.Signatures[0].Indication != validation.TotalPassed {
 		return fmt.Errorf("the report does not say TOTAL-PASSED: %s", report)
 	}
