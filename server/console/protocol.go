@@ -31,7 +31,7 @@ var protocolModule = menuModule{Title: "console.m-protocol", Groups: []menuGroup
 var inRegister = []role.Permission{role.RoutingRead, role.InfrastructureRead}
 
 func init() {
-	permitted(get, "/protocollo", (*Console).registry, inRegister...)
+	permitted(get, "/protocollo", (*Console).protocol, inRegister...)
 	permitted(get, "/protocollo/{year}/{number}", (*Console).entryOf, inRegister...)
 	permitted(get, "/protocollo/{year}/{number}/segnatura.xml", (*Console).segnatura, role.RoutingRead)
 	permitted(post, "/protocollo/{year}/{number}/annulla", (*Console).entryCancel, role.InfrastructureWrite)
@@ -87,7 +87,7 @@ func (r *request) dateField(name string, wrong *bool) time.Time {
 	return t
 }
 
-func (c *Console) registry(r *request) error {
+func (c *Console) protocol(r *request) error {
 	names := register.NamesFor(r.actor())
 	wrong := false
 	q := register.Query{Direction: register.Direction(r.query("verso")), From: r.dateField("dal", &wrong), To: r.dateField("al", &wrong), Subject: r.query("oggetto"), Cancelled: r.query("annullate") != "", Limit: queuePage + 1}

@@ -24,6 +24,7 @@ import (
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/role"
 )
 
@@ -101,7 +102,7 @@ func (r *request) kind(err error) (status int, code string) {
 	case errors.Is(err, context.Canceled):
 		return 0, ""
 	case errors.Is(err, errNotFound), errors.Is(err, person.ErrNotFound), errors.Is(err, operator.ErrNotFound), errors.Is(err, credential.ErrNotFound),
-		errors.Is(err, ente.ErrNotFound), errors.Is(err, foureyes.ErrNotFound):
+		errors.Is(err, ente.ErrNotFound), errors.Is(err, foureyes.ErrNotFound), errors.Is(err, resident.ErrNotFound):
 		return http.StatusNotFound, "not-found"
 	case errors.Is(err, errForbidden), errors.Is(err, role.ErrDenied):
 		return http.StatusForbidden, "forbidden"
@@ -113,7 +114,7 @@ func (r *request) kind(err error) (status int, code string) {
 		return http.StatusTooManyRequests, "too-soon"
 	case errors.Is(err, operator.ErrSelf), errors.Is(err, person.ErrSelf), errors.Is(err, credential.ErrSelf), errors.Is(err, envelope.ErrSelf):
 		return http.StatusForbidden, "self"
-	case errors.Is(err, operator.ErrState), errors.Is(err, credential.ErrState), errors.Is(err, envelope.ErrState):
+	case errors.Is(err, operator.ErrState), errors.Is(err, credential.ErrState), errors.Is(err, envelope.ErrState), errors.Is(err, resident.ErrState):
 		return http.StatusConflict, "state"
 	case errors.Is(err, operator.ErrReason), errors.Is(err, credential.ErrReason), errors.Is(err, envelope.ErrReason), errors.Is(err, person.ErrReason):
 		return http.StatusUnprocessableEntity, "reason"
@@ -134,6 +135,7 @@ var functions = template.FuncMap{
 	"missing":  func(n int, head []string) []string { return head[min(n, len(head)):] },
 	"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"dict":     dict,
+	"plus":     func(a, b int) int { return a + b },
 	"envelope": envelope.FormatCode,
 }
 
@@ -164,7 +166,8 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || name == "parts" {
 			continue
 		}
-		out[name] = template.Must(template.Must(forms.Parse(template.New("base.html").Funcs(functions))).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
+		t := template.Must(forms.Parse(template.New("base.html").Funcs(functions)))
+		out[name] = template.Must(t.ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+e.Name()))
 	}
 	return out
 }()

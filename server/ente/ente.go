@@ -64,6 +64,16 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
+// Town is the municipality's name without what kind of body it is: what an address has.
+func (e Ente) Town() string {
+	for _, kind := range []string{"Comune di ", "Comune d'", "Comune dell'", "Comune del ", "Città di ", "Municipio di "} {
+		if town, ok := strings.CutPrefix(e.Name, kind); ok {
+			return town
+		}
+	}
+	return e.Name
+}
+
 // Check tells whether the configuration is usable. http on loopback is for the
 // demo.
 func (e Ente) Check(demo bool) error {

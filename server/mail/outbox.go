@@ -49,6 +49,9 @@ const (
 
 	FeedbackReceived Kind = "feedback-received" // to the ente's own office: number, link into the console
 	FeedbackAnswered Kind = "feedback-answered" // to who wrote: number, link
+	RankingPublished Kind = "ranking-published" // number: the call's title; link: the application
+	RankingOffer     Kind = "ranking-offer"     // a place is offered
+	RankingAnswer    Kind = "ranking-answer"    // an offer was answered, or its term is over
 )
 
 // Message is one to be.

@@ -50,6 +50,8 @@ var access = map[string]row{
 	"GET /busta": same(opens), "POST /busta": same(opens),
 	"GET /unisci": {window, window, opens, opens, opens, opens}, "POST /unisci": {window, window, opens, opens, opens, opens},
 	"GET /area": {window, opens, opens, opens, opens, opens}, "GET /area/password": {window, opens, opens, gone, gone, gone}, "POST /area/password": {window, opens, opens, gone, gone, gone},
+	// The own record, in the ente of the address alone: TestOwnRecord; nobody here is in a list.
+	"GET /area/dati": {window, window, opens, opens, opens, opens}, "POST /area/dati/segnala": {window, window, gone, gone, gone, gone},
 	"GET /area/credenziali/{id}/password":  {window, window, window, opens, gone, opens},
 	"POST /area/credenziali/{id}/password": {window, window, window, opens, gone, opens},
 	"GET /servizi/{service}":               {window, window, window, opens, opens, opens},

@@ -146,7 +146,7 @@ func (r *request) relations() (out []relation, err error) {
 			return nil, err
 		}
 		x.Name = who.Name()
-		if x.Asked { // who was only named by a code learns no name, and nobody learns theirs
+		if !m.NamesOther(r.person.ID) { // who was only named by a code gives no name, and gets none
 			x.Name = who.CodiceFiscale
 		}
 		out = append(out, x)
@@ -215,7 +215,7 @@ type access struct {
 
 var deskActs = []string{
 	audit.EnvelopeHandedOut, audit.EnvelopeSent, audit.EnvelopeState, audit.CredentialState, audit.CredentialReset,
-	audit.PersonRead, audit.PersonChanged, audit.CodeChanged,
+	audit.PersonRead, audit.PersonChanged, audit.CodeChanged, audit.RegistryChanged,
 }
 
 // accesses are the citizen's own rows of the log. A debole that nobody has proved sees those

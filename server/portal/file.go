@@ -72,12 +72,12 @@ func stagesOf(a *submission.Application, steps []submission.Step) []stage {
 
 // word is something that was written, by either side.
 type word struct {
-	Mine  bool
-	Kind  string // message, more, answer, close, withdraw
-	From  string // the office, or who wrote; empty: the visitor
-	Time  time.Time
-	Text  string
-	Files []*submission.File
+	Mine  bool               `json:"mine"`
+	Kind  string             `json:"kind"` // message, more, answer, close, withdraw
+	From  string             `json:"from"` // the office, or who wrote; empty: the visitor
+	Time  time.Time          `json:"time"`
+	Text  string             `json:"text"`
+	Files []*submission.File `json:"-"`
 }
 
 // words lays both sides' messages out in their order, what was attached to an answer with

@@ -2,13 +2,16 @@ package portal
 
 import (
 	"archive/zip"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -363,7 +366,8 @@ func (p *Portal) fileEvidence(r *request) error {
 	}, func() error { return r.logged(a, "evidence") })
 }
 
-// filePapers is everything that the file holds, in one archive.
+// filePapers is everything of the file that is the person's, in one archive. What offices
+// said to each other is not: instead of the steps it has the messages of the page.
 func (p *Portal) filePapers(r *request) error {
 	a, err := r.sent()
 	if err != nil {
@@ -373,6 +377,16 @@ func (p *Portal) filePapers(r *request) error {
 	if err != nil {
 		return err
 	}
+	papers = slices.DeleteFunc(papers, func(x submission.Paper) bool { return x.Name == "passi.json" })
+	x, err := r.filePage(a)
+	if err != nil {
+		return err
+	}
+	words, err := json.MarshalIndent(x.Words, "", " ")
+	if err != nil {
+		return err
+	}
+	papers = append(papers, submission.Paper{Name: "messaggi.json", Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(words)), nil }})
 	return r.piped("application/zip", "pratica-"+fileReference(a)+".zip", func(ctx context.Context, w io.Writer) error {
 		z := zip.NewWriter(w)
 		for _, x := range papers {

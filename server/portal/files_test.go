@@ -772,16 +772,33 @@ func TestEverythingOfAFile(t *testing.T) {
 	v := d.visitor()
 	v.card(1)
 	at := "/pratiche/" + a.ID
+	school := d.Operator("prova", 5, "R20")
+	if err := errors.Join(d.Applications.Reroute(t.Context(), school, a.ID, "Servizio Nidi", "parola tra uffici"), d.Applications.Write(t.Context(), school, a.ID, "parola alla persona")); err != nil {
+		t.Fatal(err)
+	}
 	x := v.get(at + "/fascicolo.zip")
 	z, err := zip.NewReader(strings.NewReader(x.body), int64(len(x.body)))
 	if err != nil {
 		t.Fatal(x.code, err)
 	}
 	var names []string
+	all := ""
 	for _, f := range z.File {
 		names = append(names, f.Name)
+		in, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatal(f.Name, err)
+		}
+		all += string(data)
 	}
-	for _, want := range []string{"istanza.pdf", "istanza-1.pdf.p7m", "rapporto-1.json", "allegato-01.png", "ricevuta.pdf", "passi.json", "servizio.yaml"} {
+	if strings.Contains(all, "parola tra uffici") || !strings.Contains(all, "parola alla persona") {
+		t.Error("the archive has what offices said to each other, or lacks what was said to the person")
+	}
+	for _, want := range []string{"istanza.pdf", "istanza-1.pdf.p7m", "rapporto-1.json", "allegato-01.png", "ricevuta.pdf", "messaggi.json", "servizio.yaml"} {
 		if !strings.Contains(strings.Join(names, " ")+" ", want+" ") {
 			t.Errorf("%s is not in %v", want, names)
 		}

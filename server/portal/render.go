@@ -27,15 +27,8 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string {
 		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
 	},
-	"count": func(n int) []int { return make([]int, n) },
-	// day writes a day of the database, yyyy-mm-dd, for people.
-	"day": func(s string) string {
-		t, err := time.Parse(time.DateOnly, s)
-		if err != nil {
-			return s
-		}
-		return t.Format("02/01/2006")
-	},
+	"day":     shownDay,
+	"count":   func(n int) []int { return make([]int, n) },
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 

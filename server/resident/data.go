@@ -180,6 +180,13 @@ func (d *Data) odd(now time.Time) (field, code string) {
 
 // tidy takes control characters away, and spaces around and twice.
 func tidy(s string) string {
+	plain := true
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && i > 0 && s[i-1] != ' ' && i < len(s)-1
+	}
+	if plain { // as most are
+		return s
+	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return ' '

@@ -90,13 +90,13 @@ func scan(row interface{ Scan(...any) error }) (*Resident, error) {
 	return r, json.Unmarshal([]byte(data), &r.Data)
 }
 
-// querier is a store or a transaction.
-type querier interface {
+// Querier is a store or a transaction.
+type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func query(ctx context.Context, q querier, where string, args ...any) (out []*Resident, err error) {
+func query(ctx context.Context, q Querier, where string, args ...any) (out []*Resident, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM resident WHERE "+where, args...) //nolint:gosec // our own words
 	if err != nil {
 		return nil, fmt.Errorf("resident: %w", err)
@@ -150,7 +150,7 @@ func nameKey(d Data) string { return fold(d.Family) + "," + fold(d.Given) }
 
 // account is the person's over all enti, 0 without one: what is logged under it, the
 // person sees among the own accesses.
-func account(ctx context.Context, q querier, code string) (id int64, err error) {
+func account(ctx context.Context, q Querier, code string) (id int64, err error) {
 	err = q.QueryRowContext(ctx, "SELECT id FROM person WHERE kind = 'person' AND code = ?", code).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
@@ -177,7 +177,7 @@ type Own struct {
 // it is now, without those who left (DPR 223/1989, art. 33 c. 1 and 35 c. 3; the sheet's
 // head and relations: art. 21). Their codes, citizenship, civil state and address history
 // are theirs.
-func (d *Desk) Of(ctx context.Context, q querier, ente, code string) (*Own, error) {
+func (d *Desk) Of(ctx context.Context, q Querier, ente, code string) (*Own, error) {
 	r, err := scan(q.QueryRowContext(ctx, "SELECT "+columns+" FROM resident WHERE ente = ? AND code = ?", ente, code))
 	if err != nil {
 		return nil, err
@@ -201,6 +201,6 @@ func (d *Desk) Of(ctx context.Context, q querier, ente, code string) (*Own, erro
 // maxSheet bounds a sheet: communities (art. 5) are not families.
 const maxSheet = 40
 
-func (d *Desk) sheet(ctx context.Context, q querier, ente, sheet string) ([]*Resident, error) {
+func (d *Desk) sheet(ctx context.Context, q Querier, ente, sheet string) ([]*Resident, error) {
 	return query(ctx, q, "ente = ? AND sheet = ? ORDER BY created, name, id LIMIT ?", ente, sheet, maxSheet)
 }

@@ -56,7 +56,7 @@ type known struct {
 	seen bool
 }
 
-func (d *Desk) known(ctx context.Context, q querier, ente string) (byCode map[string]*known, corrections map[string]standing, err error) {
+func (d *Desk) known(ctx context.Context, q Querier, ente string) (byCode map[string]*known, corrections map[string]standing, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM resident WHERE ente = ?", ente)
 	if err != nil {
 		return nil, nil, fmt.Errorf("resident: %w", err)
@@ -90,7 +90,7 @@ func (d *Desk) known(ctx context.Context, q querier, ente string) (byCode map[st
 
 // walk compares a file with what there is, in the file's order and then by code, so that
 // the same file over the same records gives the same plan.
-func (d *Desk) walk(ctx context.Context, q querier, i *Import, each func(Finding) error) (s Summary, plan string, err error) {
+func (d *Desk) walk(ctx context.Context, q Querier, i *Import, each func(Finding) error) (s Summary, plan string, err error) {
 	h := sha256.New()
 	tell := func(f Finding) error {
 		_, _ = fmt.Fprintf(h, "%q %q %q %q %q\n", f.Kind, f.Resident, f.Field, f.New, f.Data)
@@ -126,7 +126,7 @@ func (d *Desk) open(ctx context.Context, i *Import) (*parser, io.Closer, error) 
 	return p, f, nil
 }
 
-func (d *Desk) compare(ctx context.Context, q querier, i *Import, s *Summary, tell func(Finding) error) (err error) {
+func (d *Desk) compare(ctx context.Context, q Querier, i *Import, s *Summary, tell func(Finding) error) (err error) {
 	p, f, err := d.open(ctx, i)
 	if err != nil {
 		return err

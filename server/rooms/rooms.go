@@ -22,8 +22,10 @@ import (
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/ranking"
 	"github.com/citel-pa/citel/server/rating"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/seal"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
@@ -47,10 +49,12 @@ type Rooms struct {
 	Services    *service.Desk
 	Mandates    *mandate.Desk
 	Feedback    *feedback.Desk
+	Residents   *resident.Desk
 	Seals       *seal.Desk
 	Register    *register.Desk
 	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
 	Applications *submission.Desk
+	Rankings     *ranking.Desk
 	Ratings      *rating.Desk
 	// Deposits wants To.
 	Deposits *deposit.Desk
@@ -92,14 +96,16 @@ func New(o Options) *Rooms {
 	r.Services = &service.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Mandates = &mandate.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Feedback = feedback.New(o.Store, r.Audit, r.Enti, now)
+	r.Residents = &resident.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Seals = &seal.Desk{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Register = &register.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Seals: r.Seals, Now: now}
 	log := o.Log
 	if log == nil {
 		log = slog.Default()
 	}
-	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Register: r.Register,
+	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Residents: r.Residents, Register: r.Register,
 		Seals: r.Seals, Guard: r.Guard, Log: log, Now: now}
+	r.Rankings = &ranking.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Applications: r.Applications, Seals: r.Seals, Now: now}
 	r.Ratings = &rating.Desk{Store: o.Store, Now: now}
 	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
@@ -137,6 +143,6 @@ func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
 		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
-		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx),
+		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
 	)
 }

@@ -16,8 +16,11 @@ var (
 	yearForm = regexp.MustCompile(`^-?[0-9]{1,3}y$`)
 )
 
-// Prefills are where a field's first value can come from.
-var Prefills = []string{"person.code", "person.given", "person.family", "record.email", "record.phone", "record.residence", "record.cap", "record.town", "record.born", "record.birth-place"}
+// Prefills are where a field's first value can come from: the account, what the ente knows
+// of the person (record: the population's records first, then what a desk wrote down), and
+// what the population's records alone have.
+var Prefills = []string{"person.code", "person.given", "person.family", "record.email", "record.phone", "record.residence", "record.cap", "record.town", "record.born", "record.birth-place",
+	"resident.citizenship", "resident.civil", "resident.family", "resident.since"}
 
 // checker looks for what the form of a text does not tell.
 type checker struct {
@@ -81,18 +84,18 @@ func (c *checker) run() {
 	if !idForm.MatchString(d.Topic) {
 		c.say("topic", "id", d.Topic)
 	}
-	oneOf(c, "act", d.Act, Istanza, Message, SelfCertification)
-	oneOf(c, "level", d.Level, "debole", "media", "forte")
-	oneOf(c, "signature", d.Signature, SignatureRequired, SignatureOptional, SignatureNone)
-	oneOf(c, "term.silence", d.Term.Silence, SilenceNone, SilenceConsent, SilenceRefusal)
+	oneOf(c, "act", string(d.Act), values["act"]...)
+	oneOf(c, "level", d.Level, values["level"]...)
+	oneOf(c, "signature", string(d.Signature), values["signature"]...)
+	oneOf(c, "term.silence", string(d.Term.Silence), values["term.silence"]...)
 	if len(d.Actors) == 0 {
 		c.say("actors", "missing", "actors")
 	}
 	for i, a := range d.Actors {
-		oneOf(c, fmt.Sprintf("actors.%d", i), a, "citizen", "company", "professional")
+		oneOf(c, fmt.Sprintf("actors.%d", i), a, values["actors"]...)
 	}
 	for i, m := range d.Mandates {
-		oneOf(c, fmt.Sprintf("mandates.%d", i), m, "minor", "ward", "company", "delegate")
+		oneOf(c, fmt.Sprintf("mandates.%d", i), m, values["mandates"]...)
 	}
 	// CAD, art. 65 c. 1: an istanza is signed, or its sender was identified by a card.
 	if d.Act == Istanza && d.Level != "forte" && d.Signature != SignatureRequired {
@@ -118,6 +121,9 @@ func (c *checker) run() {
 	}
 	if d.MinimumAge < 0 || d.MinimumAge > 100 {
 		c.say("minimum-age", "years", strconv.Itoa(d.MinimumAge))
+	}
+	if _, ok := d.Field(d.Addressee); d.Addressee != "" && (!ok || d.Act != SelfCertification) {
+		c.say("addressee", "missing", "addressee: "+d.Addressee)
 	}
 	for path, day := range map[string]string{"opens": d.Opens, "closes": d.Closes} {
 		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {

@@ -100,7 +100,9 @@ type Definition struct {
 	Closes      string      `yaml:"closes"`
 	// Declaration: the warnings of DPR 445/2000, art. 75 and 76, are accepted before
 	// (declarations of art. 46 and 47).
-	Declaration bool         `yaml:"declaration"`
+	Declaration bool `yaml:"declaration"`
+	// Addressee is the field that says whom a self-certification is meant for.
+	Addressee   string       `yaml:"addressee"`
 	Cosigners   []Cosigner   `yaml:"cosigners"`
 	Privacy     Privacy      `yaml:"privacy"`
 	Attachments []Attachment `yaml:"attachments"`

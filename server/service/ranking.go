@@ -17,7 +17,10 @@ type Ranking struct {
 	Preferences []string `yaml:"preferences"`
 	// Group is a choice field by which places are counted apart (the hours); empty: none.
 	Group string `yaml:"group"`
-	Ties  []Tie  `yaml:"ties"`
+	// Once is the codice fiscale that has one application in a call: the last that was sent
+	// counts. Empty: all count.
+	Once string `yaml:"once"`
+	Ties []Tie  `yaml:"ties"`
 }
 
 // Tie puts what has equal points in order by a field. Who has not answered comes last.
@@ -45,7 +48,7 @@ func (c *checker) ranking() {
 	if len(r.Preferences) == 0 || len(r.Preferences) > maxPreferences {
 		c.say("ranking.preferences", "preferences", strings.Join(r.Preferences, ", "))
 	}
-	values := func(q Question) (out []string) {
+	options := func(q Question) (out []string) {
 		for _, o := range q.Options {
 			out = append(out, o.Value)
 		}
@@ -53,19 +56,22 @@ func (c *checker) ranking() {
 	}
 	for i, id := range r.Preferences {
 		q := c.fields[id]
-		if q.Kind != Choice || slices.Contains(r.Preferences[:i], id) || !slices.Equal(values(q), values(c.fields[r.Preferences[0]])) {
+		if q.Kind != Choice || slices.Contains(r.Preferences[:i], id) || !slices.Equal(options(q), options(c.fields[r.Preferences[0]])) {
 			c.say(fmt.Sprintf("ranking.preferences.%d", i), "preferences", id)
 		}
 	}
 	if r.Group != "" && c.fields[r.Group].Kind != Choice {
 		c.say("ranking.group", "no-field", r.Group)
 	}
+	if r.Once != "" && c.fields[r.Once].Kind != CodiceFiscale {
+		c.say("ranking.once", "no-field", r.Once)
+	}
 	for i, t := range r.Ties {
 		at := fmt.Sprintf("ranking.ties.%d", i)
 		if k := c.fields[t.Field].Kind; k != Date && k != Money && k != Number {
 			c.say(at+".field", "tie", t.Field)
 		}
-		oneOf(c, at+".first", t.First, Lowest, Highest)
+		oneOf(c, at+".first", string(t.First), values["ranking.ties[].first"]...)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/seal"
 	"github.com/citel-pa/citel/server/service"
@@ -37,6 +38,7 @@ type Desk struct {
 	Enti       *ente.Directory
 	Services   *service.Desk
 	Mandates   *mandate.Desk
+	Residents  *resident.Desk
 	Register   *register.Desk
 	Seals      *seal.Desk
 	Guard      *delay.Guard

@@ -11,6 +11,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/message"
@@ -20,6 +21,8 @@ import (
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/resident"
+	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
@@ -123,16 +126,23 @@ func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answe
 		if v.Operator != nil {
 			a.Operator = v.Operator.Operator
 		}
-		known, err := d.prefill(ctx, tx, v, a.Service.Definition)
+		known, err := d.known(ctx, tx, v)
 		if err != nil {
 			return err
 		}
-		a.Fields, _ = a.Service.Validate(func(id string) string {
+		var errs service.Errors
+		a.Fields, errs = a.Service.Validate(func(id string) string {
 			if x, ok := answers[id]; ok {
 				return x
 			}
-			return known[id]
+			q, _ := a.Service.Field(id)
+			return known[q.Prefill]
 		}, d.now(), false)
+		for id := range errs {
+			if _, ok := answers[id]; !ok {
+				delete(a.Fields, id) // what was known does not fit this form
+			}
+		}
 		fields, err := json.Marshal(a.Fields)
 		if err != nil {
 			return err
@@ -161,14 +171,15 @@ func (d *Desk) Prefill(ctx context.Context, v Visitor, s *service.Definition) (m
 	return d.prefill(ctx, d.Store, v, s)
 }
 
-// prefill takes what the person gave before (once only, C.SE.1.5): from the account and
-// from the own ente's record, of whoever acts.
-func (d *Desk) prefill(ctx context.Context, tx person.Querier, v Visitor, s *service.Definition) (map[string]string, error) {
+// known is what the ente knows of whoever acts: of the account, of what a desk wrote down,
+// and first of all of the population's records (once only, C.SE.1.5). Nobody who has not
+// proved a code gets any of it.
+func (d *Desk) known(ctx context.Context, tx resident.Querier, v Visitor) (map[string]string, error) {
 	out := map[string]string{}
 	if v.Person == nil {
 		return out, nil
 	}
-	known := map[string]string{"person.code": v.Person.CodiceFiscale, "person.given": v.Person.Given, "person.family": v.Person.Family}
+	out["person.code"], out["person.given"], out["person.family"] = v.Person.CodiceFiscale, v.Person.Given, v.Person.Family
 	r, err := person.RecordOf(ctx, tx, v.Person.ID, v.Ente)
 	if err != nil {
 		return nil, err
@@ -176,16 +187,66 @@ func (d *Desk) prefill(ctx context.Context, tx person.Querier, v Visitor, s *ser
 	if r != nil && r.Form != nil {
 		f := r.Form
 		for k, x := range map[string]string{"email": f.Email, "phone": f.Phone, "residence": f.Residence, "cap": f.CAP, "town": f.Town, "birth-place": f.BirthPlace} {
-			known["record."+k] = x
+			out["record."+k] = x
+		}
+		if f.BirthPlace == "" {
+			out["record.birth-place"] = f.BirthState
 		}
 		if born, err := time.Parse(person.BornLayout, f.Born); err == nil {
-			known["record.born"] = born.Format(time.DateOnly)
+			out["record.born"] = born.Format(time.DateOnly)
 		}
+	}
+	// An operator who may not look records up does not read them by filling a form in.
+	if v.Operator == nil && v.Level < session.Media || v.Operator != nil && !role.Can(*v.Operator, v.Ente, role.RegistryRead) {
+		return out, nil
+	}
+	own, err := d.Residents.Of(ctx, tx, v.Ente, v.Person.CodiceFiscale)
+	if errors.Is(err, resident.ErrNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out["record.born"], out["record.birth-place"] = own.Born, own.BirthPlace
+	out["resident.citizenship"], out["resident.civil"] = own.Citizenship, own.Civil
+	if !own.Here {
+		return out, nil // whoever has left is a resident of another town
+	}
+	e, err := d.Enti.Get(ctx, v.Ente)
+	if err != nil {
+		return nil, err
+	}
+	out["record.residence"], out["record.cap"], out["record.town"] = own.Address, own.CAP, e.Town()
+	out["resident.since"], out["resident.family"] = own.Since, familyLines(own.Family)
+	return out, nil
+}
+
+// familyLines writes a family for a field of several lines.
+func familyLines(all []resident.Member) string {
+	var out []string
+	for _, m := range all {
+		born, _ := time.Parse(time.DateOnly, m.Born)
+		line := m.Name + ", " + text("application.born", "day", born.Format("02/01/2006"), "place", m.BirthPlace)
+		if m.Relation != "" {
+			line += " (" + m.Relation + ")"
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}
+
+// prefill gives a draft its first answers: those of questions that are asked from the
+// beginning. The others get theirs when they are asked (Save).
+func (d *Desk) prefill(ctx context.Context, tx resident.Querier, v Visitor, s *service.Definition) (map[string]string, error) {
+	known, err := d.known(ctx, tx, v)
+	if err != nil {
+		return nil, err
 	}
 	get := func(id string) string {
 		q, _ := s.Field(id)
 		return known[q.Prefill]
 	}
+	out := map[string]string{}
 	values, errs := s.Validate(get, d.now(), false)
 	for id, x := range values {
 		if q, _ := s.Field(id); q.Prefill != "" && errs[id] == "" {
@@ -228,8 +289,20 @@ func (d *Desk) Save(ctx context.Context, v Visitor, id string, get func(string) 
 // is when it is written, so that two steps that are sent at once both stay.
 func (d *Desk) SaveOver(ctx context.Context, v Visitor, id string, get func(before map[string]string) func(string) string, complete bool) (errs service.Errors, err error) {
 	err = d.change(ctx, v, id, []State{StateDraft}, func(tx *sql.Tx, a *Application) error {
+		known, err := d.known(ctx, tx, v)
+		if err != nil {
+			return err
+		}
 		var values map[string]string
-		values, errs = a.Service.Validate(get(a.Fields), d.now(), complete)
+		answer := get(a.Fields)
+		values, errs = a.Service.Validate(func(id string) string {
+			x := answer(id)
+			q, _ := a.Service.Field(id)
+			if x == "" && q.When != nil && !a.Service.Asked(q, a.Fields) {
+				return known[q.Prefill] // it is asked from now on
+			}
+			return x
+		}, d.now(), complete)
 		fields, err := json.Marshal(values)
 		if err != nil {
 			return err
@@ -398,9 +471,12 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 		return err
 	}
 	title := a.Service.Title.It
+	self := a.Service.Act == service.SelfCertification
 	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
-	if a.Service.Act != service.SelfCertification {
+	if self {
+		d.selfHead(doc, a)
+	} else {
 		office, err := d.officeFor(ctx, d.Store, a)
 		if err != nil {
 			return err
@@ -414,15 +490,19 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	if err != nil {
 		return err
 	}
-	doc.Heading(2, text("submission.applicant"))
-	doc.Fields(who)
-	for _, b := range a.Service.Preview(a.Fields, message.Italian) {
-		doc.Heading(2, b.Title)
-		var fields []pdf.Field
-		for _, l := range b.Lines {
-			fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
+	if self {
+		selfBody(doc, a, who)
+	} else {
+		doc.Heading(2, text("submission.applicant"))
+		doc.Fields(who)
+		for _, b := range a.Service.Preview(a.Fields, message.Italian) {
+			doc.Heading(2, b.Title)
+			var fields []pdf.Field
+			for _, l := range b.Lines {
+				fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
+			}
+			doc.Fields(fields)
 		}
-		doc.Fields(fields)
 	}
 	if len(files) > 0 {
 		doc.Heading(2, text("application.attachments"))
@@ -433,12 +513,24 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 		doc.List(items)
 	}
 	if a.Service.Declaration {
-		doc.Heading(2, text("application.declaration"))
-		doc.Paragraph(text("application.warnings"))
+		if self {
+			doc.Heading(2, text("application.self-heading"))
+			doc.Paragraph(text("application.self-warnings"))
+		} else {
+			doc.Heading(2, text("application.declaration"))
+			doc.Paragraph(text("application.warnings"))
+		}
 	}
-	doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
+	if !self { // the notice is between the person and the ente, and not for whom it is meant for
+		doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
+	}
 	doc.Paragraph(text("application.made", "time", a.Made.In(register.Rome()).Format("02/01/2006 15:04")))
-	doc.Footer(text("submission.form-footer", "id", a.ID))
+	if self {
+		selfFoot(doc)
+		doc.Footer(text("application.self-footer", "id", a.ID))
+	} else {
+		doc.Footer(text("submission.form-footer", "id", a.ID))
+	}
 	_, err = doc.WriteTo(w)
 	return err
 }

@@ -137,6 +137,9 @@ func (d *Desk) receipt(ctx context.Context, a *Application, e *ente.Ente, w io.W
 		add("application.silence", text("application.silence-"+string(s.Term.Silence)))
 	}
 	add("application.remedies", s.Remedies.It)
+	if s.Ranking != nil {
+		add("ranking.receipt-code", RankingCode(a.ID)+" ("+text("ranking.receipt-code-text")+")")
+	}
 	add("application.follow", text("application.follow-text", "id", a.ID))
 	where, err := d.where(ctx, a.Ente, s.OfficeFor(a.Fields))
 	if err != nil {
