@@ -131,6 +131,7 @@ type stepLine struct {
 // deedForm is an act on the page.
 type deedForm struct {
 	act
+	Kind string
 	Open bool
 }
 
@@ -190,8 +191,13 @@ func (c *Console) showApplication(r *request, x *submission.Application, status 
 		lines = append(lines, stepLine{moment(s.Time), what, c.stepBy(r, s), s.Text, s.Operator == 0})
 	}
 	d["Steps"] = lines
-	if d["Deeds"], err = c.deedForms(r, x, failed); err != nil {
+	forms, err := c.deedForms(r, x, failed)
+	if err != nil {
 		return err
+	}
+	d["Deeds"] = forms
+	if failed != "" && !slices.ContainsFunc(forms, func(f deedForm) bool { return f.Kind == failed }) {
+		d["Typed"] = r.value("words") // what was typed for a deed that cannot be done any more
 	}
 	if x.Holder != 0 && x.Holder != r.operator.ID && x.State.Open() {
 		d["News"] = r.T("office.held-by", "name", c.operatorName(r, x.Holder))
@@ -258,6 +264,9 @@ func (c *Console) fileTable(r *request, x *submission.Application) (*table, erro
 			name.Link = Prefix + "/pratiche/" + x.ID + "/file/" + f.ID
 		}
 		scan := r.T("office.scan-" + string(f.State))
+		if f.State == submission.FileClean && c.Rooms.Applications.Scanner == nil {
+			scan = r.T("office.scan-none")
+		}
 		if f.Threat != "" {
 			scan += ": " + f.Threat
 		}
@@ -299,7 +308,7 @@ func (c *Console) deedForms(r *request, x *submission.Application, failed string
 		if !slices.Contains(d.states, x.State) || other && !take || take && x.Holder == r.operator.ID && x.State != submission.StateSent {
 			continue
 		}
-		f := deedForm{act: act{Title: r.T("office.do-" + d.Kind), Intro: r.T("office.do-" + d.Kind + "-intro"), Action: Prefix + "/pratiche/" + x.ID + "/" + path, Button: r.T("office.do-" + d.Kind), Danger: d.Kind == "close"}, Open: take || d.Kind == failed}
+		f := deedForm{act: act{Title: r.T("office.do-" + d.Kind), Intro: r.T("office.do-" + d.Kind + "-intro"), Action: Prefix + "/pratiche/" + x.ID + "/" + path, Button: r.T("office.do-" + d.Kind), Danger: d.Kind == "close"}, Kind: d.Kind, Open: take || d.Kind == failed}
 		typed := ""
 		if d.Kind == failed {
 			typed = r.r.PostFormValue("words")

@@ -14,14 +14,19 @@ import (
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/submission"
 )
 
 // Every sentence that a page of the console or a room names is in the catalogue, in both
 // languages.
 func TestSentences(t *testing.T) {
 	need := map[string]string{}
-	literal := regexp.MustCompile(`"((?:console|desk|portal|login|foureyes|audit)\.[A-Za-z0-9-]*[A-Za-z0-9])"`)
+	literal := regexp.MustCompile(`"((?:console|desk|portal|login|foureyes|audit|office|protocol|application)\.[A-Za-z0-9-]*[A-Za-z0-9])"`)
 	own := regexp.MustCompile(`(?:b|d|of|builder\{request: r\})\.add\("([A-Za-z-]+)\*?"`)
+	areas := regexp.MustCompile(`r\.words\("([a-z]+)"((?:, "[a-z-]+")+)\)`)
+	facts := regexp.MustCompile(`r\.(office|protocol)Facts\(([^\n]*)`)
+	first := regexp.MustCompile(`"([a-z][a-z-]+)"`)
 	pair := regexp.MustCompile(`r\.(?:facts|heads)\(([^\n]*)`)
 	done := regexp.MustCompile(`(?:r\.done|c\.batchDone)\([^\n]*"([a-z-]+)"\)`)
 	keys := regexp.MustCompile(`"((?:[fs])-[A-Za-z-]+)"`)
@@ -43,6 +48,18 @@ func TestSentences(t *testing.T) {
 			}
 			for _, m := range own.FindAllStringSubmatch(string(text), -1) {
 				need["console.f-"+m[1]] = name
+			}
+			for _, m := range areas.FindAllStringSubmatch(string(text), -1) {
+				for _, k := range first.FindAllStringSubmatch(m[2], -1) {
+					need[m[1]+"."+k[1]] = name
+				}
+			}
+			for _, m := range facts.FindAllStringSubmatch(string(text), -1) {
+				for i, k := range first.FindAllStringSubmatch(m[2], -1) {
+					if i == 0 {
+						need[m[1]+"."+k[1]] = name
+					}
+				}
 			}
 			for _, m := range pair.FindAllStringSubmatch(string(text), -1) {
 				for _, k := range keys.FindAllStringSubmatch(m[1], -1) {
@@ -134,6 +151,18 @@ func TestSentences(t *testing.T) {
 	}
 	for _, m := range kinds {
 		need["audit."+m[1]] = "audit"
+	}
+	for _, d := range deeds {
+		for _, k := range []string{"step-", "do-", "words-"} {
+			need["office."+k+d.Kind] = "deeds"
+		}
+		need["office.do-"+d.Kind+"-intro"], need["console.done-application-"+d.Kind] = "deeds", "deeds"
+	}
+	for _, s := range submission.States {
+		need["application.state-"+string(s)] = "states"
+	}
+	for _, s := range []register.DayState{register.DayGood, register.DayMissing, register.DayData, register.DayEntries, register.DaySeal} {
+		need["protocol.day-"+string(s)] = "days"
 	}
 	for key, from := range need {
 		if !message.Has(key) {

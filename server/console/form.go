@@ -165,6 +165,7 @@ type act struct {
 	Title, Intro, Action, Button string
 	Danger                       bool
 	Multipart                    bool
+	Fold                         bool // closed until it is opened
 	Fields                       []field
 	Hidden                       map[string]string
 }

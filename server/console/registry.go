@@ -14,17 +14,17 @@ import (
 // Gestione Anagrafe: the population's records.
 var registryModule = menuModule{Title: "console.m-registry", Groups: []menuGroup{{"", []menuLink{
 	{"registry.m-search", Prefix + "/anagrafe", []role.Permission{role.RegistryRead}},
-	{"registry.m-reports", Prefix + "/anagrafe/segnalazioni", []role.Permission{role.RegistryRead}},
+	{"registry.m-reports", Prefix + "/anagrafe/segnalazioni", []role.Permission{role.RegistryWrite}},
 	{"registry.m-imports", Prefix + "/anagrafe/importazioni", []role.Permission{role.RegistryRead}},
 }}}}
 
 func init() {
-	permitted(get, "/anagrafe", (*Console).registry, role.RegistryRead)
+	permitted(get, "/anagrafe", (*Console).registryPage, role.RegistryRead)
 	permitted(post, "/anagrafe", (*Console).registrySearch, role.RegistryRead)
 	permitted(get, "/anagrafe/schede/{resident}", (*Console).resident, role.RegistryRead)
 	permitted(post, "/anagrafe/schede/{resident}", (*Console).residentReason, role.RegistryRead)
 	permitted(post, "/anagrafe/schede/{resident}/correggi", (*Console).residentCorrect, role.RegistryWrite)
-	permitted(get, "/anagrafe/segnalazioni", (*Console).registryReports, role.RegistryRead)
+	permitted(get, "/anagrafe/segnalazioni", (*Console).registryReports, role.RegistryWrite)
 	permitted(get, "/anagrafe/importazioni", (*Console).registryImports, role.RegistryRead)
 	permitted(post, "/anagrafe/importazioni", (*Console).registryUpload, role.RegistryWrite)
 	routes[len(routes)-1].Upload = resident.MaxBytes + maxForm
@@ -80,13 +80,19 @@ func (r *request) registryRefused(err error) (status int, sentence string) {
 	case errors.Is(err, resident.ErrQuery):
 		return http.StatusUnprocessableEntity, r.T("registry.too-wide")
 	case errors.As(err, &bad):
-		return http.StatusUnprocessableEntity, r.T("registry.f-"+bad.Field) + ": " + r.T("registry.bad-"+bad.Code) + " " + r.T("registry.do-"+bad.Code)
+		label := ""
+		if _, ok := resident.ColumnOf(bad.Field); ok {
+			label = r.T("registry.f-"+bad.Field) + ": "
+		}
+		return http.StatusUnprocessableEntity, label + r.T("registry.bad-"+bad.Code) + " " + r.T("registry.do-"+bad.Code)
 	case errors.Is(err, resident.ErrSelf):
 		return http.StatusForbidden, r.T("registry.self")
 	case errors.Is(err, resident.ErrStale):
 		return http.StatusConflict, r.T("registry.stale")
 	case errors.Is(err, resident.ErrUndecided):
 		return http.StatusUnprocessableEntity, r.T("registry.undecided")
+	case errors.Is(err, resident.ErrWaiting):
+		return http.StatusConflict, r.T("registry.waiting")
 	case errors.Is(err, resident.ErrTooLarge):
 		return http.StatusRequestEntityTooLarge, r.T("registry.too-large", "megabytes", resident.MaxBytes>>20)
 	}
@@ -97,9 +103,9 @@ func (r *request) registryQuery() resident.Query {
 	return resident.Query{Code: r.value("code"), Family: r.value("family"), Given: r.value("given"), Address: r.value("address"), Sheet: r.value("sheet"), After: r.r.PostFormValue("after")}
 }
 
-// registry asks for what to look up, and why. From an error report code and reason are
+// registryPage asks for what to look up, and why. From an error report code and reason are
 // those of its application: never in an address.
-func (c *Console) registry(r *request) error {
+func (c *Console) registryPage(r *request) error {
 	q, why := resident.Query{}, ""
 	if id := r.query("pratica"); id != "" {
 		a, err := c.Rooms.Applications.Open(r.ctx(), r.actor(), id)
@@ -234,7 +240,7 @@ func (c *Console) residentReason(r *request) error {
 // correctionActs is a form for each field: what is written is sent along, so that nothing
 // that changed meanwhile is written over.
 func (r *request) correctionActs(f *resident.File, action, search string) (out []act) {
-	var options []option
+	options := []option{{"", r.T("registry.choose")}} // no field is corrected because it came first
 	for _, c := range resident.Columns {
 		if c.Field != "code" {
 			options = append(options, option{c.Field, r.T("registry.f-"+c.Field) + ": " + r.shownField(c.Field, f.Get(c.Field))})
@@ -245,13 +251,13 @@ func (r *request) correctionActs(f *resident.File, action, search string) (out [
 		hidden["old-"+c.Field] = f.Get(c.Field)
 	}
 	return []act{{Title: r.T("registry.correct"), Intro: r.T("registry.correct-intro"), Action: action, Button: r.T("registry.correct"), Hidden: hidden, Fields: []field{
-		r.asked("field", "choice", r.value("field"), true, options...), r.asked("new", "text", r.value("new"), false), r.asked("reason", "text", r.value("reason"), true),
+		r.asked("field", "choice", r.value("field"), true, options...), r.asked("new-value", "text", r.value("new-value"), false), r.asked("reason", "text", r.value("reason"), true),
 	}}}
 }
 
 func (c *Console) residentCorrect(r *request) error {
 	id, name := r.r.PathValue("resident"), r.value("field")
-	err := c.Rooms.Residents.Correct(r.ctx(), r.actor(), id, name, r.r.PostFormValue("old-"+name), r.value("new"), r.value("reason"))
+	err := c.Rooms.Residents.Correct(r.ctx(), r.actor(), id, name, r.r.PostFormValue("old-"+name), r.value("new-value"), r.value("reason"))
 	if status, wrong := r.registryRefused(err); wrong != "" {
 		return c.showResident(r, status, wrong)
 	}

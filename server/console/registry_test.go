@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"html"
 	"mime/multipart"
@@ -14,9 +15,12 @@ import (
 	"testing"
 
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/resident"
+	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -74,7 +78,7 @@ func TestRegistry(t *testing.T) {
 		// A file larger than pages take, with a bad line.
 		big := registryHead + registryLine(40, "Via Prova 1", "56100") + registryLine(41, "Via Prova <b>1", "561") + registryLine(42, strings.Repeat("x", 100), "56100")
 		b.get(at+"/importazioni").uploads(at+"/importazioni", "list", append([]byte(big), bytes.Repeat([]byte("\n"), 3<<20)...), "complete", "yes").wants(http.StatusSeeOther).follow()
-		b.wants(http.StatusOK, "Il CAP non ha cinque cifre", "Scrivilo con gli zeri iniziali", "Riga", "righe sbagliate restano fuori")
+		b.wants(http.StatusOK, "Il CAP non ha cinque cifre", "Scrivilo con gli zeri iniziali", "Riga", "Importa senza le righe sbagliate (1)")
 		one := b.header.Get("X-None") + regexp.MustCompile(at+`/importazioni/[0-9a-f]{32}`).FindString(b.body)
 		sha, plan := b.hidden("sha256"), b.hidden("plan")
 		b.send(one+"/conferma", "sha256", sha, "plan", plan).wants(http.StatusUnprocessableEntity, "Manca una decisione")
@@ -92,8 +96,8 @@ func TestRegistry(t *testing.T) {
 		record := html.UnescapeString(regexp.MustCompile(at + `/schede/[^"]+`).FindString(b.body))
 		sheet, _, _ := strings.Cut(record, "?")
 		b.get(record).wants(http.StatusOK, "Residente", "Via Prova 1", "nubile", "Correggi")
-		b.send(sheet+"/correggi", "ricerca", b.hidden("ricerca"), "field", "cap", "old-cap", "56100", "new", "1", "reason", "pratica 12").wants(http.StatusUnprocessableEntity, "non ha cinque cifre")
-		b.send(sheet+"/correggi", "ricerca", b.hidden("ricerca"), "field", "cap", "old-cap", "56100", "new", "56121", "reason", "pratica 12").wants(http.StatusSeeOther)
+		b.send(sheet+"/correggi", "ricerca", b.hidden("ricerca"), "field", "cap", "old-cap", "56100", "new-value", "1", "reason", "pratica 12").wants(http.StatusUnprocessableEntity, "non ha cinque cifre")
+		b.send(sheet+"/correggi", "ricerca", b.hidden("ricerca"), "field", "cap", "old-cap", "56100", "new-value", "56121", "reason", "pratica 12").wants(http.StatusSeeOther)
 		b.follow().wants(http.StatusOK, "56121", "Correzioni in vigore", "pratica 12", "Salvato")
 
 		// Without a search the reason is asked for first; another operator's search opens nothing.
@@ -109,7 +113,7 @@ func TestRegistry(t *testing.T) {
 		if strings.Contains(police.body, "/correggi") {
 			t.Error("who looks up may correct")
 		}
-		police.send(sheet+"/correggi", "field", "cap", "old-cap", "56121", "new", "56100", "reason", "controllo 7").wants(http.StatusForbidden)
+		police.send(sheet+"/correggi", "field", "cap", "old-cap", "56121", "new-value", "56100", "reason", "controllo 7").wants(http.StatusForbidden)
 		police.get(at+"/importazioni").wants(http.StatusOK, "Importazioni")
 		police.get(one).wants(http.StatusForbidden)
 
@@ -120,12 +124,12 @@ func TestRegistry(t *testing.T) {
 		}
 		there.get(at+"/importazioni").send(one+"/conferma", "sha256", sha, "plan", plan, "bad", "yes").wants(http.StatusNotFound)
 		there.send(one + "/scarta").wants(http.StatusNotFound)
-		there.send(sheet+"/correggi", "field", "cap", "old-cap", "56121", "new", "56100", "reason", "prova di accesso").wants(http.StatusNotFound)
+		there.send(sheet+"/correggi", "field", "cap", "old-cap", "56121", "new-value", "56100", "reason", "prova di accesso").wants(http.StatusNotFound)
 		there.send(at, "reason", "prova di accesso", "code", pki.Invented(40).CF).wants(http.StatusOK, "Nessuno corrisponde")
 
 		// The next list still has the old one, and one who is gone.
 		b.get(at+"/importazioni").uploads(at+"/importazioni", "list", []byte(registryHead+registryLine(40, "Via Prova 1", "56100")), "complete", "yes").wants(http.StatusSeeOther).follow()
-		b.wants(http.StatusOK, "era stato corretto da un operatore", "Resta la correzione: 56121", "1 persone non sono nel file", pki.Invented(42).CF)
+		b.wants(http.StatusOK, "era stato corretto da un operatore", "Resta la correzione: 56121", "che non sono nel file: 1", pki.Invented(42).CF)
 		two := regexp.MustCompile(at + `/importazioni/[0-9a-f]{32}`).FindString(b.body)
 		key := regexp.MustCompile(`name="(c\.[^"]+)"`).FindStringSubmatch(b.body)[1]
 		b.send(two+"/conferma", "sha256", b.hidden("sha256"), "plan", b.hidden("plan"), "gone", "yes", key, "").wants(http.StatusUnprocessableEntity, "Manca una decisione")
@@ -182,7 +186,35 @@ func TestRegistrySentences(t *testing.T) {
 // A citizen's report leads to the record, and neither code nor reason is in an address.
 func TestRegistryReports(t *testing.T) {
 	w := town.New(t, storetest.New(t, store.SQLite))
-	b := as(t, w, pages(t, w), w.Operator("prova", 10, "R31"), "192.0.2.3:1")
-	b.get(path+"/anagrafe/segnalazioni").wants(http.StatusOK, "Nessuna segnalazione aperta")
-	b.get(path + "/anagrafe?pratica=" + store.NewID()).wants(http.StatusNotFound)
+	h, ctx := pages(t, w), t.Context()
+	b := as(t, w, h, w.Operator("prova", 10, "R31"), "192.0.2.3:1")
+	at := path + "/anagrafe"
+	b.get(at+"/segnalazioni").wants(http.StatusOK, "Nessuna segnalazione aperta")
+	b.get(at + "?pratica=" + store.NewID()).wants(http.StatusNotFound)
+	v := submission.Visitor{Ente: "prova", Level: session.Media, Credential: "m"}
+	err := w.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		v.Person, err = person.EnsureAccount(ctx, tx, person.Natural, pki.Invented(40).CF, "Prova", "Cittadina", w.Today())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := w.Applications.Begin(ctx, v, "segnalazione-anagrafe", store.NewID(), map[string]string{"what": "address", "is": "Via Prova 1", "should-be": "Via Prova 11"})
+	if err == nil {
+		a, err = w.Applications.Make(ctx, v, a.ID, false, a.Service.Privacy.Version)
+	}
+	if err == nil {
+		a, err = w.Applications.Send(ctx, v, a.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.get(at+"/segnalazioni").wants(http.StatusOK, "Indirizzo: Via Prova 1", path+"/pratiche/"+a.ID, "pratica="+a.ID)
+	if strings.Contains(b.body, pki.Invented(40).CF) {
+		t.Error("the list has a code")
+	}
+	b.get(at+"?pratica="+a.ID).wants(http.StatusOK, `value="`+pki.Invented(40).CF+`"`, "Segnalazione di errore, pratica "+a.ID)
+	there := as(t, w, h, w.Operator("altro", 11, "R31"), "192.0.2.4:1")
+	there.get(at + "?pratica=" + a.ID).wants(http.StatusNotFound)
+	there.get(at+"/segnalazioni").wants(http.StatusOK, "Nessuna segnalazione aperta")
 }

@@ -27,7 +27,7 @@ var routingModule = menuModule{Title: "console.m-routing", Groups: []menuGroup{{
 }}}}
 
 var (
-	atDesk     = []role.Permission{role.RoutingRead, role.SchoolUse, role.RegistryRead}
+	atDesk     = []role.Permission{role.RoutingRead, role.SchoolUse, role.RegistryWrite}
 	actsAtDesk = []role.Permission{role.RoutingWrite, role.SchoolUse, role.RegistryWrite}
 )
 
@@ -119,10 +119,14 @@ func (c *Console) queue(r *request) error {
 	if err != nil {
 		return err
 	}
-	t := &table{ID: "queue", Caption: r.T("console.m-queue"), Empty: r.T("office.queue-empty"), Head: r.words("office", "number", "service", "who", "sent", "due", "state", "at-office", "holder")}
+	t := &table{ID: "queue", Caption: r.T("console.m-queue"), Empty: r.T("office.queue-empty"), Head: r.words("office", "number", "service", "who", "sent", "due", "state", "at-office")}
 	for _, x := range all {
+		state := r.T("application.state-" + string(x.State))
+		if x.Holder != 0 {
+			state = r.T("office.state-of", "state", state, "name", c.operatorName(r, x.Holder))
+		}
 		t.Rows = append(t.Rows, []cell{{Text: x.Reference(), Link: Prefix + "/pratiche/" + x.ID}, {Text: x.Service.Title.In(r.lang)}, {Text: names[x.ID]}, {Text: x.Sent.In(register.Rome()).Format("02/01/2006")},
-			{Text: r.term(x)}, {Text: r.T("application.state-" + string(x.State))}, {Text: x.Office}, {Text: c.operatorName(r, x.Holder)}})
+			{Text: r.term(x)}, {Text: state}, {Text: x.Office}})
 	}
 	d := data{"Table": t, "FilterAction": Prefix + "/pratiche", "Intro": r.T("office.queue-intro")}
 	if len(a.Offices) > 0 {

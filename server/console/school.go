@@ -511,7 +511,7 @@ func (r *request) verifyAct(at string, y service.Criterion) act {
 	case service.Date:
 		f.Kind = "date"
 	}
-	return act{Title: r.T("school.verify", "what", y.Label.In(r.lang)), Action: at + "/verifica", Button: r.T("school.verify-button"), Hidden: map[string]string{"campo": y.ID},
+	return act{Title: r.T("school.verify", "what", y.Label.In(r.lang)), Action: at + "/verifica", Button: r.T("school.verify-button"), Fold: true, Hidden: map[string]string{"campo": y.ID},
 		Fields: []field{f, {Name: "motivo", Label: r.T("school.f-reason"), Help: r.T("school.h-reason"), Kind: "text", Autocomplete: "off"}}}
 }
 

@@ -98,6 +98,15 @@ func shrink(img image.Image, side int) *image.NRGBA {
 	return out
 }
 
+// Style is the style sheet of an ente's colour (#rrggbb, checked when it was set), which
+// header and footer have in portal and console.
+func Style(color string) string {
+	if color == "" {
+		return ""
+	}
+	return ".it-header-slim-wrapper, .it-header-center-wrapper, .it-footer-main { background-color: " + color + "; }\n"
+}
+
 // checkColor: white text on it has the contrast of WCAG 2.1, 1.4.3, Contrast (Minimum).
 func checkColor(s string) error {
 	if s == "" {

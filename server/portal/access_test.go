@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/portal"
 	"github.com/citel-pa/citel/server/service"
+	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
-	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -38,7 +40,13 @@ var draftRow = row{window, window, window, opens, gone, gone}
 // does a row without its address.
 var access = map[string]row{
 	"GET /{$}": same(opens), "GET /enti": same(opens), "GET /credenziali": same(opens), "GET /stemma.png": same(gone), "GET /ente.css": same(opens),
-	"GET /aiuto": same(opens), "GET /accessibilita": same(opens),
+	"GET /aiuto": same(opens), "GET /accessibilita": same(opens), "POST /accessibilita": same(opens), "GET /accessibilita/{id}": same(gone),
+	"GET /privacy": same(opens), "GET /note-legali": same(opens),
+	// What an id names is found by the two people in it alone: TestActingForAnother.
+	"GET /deleghe": {window, window, opens, opens, opens, opens}, "GET /deleghe/nuova": {window, window, opens, opens, opens, opens}, "POST /deleghe/nuova": {window, window, opens, opens, opens, opens},
+	"POST /deleghe/opera":        {window, window, opens, opens, opens, opens},
+	"POST /deleghe/{id}/accetta": {window, window, gone, gone, gone, gone}, "POST /deleghe/{id}/rifiuta": {window, window, gone, gone, gone, gone},
+	"POST /deleghe/{id}/revoca": {window, window, gone, gone, gone, gone}, "GET /deleghe/{id}/prova": {window, window, gone, gone, gone, gone},
 	// Without a folder of releases there is nothing; with one everybody gets it (server/download).
 	"GET /scarica": same(gone), "GET /scarica/{name}": same(gone),
 	"GET /accedi": same(opens), "POST /accedi": same(opens), "POST /esci": same(opens),
@@ -54,7 +62,7 @@ var access = map[string]row{
 	"GET /area/dati": {window, window, opens, opens, opens, opens}, "POST /area/dati/segnala": {window, window, gone, gone, gone, gone},
 	"GET /area/credenziali/{id}/password":  {window, window, window, opens, gone, opens},
 	"POST /area/credenziali/{id}/password": {window, window, window, opens, gone, opens},
-	"GET /servizi/{service}":               {window, window, window, opens, opens, opens},
+	"GET /servizi/{service}":               same(opens),
 	"POST /servizi/{service}":              {window, window, window, opens, opens, opens},
 	"POST /servizi/{service}/scarta":       same(opens), // the visitor's own alone: TestKept
 	"GET /servizi":                         same(opens),
@@ -151,11 +159,15 @@ func (d *desk) things() *things {
 	x.sheet = sheet.Username
 	v := d.visitor()
 	v.card(1)
-	a := v.sendForm("/servizi/nido", page.Kindergarten(d.Today()))
-	if a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, "/bozze/") {
-		d.t.Fatalf("a draft: %d %s", a.code, a.to)
+	owner, err := person.Get(d.t.Context(), d.Store, v.session().Person)
+	if err != nil {
+		d.t.Fatal(err)
 	}
-	x.draft = strings.TrimPrefix(a.to, "/bozze/")
+	draft, err := d.portal.Office.NewDraft(d.t.Context(), service.Kindergarten, owner, map[string]string{"child-given": "Prova"})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	x.draft = draft.ID
 	list, err := d.Credentials.Mine(d.t.Context(), v.session().Person)
 	if err != nil {
 		d.t.Fatal(err)
@@ -209,7 +221,7 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 	if !ok {
 		method, path = http.MethodGet, "/niente"
 	}
-	path = strings.NewReplacer("{$}", "", "{service}/compila", "iscrizione-nido/compila", "{service}", "nido", "{rest...}", "Init.do").Replace(path)
+	path = strings.NewReplacer("{$}", "", "{service}", "iscrizione-nido", "{rest...}", "Init.do").Replace(path)
 	id := x.submission
 	switch {
 	case strings.Contains(path, "/bozze/"):
@@ -238,8 +250,9 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 		csrf = v.csrf("/accedi")
 	}
 	values := url.Values{"csrf": {csrf}}
-	if strings.HasSuffix(path, "/servizi/nido") {
-		for k, s := range page.Kindergarten(x.d.Today()) {
+	if strings.HasSuffix(path, nursery) {
+		values.Set("_bozza", store.NewID())
+		for k, s := range nurseryForm() {
 			values.Set(k, s)
 		}
 	}
@@ -253,7 +266,12 @@ func (x *things) send(v *visitor, pattern, base string) answer {
 
 func (v *visitor) sendForm(path string, fields map[string]string) answer {
 	v.d.t.Helper()
-	x := url.Values{"csrf": {v.csrf(path + "?compila=1")}}
+	a := v.get(path + "/compila?compila=1")
+	m, n := token.FindStringSubmatch(a.body), draftID.FindStringSubmatch(a.body)
+	if m == nil || n == nil {
+		v.d.t.Fatalf("no form: %d %s", a.code, a.to)
+	}
+	x := url.Values{"csrf": {m[1]}, "_bozza": {n[1]}}
 	for k, s := range fields {
 		x.Set(k, s)
 	}
@@ -264,20 +282,20 @@ func (v *visitor) sendForm(path string, fields map[string]string) answer {
 // browser, and from a phone on the computer with the reader.
 func TestStepUpKeepsTheForm(t *testing.T) {
 	d := newDesk(t)
-	fields := page.Kindergarten(d.Today())
+	fields := nurseryForm()
 	fields["child-given"] = "Nina la prima"
 	v := d.visitor()
-	has(t, v.get("/servizi/nido?compila=1"), `id="write-now"`)
-	a := v.sendForm("/servizi/nido", fields)
+	has(t, v.get(nursery+"/compila?compila=1"), `id="write-now"`)
+	a := v.sendForm(nursery, fields)
 	if verdict(a) != window {
 		t.Fatalf("%d %s", a.code, a.to)
 	}
 	u, err := url.Parse(a.to)
-	if err != nil || u.Query().Get("poi") != "/servizi/nido" || u.Query().Get("serve") != "forte" {
+	if err != nil || u.Query().Get("poi") != nursery+"/compila" || u.Query().Get("serve") != "forte" {
 		t.Fatalf("%s %v", a.to, err)
 	}
 	has(t, v.get(a.to), `id="need"`, `id="kept"`, "Serve la credenziale forte", "Comune di Prova")
-	if a := d.visitor().get("/servizi/nido?compila=1"); strings.Contains(a.body, "Nina") {
+	if a := d.visitor().get(nursery + "/compila?compila=1"); strings.Contains(a.body, "Nina") {
 		t.Error("another browser has the form")
 	}
 	// On the phone with an envelope: the form goes to the account.
@@ -290,16 +308,16 @@ func TestStepUpKeepsTheForm(t *testing.T) {
 	// At home with the card.
 	w := d.visitor()
 	w.card(1)
-	has(t, w.get("/servizi/nido"), "Nina la prima", `id="kept-note"`)
+	has(t, w.get(nursery+"/compila"), "Nina la prima", `id="kept-note"`)
 	other := d.visitor()
 	other.card(2)
-	if a := other.get("/servizi/nido"); strings.Contains(a.body, "Nina") {
+	if a := other.get(nursery + "/compila"); strings.Contains(a.body, "Nina") {
 		t.Error("another person has the form")
 	}
-	if a := w.sendForm("/servizi/nido", fields); !strings.HasPrefix(a.to, "/bozze/") {
+	if a := w.sendForm(nursery, fields); !strings.HasPrefix(a.to, "/pratiche/") {
 		t.Fatalf("%d %s", a.code, a.to)
 	}
-	if a := w.get("/servizi/nido"); strings.Contains(a.body, "Nina") {
+	if a := w.get(nursery + "/compila"); strings.Contains(a.body, "Nina") {
 		t.Error("it is kept after it became a draft")
 	}
 }
@@ -309,26 +327,26 @@ func TestFormOfASessionThatEnded(t *testing.T) {
 	d := newDesk(t)
 	v := d.visitor()
 	v.card(1)
-	x := url.Values{"csrf": {v.csrf("/servizi/nido")}}
-	for k, s := range page.Kindergarten(d.Today()) {
+	x := url.Values{"csrf": {v.csrf(nursery + "/compila")}}
+	for k, s := range nurseryForm() {
 		x.Set(k, s)
 	}
 	d.Move(31 * time.Minute)
-	if a := v.send(form("/servizi/nido", x)); verdict(a) != window {
+	if a := v.send(form(nursery, x)); verdict(a) != window {
 		t.Fatalf("%d %s", a.code, a.to)
 	}
 	v.card(1)
-	has(t, v.get("/servizi/nido"), `value="Nina"`)
+	has(t, v.get(nursery+"/compila"), `value="Nina"`)
 	// Who begins again has an empty form; what another kept stays.
 	w := d.visitor()
-	w.sendForm("/servizi/nido", page.Kindergarten(d.Today()))
-	if a := v.send(form("/servizi/nido/scarta", url.Values{"csrf": {v.session().CSRF}})); a.code != http.StatusSeeOther {
+	w.sendForm(nursery, nurseryForm())
+	if a := v.send(form(nursery+"/scarta", url.Values{"csrf": {v.session().CSRF}})); a.code != http.StatusSeeOther {
 		t.Fatal(a.code)
 	}
-	if a := v.get("/servizi/nido"); strings.Contains(a.body, `value="Nina"`) {
+	if a := v.get(nursery + "/compila"); strings.Contains(a.body, `value="Nina"`) {
 		t.Error("it is still there")
 	}
-	has(t, w.get("/servizi/nido?compila=1"), `value="Nina"`)
+	has(t, w.get(nursery+"/compila?compila=1"), `value="Nina"`)
 }
 
 var key = regexp.MustCompile(`[>"](access|portal|desk|audit|submission|service|download|modulo|form|pratica|rating|application|attachment)\.[a-z-]+`)
@@ -367,12 +385,12 @@ func TestEverySentenceIsThere(t *testing.T) {
 func TestLogoutLeavesNothingToTheNext(t *testing.T) {
 	d := newDesk(t)
 	v := d.visitor()
-	v.sendForm("/servizi/nido", page.Kindergarten(d.Today()))
+	v.sendForm(nursery, nurseryForm())
 	v.card(1)
 	if a := v.send(form("/esci", url.Values{"csrf": {v.session().CSRF}})); a.code != http.StatusSeeOther {
 		t.Fatal(a.code)
 	}
-	if a := v.get("/servizi/nido?compila=1"); strings.Contains(a.body, `value="Nina"`) {
+	if a := v.get(nursery + "/compila?compila=1"); strings.Contains(a.body, `value="Nina"`) {
 		t.Error("the next at this computer reads the form")
 	}
 }
@@ -411,9 +429,23 @@ func TestSessionEndIsToldAndExtended(t *testing.T) {
 }
 
 func TestServiceLevels(t *testing.T) {
-	for _, s := range service.All {
-		if s.Level == 0 {
-			t.Errorf("%s needs nothing", s.ID)
+	for id, text := range service.Defaults {
+		s, err := service.Parse(text)
+		if err != nil || s.Needs() == session.None {
+			t.Errorf("%s needs nothing: %v", id, err)
 		}
+	}
+}
+
+// The first form's address leads to the one that has taken its place.
+func TestFirstNursery(t *testing.T) {
+	d := newDesk(t)
+	for _, path := range []string{"/servizi/nido", "/servizi/nido?compila=1"} {
+		if a := d.visitor().get(path); a.to != nursery {
+			t.Errorf("%s: %d %s", path, a.code, a.to)
+		}
+	}
+	if a := d.citizen(1).sendValues("/servizi/nido", nil); a.code != http.StatusNotFound {
+		t.Errorf("%d", a.code)
 	}
 }

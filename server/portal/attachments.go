@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/service"
@@ -91,7 +92,7 @@ func (r *request) showAttachments(a *submission.Application, problem, at string)
 // attached takes one file. The form's small fields stand before it, so that nothing of the
 // file is read before the page's token was.
 func (p *Portal) attached(r *request) error {
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (p *Portal) detached(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ const drained = 64 << 20
 
 // upload reads a form with one file, as a stream: "csrf" and "slot" first.
 func (r *request) upload() (*upload, error) {
-	r.r.Body = http.MaxBytesReader(r.w, r.whole, r.maxBytes()+drained)
+	r.r.Body = http.MaxBytesReader(r.w, r.patient(r.whole), r.maxBytes()+drained)
 	parts, err := r.r.MultipartReader()
 	if err != nil { // not a form with a file
 		if err := r.read(); err != nil {
@@ -225,6 +226,39 @@ func (r *request) upload() (*upload, error) {
 		return nil, errBadForm
 	}
 	return up, nil
+}
+
+// How long an upload may take on a slow line, and how long nothing may come.
+const (
+	uploadTime = 15 * time.Minute
+	uploadIdle = 30 * time.Second
+)
+
+// patient puts the connection's deadlines off while a file comes.
+func (r *request) patient(body io.ReadCloser) io.ReadCloser {
+	c, end := http.NewResponseController(r.w), time.Now().Add(uploadTime)
+	if err := c.SetWriteDeadline(end.Add(time.Minute)); err != nil {
+		return body // no connection of its own: a test's recorder
+	}
+	return &patientBody{body, c, end}
+}
+
+type patientBody struct {
+	io.ReadCloser
+	c   *http.ResponseController
+	end time.Time
+}
+
+// Read waits for the next bytes, and not for all of them.
+func (b *patientBody) Read(p []byte) (int, error) {
+	next := time.Now().Add(uploadIdle)
+	if next.After(b.end) {
+		next = b.end
+	}
+	if err := b.c.SetReadDeadline(next); err != nil {
+		return 0, err
+	}
+	return b.ReadCloser.Read(p)
 }
 
 func field(part *multipart.Part) string {

@@ -111,7 +111,18 @@ func pairs(x ...string) url.Values {
 }
 
 // nurserySteps are the answers of the nursery's five steps.
-func nurserySteps() []url.Values { return page.Nursery(pki.Child(1).CF) }
+func nurserySteps() []url.Values { return page.Nursery() }
+
+// nurseryForm is all of them, as the form that is written before the login asks.
+func nurseryForm() map[string]string {
+	out := map[string]string{}
+	for _, step := range nurserySteps() {
+		for k := range step {
+			out[k] = step.Get(k)
+		}
+	}
+	return out
+}
 
 // filled is a draft with all steps answered; more adds to a step's answers.
 func (v *visitor) filled(more ...url.Values) string {
@@ -251,7 +262,7 @@ func TestFromSheetToNumber(t *testing.T) {
 	}
 	has(t, v.get(at+"/allegati"), `id="none-needed"`)
 	a := v.get(at + "/riepilogo")
-	has(t, a, "Bimba", "Arcobaleno", at+"/passo/3?da=riepilogo", `name="warned"`, `name="privacy"`, "artt. 46 e 47", "versione 1")
+	has(t, a, "Nina", "Arcobaleno", at+"/passo/3?da=riepilogo", `name="warned"`, `name="privacy"`, "artt. 46 e 47", "versione 1")
 	if strings.Contains(a.body, `id="gaps"`) {
 		t.Error("something is missing in a full form")
 	}
@@ -313,10 +324,10 @@ func TestFromSheetToNumber(t *testing.T) {
 func TestAStepKeepsWhatIsWrong(t *testing.T) {
 	d := newDesk(t)
 	v := d.citizen(1)
-	at := v.begin(nursery, pairs("child-given", "Bimba", "child-cf", "nonsense"))
-	a := v.get(at + "/passo/1")
-	has(t, a, `value="Bimba"`, `value="nonsense"`)
-	a = v.sendValues(at+"/passo/1", pairs("child-given", "Bimba", "child-cf", "nonsense"))
+	at := v.begin(nursery, pairs("child-given", "Nina", "child-cf", "nonsense"))
+	a := v.get(at + "/passo/1?controlla=1")
+	has(t, a, `value="Nina"`, `value="nonsense"`, `href="#f-child-family"`)
+	a = v.sendValues(at+"/passo/1", pairs("child-given", "Nina", "child-cf", "nonsense"))
 	if a.code != http.StatusUnprocessableEntity {
 		t.Fatal(a.code)
 	}
@@ -331,7 +342,7 @@ func TestAStepKeepsWhatIsWrong(t *testing.T) {
 	has(t, v.get(nursery), at+"/passo/1", "Riprendi la bozza")
 	has(t, v.get(nursery+"?bozza=salvata"), "La bozza è salvata")
 	x := d.app(at)
-	if x.Fields["child-given"] != "Bimba" || x.Fields["email"] != "not one" || x.Fields["first"] != "girasole" {
+	if x.Fields["child-given"] != "Nina" || x.Fields["email"] != "not one" || x.Fields["first"] != "girasole" {
 		t.Error(x.Fields)
 	}
 	has(t, v.get(at+"/riepilogo"), `id="gaps"`, at+"/passo/1?da=riepilogo#f-child-cf", "E-mail")
@@ -469,7 +480,7 @@ func TestTamperedFields(t *testing.T) {
 		t.Fatalf("%d %s", a.code, a.to)
 	}
 	f := d.app(at).Fields
-	if f["child-given"] != "Bimba" || f["points"] != "" || f["sibling"] != "" || d.app(at).State != submission.StateDraft {
+	if f["child-given"] != "Nina" || f["points"] != "" || f["sibling"] != "" || d.app(at).State != submission.StateDraft {
 		t.Error(f)
 	}
 	// The level that a form claims only chooses the window; the page asks again.
@@ -538,7 +549,7 @@ func TestClosedService(t *testing.T) {
 		t.Errorf("%d %s", a.code, a.to)
 	}
 	// A draft keeps the version that it was begun with, its dates too.
-	has(t, v.get(at+"/riepilogo"), "Bimba")
+	has(t, v.get(at+"/riepilogo"), "Nina")
 }
 
 // Two sign, one after the other, each in an own session.

@@ -71,11 +71,14 @@ func (r *request) showLogin(status int, username, problem string) error {
 
 // keptForm is what waits for the visitor at the page that the login leads to.
 func (r *request) keptForm() (*kept.Form, error) {
-	service, ok := strings.CutPrefix(r.r.URL.Query().Get("poi"), r.base+"/servizi/")
-	if !ok {
-		return nil, nil
+	next := strings.TrimPrefix(r.r.URL.Query().Get("poi"), r.base)
+	if service, ok := strings.CutPrefix(next, "/servizi/"); ok {
+		return r.p.kept.Get(r.ctx(), r.ente.Code, strings.TrimSuffix(service, "/compila"), r.owners()...)
 	}
-	return r.p.kept.Get(r.ctx(), r.ente.Code, service, r.owners()...)
+	if id, n, ok := strings.Cut(strings.TrimPrefix(next, "/pratiche/"), "/passo/"); ok {
+		return r.p.kept.Get(r.ctx(), r.ente.Code, keptStep(id, n), r.owners()...)
+	}
+	return nil, nil
 }
 
 // loginSent takes user name and password.

@@ -252,6 +252,9 @@ func (r *request) askMandate(status int, k *mandateKind, wrong map[string]string
 	}
 	code := in("codice", "text", "off")
 	code.Label = r.T("mandate.code-" + k.Name)
+	if k.Kind == mandate.Company {
+		code.Help = r.T("mandate.help-codice-company")
+	}
 	inputs := []input{code}
 	if k.Kind != mandate.Delegate {
 		if k.Kind == mandate.Company {
@@ -309,7 +312,7 @@ func (r *request) mandateServices(kind mandate.Kind, on []string) (out []checked
 // what was put aside.
 func (r *request) readUpload(most int64) error {
 	r.r.Body = http.MaxBytesReader(r.w, r.r.Body, most+maxForm)
-	if err := r.r.ParseMultipartForm(1 << 20); err != nil { //nolint:gosec // the body is bounded above
+	if err := r.r.ParseMultipartForm(1 << 20); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // the body is bounded above
 		return errBadForm
 	}
 	if !r.checkCSRF(r.r.PostFormValue("csrf")) {
@@ -320,7 +323,7 @@ func (r *request) readUpload(most int64) error {
 
 // mandateFields tells at which field an InvalidError's code belongs.
 var mandateFields = map[string]string{ //nolint:gochecknoglobals // a table
-	"code": "codice", "self": "codice", "of-age": "codice", "child": "codice", "birth": "codice", "kind": "codice",
+	"code": "codice", "self": "codice", "of-age": "codice", "child": "codice", "birth": "codice", "kind": "codice", "age": "codice",
 	"name": "cognome", "title": "titolo", "since": "dal", "past": "dal", "until": "al", "proof": "prova",
 }
 
@@ -335,7 +338,7 @@ func (p *Portal) mandateAsk(r *request) error {
 	}()
 	k, f := r.mandateKind(), r.r.PostForm
 	if k == nil {
-		return errNotFound
+		return r.to(r.base + "/deleghe/nuova")
 	}
 	w := mandate.Wish{Kind: k.Kind, Giving: k.Giving, Code: f.Get("codice"), Given: f.Get("nome"), Name: f.Get("cognome"), Title: f.Get("titolo"), Since: f.Get("dal"), Until: f.Get("al")}
 	if k.Titles != nil && !slices.Contains(k.Titles, w.Title) {

@@ -167,8 +167,9 @@ type request struct {
 	mandate     string
 	actsFor     *acting
 	mandateOver bool
-	status      int    // of the page; 0 is 200
-	visitValue  string // a cookie that this answer sets
+	public      *ente.Public // what the page has read of it
+	status      int          // of the page; 0 is 200
+	visitValue  string       // a cookie that this answer sets
 }
 
 func (p *Portal) now() time.Time {

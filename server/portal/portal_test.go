@@ -258,7 +258,7 @@ func TestMedia(t *testing.T) {
 	f := town.FormOf(1)
 	has(t, v.get("/area"), f.Code, sheet.Username, "Busta attivata", "media")
 	has(t, v.get("/domande"), "Le mie domande")
-	if a := v.get("/servizi/nido"); a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, "/accedi?") {
+	if a := v.get("/servizi/iscrizione-nido/compila"); a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, "/accedi?") {
 		t.Errorf("a forte service: %d %s", a.code, a.to)
 	} else {
 		has(t, v.get(a.to), `id="need"`, "Serve la credenziale forte", "ASL")

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/citel-pa/citel/server/ranking"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
@@ -181,4 +183,31 @@ func TestRankingPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Rankings in a browser: accessible at both widths, and answered by keyboard alone.
+func TestRankingInABrowser(t *testing.T) {
+	d := newDesk(t)
+	c, school := d.nurseries()
+	mine := d.nursery(1, "both-work", "yes", "second", "arcobaleno")
+	d.nursery(2)
+	d.nursery(3, "disability", "yes", "first", "arcobaleno")
+	d.Move(24 * time.Hour)
+	d.ranks(c, school, ranking.Provisional)
+	d.ranks(c, school, ranking.Final)
+	v := d.visitor()
+	v.card(1)
+	s := d.screen(v)
+	s.open("/graduatorie", "h1")
+	s.check("graduatorie")
+	s.open("/graduatorie/"+c.ID, "#own")
+	s.check("graduatoria")
+	s.open("/pratiche/"+mine.ID+"/graduatoria", "#offer-1, #offer-2")
+	s.check("posizione")
+	do(s, "accept", chromedp.Focus(`input[value="accetta"]`))
+	for _, keys := range []string{" ", "\t", "\r"} {
+		do(s, "keys", chromedp.KeyEvent(keys))
+	}
+	do(s, "accepted", chromedp.WaitVisible("#accepted"))
+	s.check("accettato")
 }

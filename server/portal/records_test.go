@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/submission"
@@ -108,4 +111,22 @@ func (d *desk) personOf(id int64) *person.Person {
 		d.t.Fatal(err)
 	}
 	return p
+}
+
+// The own record in a browser, at both widths; a report is begun by the keyboard alone.
+func TestOwnRecordInABrowser(t *testing.T) {
+	d := newDesk(t)
+	d.population("prova", 60, populationRow(20, "Via del Campo 5", "F1", "Intestataria"), populationRow(21, "Via del Campo 5", "F1", "Figlia"))
+	v, _ := d.media(20)
+	s := d.screen(v)
+	s.open("/area/dati", "#famiglia")
+	s.check("own-record")
+	s.js(`document.querySelector("#record button").focus(), ""`)
+	do(s, "Enter on the first report", chromedp.KeyEvent(kb.Enter))
+	do(s, "the report's form", chromedp.WaitVisible(`[name="should-be"]`))
+	s.check("own-report")
+	x, _ := d.media(23)
+	none := d.screen(x)
+	none.open("/area/dati", "#none")
+	none.check("own-record-none")
 }

@@ -29,6 +29,7 @@ var functions = template.FuncMap{
 	},
 	"day":     shownDay,
 	"count":   func(n int) []int { return make([]int, n) },
+	"emblem":  func() []string { return emblem },
 	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 

@@ -29,8 +29,6 @@ var general = []route{ //nolint:gochecknoglobals // a table
 	{"GET /credenziali", session.None, (*Portal).credentials, false},
 	{"GET /stemma.png", session.None, (*Portal).arms, true},
 	{"GET /ente.css", session.None, (*Portal).colour, true},
-	{"GET /aiuto", session.None, (*Portal).help, true},
-	{"GET /accessibilita", session.None, (*Portal).accessibility, true},
 	{"GET /scarica", session.None, (*Portal).downloads, true},
 	{"GET /scarica/{name}", session.None, (*Portal).downloadFile, true},
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/citel-pa/citel/server/portal"
 	"github.com/citel-pa/citel/server/session"
-	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -75,7 +74,7 @@ func TestCSRF(t *testing.T) {
 		if method != http.MethodPost || strings.HasPrefix(path, "/api/login/") {
 			continue
 		}
-		path = strings.NewReplacer("{service}", "nido", "/bozze/{id}", "/bozze/"+things.draft, "/pratiche/{id}", things.application, "{n}", "1", "{file}", "x", "{id}", things.credential).Replace(path)
+		path = strings.NewReplacer("{service}", "iscrizione-nido", "/bozze/{id}", "/bozze/"+things.draft, "/pratiche/{id}", things.application, "{n}", "1", "{file}", "x", "{id}", things.credential).Replace(path)
 		for _, token := range []string{"", "x", strings.Repeat("A", 43)} {
 			v := d.visitor()
 			v.card(1)
@@ -191,7 +190,7 @@ func TestTakeOverByAClaim(t *testing.T) {
 	victim := town.FormOf(1)
 	thief := d.debole("ladro@example.org", victim.Code)
 	owner, sheet := d.media(1)
-	for _, path := range []string{"/area", "/servizi/nido?compila=1"} {
+	for _, path := range []string{"/area", nursery + "/compila?compila=1"} {
 		a := thief.get(path)
 		if strings.Contains(a.body, victim.Code) || strings.Contains(a.body, victim.Family) || strings.Contains(a.body, sheet.Username) {
 			t.Errorf("%s shows the person whom the claim names", path)
@@ -247,12 +246,12 @@ func TestJoinedDeboleOpensNoMore(t *testing.T) {
 	if strings.Contains(a.body, sheet.Username) {
 		t.Error("a joined debole lists the media credential")
 	}
-	for _, path := range []string{"/domande", "/servizi/nido", "/unisci"} {
+	for _, path := range []string{"/domande", nursery + "/compila", "/unisci"} {
 		if a := w.get(path); verdict(a) != window {
 			t.Errorf("%s: %d", path, a.code)
 		}
 	}
-	if a := w.post("/servizi/nido?compila=1", "child-given", "X"); verdict(a) != window {
+	if a := w.sendForm(nursery, map[string]string{"child-given": "X"}); verdict(a) != window {
 		t.Errorf("%d", a.code)
 	}
 }
@@ -323,7 +322,7 @@ func TestNothingWithoutALevel(t *testing.T) {
 	if a := v.get("/area"); verdict(a) != window {
 		t.Errorf("%d", a.code)
 	}
-	if a := v.sendForm("/servizi/nido", page.Kindergarten(d.Today())); verdict(a) != window {
+	if a := v.sendForm(nursery, nurseryForm()); verdict(a) != window {
 		t.Errorf("%d", a.code)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/area", nil)

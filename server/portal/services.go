@@ -69,36 +69,6 @@ func (r *request) visitor() submission.Visitor {
 
 func (r *request) apps() *submission.Desk { return r.p.Rooms.Applications }
 
-// filling is the application that the address names: the visitor's, at its service's level.
-// Who only signs it too finds nothing but its signature page.
-func (r *request) filling() (*submission.Application, error) {
-	a, err := r.toSign()
-	if err != nil {
-		return nil, err
-	}
-	owns, err := r.apps().Owns(r.ctx(), r.visitor(), a)
-	if err == nil && !owns {
-		err = errNotFound
-	}
-	return a, err
-}
-
-// toSign is filling for who only signs it, too.
-func (r *request) toSign() (*submission.Application, error) {
-	id := r.r.PathValue("id")
-	a, err := r.apps().Get(r.ctx(), r.visitor(), id)
-	if errors.Is(err, submission.ErrNotFound) && r.level < session.Forte {
-		// Who has proved too little to be told whose it is sees the window.
-		if need, err := r.apps().Needs(r.ctx(), r.ente.Code, id); err == nil && r.level < need {
-			return nil, &needError{need}
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return a, r.enough(a.Service.Needs())
-}
-
 // nextStep is where an application goes on: a draft at the first step that something is
 // missing in, one whose document is made at its signatures, a sent one at its own page.
 func (r *request) nextStep(a *submission.Application) string {
@@ -194,10 +164,13 @@ func (r *request) current() (*service.Version, error) {
 	return s, err
 }
 
+// firstNursery was the enrolment's name before services were data.
+const firstNursery = "nido"
+
 // sheet is a service's own page.
 func (p *Portal) sheet(r *request) error {
-	if service.All[r.r.PathValue("service")] != nil {
-		return p.form(r)
+	if r.r.PathValue("service") == firstNursery {
+		return r.to(r.base + "/servizi/iscrizione-nido")
 	}
 	s, err := r.current()
 	if err != nil {
@@ -271,7 +244,7 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 	if r.level < s.Needs() {
 		section, d["Need"] = "", s.Level
 	} else {
-		d["Person"], d["Steps"], d["N"] = r.person, r.steps(s.Definition, nil, 1), 1
+		d["Person"], d["Own"], d["Steps"], d["N"] = r.person, r.person != nil && r.mandate == "", r.steps(s.Definition, nil, 1), 1
 		drafts, err := r.draftsOf(s.ID)
 		if err != nil {
 			return err
@@ -290,9 +263,6 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 // loses nothing of what was typed: it is kept, nothing is done in anybody's name, and the
 // window follows.
 func (p *Portal) begun(r *request) error {
-	if service.All[r.r.PathValue("service")] != nil {
-		return p.formSent(r)
-	}
 	s, err := r.current()
 	if err != nil {
 		return err
@@ -350,9 +320,6 @@ func (r *request) typed(s *service.Version) (map[string]string, error) {
 
 // keptDropped forgets what was kept of a form.
 func (p *Portal) keptDropped(r *request) error {
-	if service.All[r.r.PathValue("service")] != nil {
-		return p.formDropped(r)
-	}
 	s, err := r.current()
 	if err == nil {
 		err = r.read()

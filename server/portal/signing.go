@@ -62,8 +62,12 @@ func (r *request) showCheck(a *submission.Application, problem string) error {
 	if a.Service.Signature != service.SignatureNone {
 		last--
 	}
+	who, err := r.apps().Who(r.ctx(), a)
+	if err != nil {
+		return err
+	}
 	return r.render("riepilogo", "modulo.check-title", map[string]any{
-		"A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Steps": steps, "Person": r.person,
+		"Who": who, "A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Steps": steps,
 		"Signs": a.Service.Signature != service.SignatureNone, "Before": len(a.Service.Sections),
 		"Title": r.T("modulo.step-title", "n", last, "of", len(steps), "step", r.T("modulo.check-title"), "service", a.Service.Title.In(r.lang)),
 	})
@@ -100,6 +104,9 @@ func (p *Portal) checked(r *request) error {
 
 func (r *request) send(a *submission.Application) error {
 	sent, err := r.apps().Send(r.ctx(), r.visitor(), a.ID)
+	if errors.Is(err, submission.ErrLevel) { // begun with less than it takes to send it
+		return &needError{a.Service.Needs()}
+	}
 	if err != nil {
 		return err
 	}
@@ -154,7 +161,7 @@ func (r *request) signState(a *submission.Application) (s signState, err error) 
 }
 
 func (p *Portal) signPage(r *request) error {
-	a, err := r.toSign()
+	a, err := r.application()
 	if err != nil {
 		return err
 	}
@@ -183,6 +190,9 @@ func (r *request) showSign(a *submission.Application, problem string) error {
 		d["Title"] = r.T("modulo.cosign-title", "service", a.Service.Title.In(r.lang))
 	} else {
 		d["Signers"] = st.signers
+		if d["Who"], err = r.apps().Who(r.ctx(), a); err != nil {
+			return err
+		}
 		// Who was identified by a card needs no copy of anything (CAD, art. 65 c. 1 b).
 		if card := r.level >= session.Forte && r.session.Profile != ""; optional && !card && len(st.signers) <= 1 && a.Service.Act == service.Istanza && r.person != nil {
 			files, err := r.apps().Files(r.ctx(), a)
@@ -256,7 +266,7 @@ func (p *Portal) apiSignature(r *request) error {
 	if !r.session.CheckCSRF(r.r.Header.Get("X-CSRF-Token")) {
 		return errCSRF
 	}
-	a, err := r.toSign()
+	a, err := r.application()
 	var lower *needError
 	if errors.As(err, &lower) {
 		return r.apiError(http.StatusUnauthorized, "session", r.T("portal.session-over"))
@@ -284,7 +294,7 @@ func (r *request) afterSign(a *submission.Application) string {
 
 // signedElsewhere takes a file that was signed with another program.
 func (p *Portal) signedElsewhere(r *request) error {
-	a, err := r.toSign()
+	a, err := r.application()
 	if err != nil {
 		return err
 	}
@@ -311,7 +321,7 @@ func (p *Portal) sendNow(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
@@ -327,14 +337,14 @@ func (p *Portal) reopened(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}
 	if err := r.apps().Reopen(r.ctx(), r.visitor(), a.ID); err != nil && (!errors.Is(err, submission.ErrState) || a.State == submission.StateToSign) {
 		return err
 	}
-	if a, err = r.filling(); err != nil {
+	if a, err = r.owned(); err != nil {
 		return err
 	}
 	return r.to(r.nextStep(a))
@@ -345,7 +355,7 @@ func (p *Portal) discarded(r *request) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	a, err := r.filling()
+	a, err := r.owned()
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (r *request) window(need session.Level, next string) error {
 
 // draftHere is the draft that the address names; what is no draft any more goes where it is.
 func (r *request) draftHere() (*submission.Application, error) {
-	a, err := r.filling()
+	a, err := r.owned()
 	if err == nil && a.State != submission.StateDraft {
 		return nil, &movedError{r.nextStep(a)}
 	}
@@ -73,7 +73,11 @@ func (p *Portal) stepPage(r *request) error {
 		}
 		values, _ = a.Service.Validate(form.Answers(a.Service.Definition, a.Service.Sections[n-1].ID, posted, a.Fields), p.now(), false)
 	}
-	return r.showStep(a, n, values, nil, map[string]any{"Kept": found != nil, "New": r.r.URL.Query().Has("nuove")})
+	var errs service.Errors
+	if r.r.URL.Query().Has("controlla") && found == nil { // a first step that was begun with less than it asks
+		errs = of(a.Service.Sections[n-1], r.missing(a))
+	}
+	return r.showStep(a, n, values, errs, map[string]any{"Kept": found != nil, "New": r.r.URL.Query().Has("nuove")})
 }
 
 func (r *request) showStep(a *submission.Application, n int, values map[string]string, errs service.Errors, more map[string]any) error {
@@ -86,7 +90,7 @@ func (r *request) showStep(a *submission.Application, n int, values map[string]s
 	for k, v := range more {
 		d[k] = v
 	}
-	if len(errs) > 0 {
+	if len(errs) > 0 && r.r.Method == http.MethodPost {
 		r.status = http.StatusUnprocessableEntity
 	}
 	return r.render("passo", "modulo.services-title", d)
@@ -135,7 +139,7 @@ func (p *Portal) stepSent(r *request) error {
 	if err != nil {
 		return err
 	}
-	if a, err = r.filling(); err != nil {
+	if a, err = r.owned(); err != nil {
 		return err
 	}
 	switch r.r.PostForm.Get("_vai") {
@@ -169,12 +173,7 @@ func (r *request) afterStep(a *submission.Application, n int, errs service.Error
 	if errs == nil { // a draft that has just begun
 		errs = r.missing(a)
 	}
-	here := service.Errors{}
-	for _, q := range a.Service.Sections[n-1].Questions {
-		if code := errs[q.ID]; code != "" {
-			here[q.ID] = code
-		}
-	}
+	here := of(a.Service.Sections[n-1], errs)
 	at := r.base + "/pratiche/" + a.ID
 	switch {
 	case len(here) > 0 && r.r.PathValue("n") != "":
@@ -189,6 +188,17 @@ func (r *request) afterStep(a *submission.Application, n int, errs service.Error
 		return r.to(at + "/allegati")
 	}
 	return r.to(at + "/riepilogo")
+}
+
+// of gives a section's own errors.
+func of(s service.Section, errs service.Errors) service.Errors {
+	out := service.Errors{}
+	for _, q := range s.Questions {
+		if code := errs[q.ID]; code != "" {
+			out[q.ID] = code
+		}
+	}
+	return out
 }
 
 var (

@@ -12,7 +12,6 @@ import (
 
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
-	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 )
 
@@ -79,21 +78,6 @@ func tooSoon(err error) (time.Duration, bool) {
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// home is the services. Where one origin has several enti the page leads to the others too.
-func (p *Portal) home(r *request) error {
-	all, err := p.Rooms.Enti.List(r.ctx(), true)
-	if err != nil {
-		return err
-	}
-	return r.render("home", "portal.home-title", map[string]any{"Others": len(all) > 1, "Services": []*service.Service{service.Kindergarten}})
-}
-
-func (p *Portal) help(r *request) error { return r.render("help", "portal.help-title", nil) }
-
-func (p *Portal) accessibility(r *request) error {
-	return r.render("accessibility", "portal.accessibility-title", nil)
-}
-
 // enti lists all, also those that nobody gets into yet, and says so.
 func (p *Portal) enti(r *request) error {
 	all, err := p.Rooms.Enti.List(r.ctx(), false)
@@ -156,7 +140,7 @@ func (p *Portal) arms(r *request) error {
 func (p *Portal) colour(r *request) error {
 	r.w.Header().Set("Content-Type", "text/css; charset=utf-8")
 	if c := r.ente.Color; c != "" { // #rrggbb, checked when it was set
-		_, _ = fmt.Fprintf(r.w, ".it-header-slim-wrapper, .it-header-center-wrapper, .it-footer-main { background-color: %s; }\n", c)
+		_, _ = fmt.Fprint(r.w, ente.Style(c))
 	}
 	return nil
 }

@@ -232,6 +232,10 @@ func (d *Desk) Publish(ctx context.Context, a role.Actor, id string, n int) erro
 	if err != nil {
 		return err
 	}
+	before, err := moment(ctx, d.Store, c)
+	if err != nil {
+		return err
+	}
 	holds, err := d.order(ctx, c)
 	if err != nil {
 		return err
@@ -254,6 +258,9 @@ func (d *Desk) Publish(ctx context.Context, a role.Actor, id string, n int) erro
 		return err
 	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		if now, err := moment(ctx, tx, c); err != nil || now != before {
+			return errors.Join(err, ErrOld)
+		}
 		r, err := tx.ExecContext(ctx, "UPDATE ranking_list SET published = ?, file = ?, sha256 = ? WHERE call = ? AND n = ? AND published = '' AND n = (SELECT max(n) FROM ranking_list WHERE call = ?)",
 			store.Time(l.Published), l.file, l.SHA256, c.ID, n, c.ID)
 		if err != nil {
@@ -280,6 +287,21 @@ func (d *Desk) Publish(ctx context.Context, a role.Actor, id string, n int) erro
 		return fmt.Errorf("ranking: %w", err)
 	}
 	return nil
+}
+
+// moment tells whether anything that the order comes of has changed: checks are only
+// added, applications of a call that is closed only withdrawn.
+func moment(ctx context.Context, q querier, c *Call) (string, error) {
+	var checks, withdrawn int
+	err := q.QueryRowContext(ctx, "SELECT count(*) FROM ranking_check WHERE call = ?", c.ID).Scan(&checks)
+	if err == nil {
+		err = q.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE ente = ? AND service = ? AND state = 'withdrawn'", c.Ente, c.Service.ID).Scan(&withdrawn)
+	}
+	if err != nil {
+		return "", fmt.Errorf("ranking: %w", err)
+	}
+	n, err := seats(ctx, q, c)
+	return fmt.Sprint(checks, withdrawn, n), err // maps are printed in the order of their keys
 }
 
 func sameOrder(a, b []Entry) bool {

@@ -242,7 +242,7 @@ func (p *parser) next() (*row, error) {
 	}
 	if !out.bad() {
 		if field, code := d.odd(p.now); code != "" {
-			c, _ := column(field)
+			c, _ := ColumnOf(field)
 			say(c.Name, code, d.Get(field), true)
 		}
 	}

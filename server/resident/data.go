@@ -61,7 +61,8 @@ var Columns = []Column{
 	{"residente_fino_al", "until", false, true, 10, func(d *Data) *string { return &d.Until }},
 }
 
-func column(field string) (Column, bool) {
+// ColumnOf finds the column of a field.
+func ColumnOf(field string) (Column, bool) {
 	for _, c := range Columns {
 		if c.Field == field {
 			return c, true
@@ -72,7 +73,7 @@ func column(field string) (Column, bool) {
 
 // Get gives a field's value, Set sets it.
 func (d *Data) Get(field string) string {
-	if c, ok := column(field); ok {
+	if c, ok := ColumnOf(field); ok {
 		return *c.at(d)
 	}
 	return ""
@@ -80,7 +81,7 @@ func (d *Data) Get(field string) string {
 
 // Set sets a field.
 func (d *Data) Set(field, value string) {
-	if c, ok := column(field); ok {
+	if c, ok := ColumnOf(field); ok {
 		*c.at(d) = value
 	}
 }

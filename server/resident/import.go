@@ -41,6 +41,9 @@ type Import struct {
 
 func (i *Import) file() string { return "registry/" + i.ID[:2] + "/" + i.ID + ".csv" }
 
+// maxWaiting bounds the files of an ente that nobody has decided on yet.
+const maxWaiting = 10
+
 // life is how long a file waits to be confirmed.
 const life = 24 * time.Hour
 
@@ -62,6 +65,13 @@ func (c *counted) Read(b []byte) (int, error) {
 func (d *Desk) Upload(ctx context.Context, a role.Actor, name string, complete bool, r io.Reader) (*Import, error) {
 	if err := role.Check(a, a.Ente, role.RegistryWrite); err != nil {
 		return nil, err
+	}
+	var waiting int
+	if err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM resident_import WHERE ente = ? AND state = 'checked'", a.Ente).Scan(&waiting); err != nil {
+		return nil, fmt.Errorf("resident: %w", err)
+	}
+	if waiting >= maxWaiting {
+		return nil, ErrWaiting
 	}
 	imp := &Import{ID: store.NewID(), Ente: a.Ente, Name: short(name), Complete: complete, State: "checked", Operator: a.Operator, Created: d.now().UTC()}
 	h := sha256.New()
@@ -189,6 +199,9 @@ func (d *Desk) Confirm(ctx context.Context, a role.Actor, id string, x Decision)
 		return ErrStale
 	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		if err := d.Audit.Hold(ctx, tx, a.Ente); err != nil {
+			return err
+		}
 		now, err := scanImport(tx.QueryRowContext(ctx, "SELECT "+importColumns+" FROM resident_import WHERE id = ? AND ente = ?", id, a.Ente))
 		if err != nil {
 			return err

@@ -44,6 +44,8 @@ var (
 	ErrStale = errors.New("resident: changed meanwhile")
 	// ErrState: the import was confirmed or dropped already.
 	ErrState = errors.New("resident: not in the state for this")
+	// ErrWaiting: too many files wait to be confirmed or dropped.
+	ErrWaiting = errors.New("resident: too many files wait")
 	// ErrTooLarge: more than MaxBytes.
 	ErrTooLarge = errors.New("resident: the file is too large")
 	// ErrUndecided: a conflict, people who would be gone, or bad lines want a decision.
@@ -190,6 +192,9 @@ func (d *Desk) Of(ctx context.Context, q Querier, ente, code string) (*Own, erro
 	if err != nil {
 		return nil, err
 	}
+	if len(all) > maxFamily {
+		return out, nil
+	}
 	for _, x := range all {
 		if x.Here(d.today()) {
 			out.Family = append(out.Family, Member{x.Name(), x.Born, x.BirthPlace, x.Relation, x.ID == r.ID})
@@ -198,8 +203,13 @@ func (d *Desk) Of(ctx context.Context, q Querier, ente, code string) (*Own, erro
 	return out, nil
 }
 
-// maxSheet bounds a sheet: communities (art. 5) are not families.
-const maxSheet = 40
+// maxSheet bounds a sheet at the desk. maxFamily is how many people are a family to the
+// portal: a community's people (a home's, a convent's: DPR 223/1989, art. 5) are no family,
+// and see nothing of each other, should a file have them on one sheet.
+const (
+	maxSheet  = 100
+	maxFamily = 20
+)
 
 func (d *Desk) sheet(ctx context.Context, q Querier, ente, sheet string) ([]*Resident, error) {
 	return query(ctx, q, "ente = ? AND sheet = ? ORDER BY created, name, id LIMIT ?", ente, sheet, maxSheet)

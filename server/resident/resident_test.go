@@ -157,7 +157,19 @@ func TestImport(t *testing.T) {
 				t.Error(name, err)
 			}
 		}
-		// A file that waits goes after a day.
+		// So many files wait and no more; they go after a day.
+		for n := range 9 { // one waits already
+			if _, err := w.Residents.Upload(t.Context(), a, "x", false, strings.NewReader(head)); err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if _, err := w.Residents.Upload(t.Context(), a, "x", false, strings.NewReader(head)); !errors.Is(err, resident.ErrWaiting) {
+			t.Error(err)
+		}
+		w.Move(25 * time.Hour)
+		if err := w.Residents.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		i, _ = upload(t, w, a, file(line(16)))
 		w.Move(25 * time.Hour)
 		if err := w.Residents.Sweep(t.Context()); err != nil {
@@ -368,6 +380,18 @@ func TestOwn(t *testing.T) {
 		}
 		if _, err := w.Residents.Of(t.Context(), w.Store, "altro", pki.Invented(30).CF); !errors.Is(err, resident.ErrNotFound) {
 			t.Error("another ente:", err)
+		}
+		// A community on one sheet is no family.
+		var home []string
+		for n := range 21 {
+			home = append(home, line(1000+n, "codice_famiglia", "C"))
+		}
+		i, err = w.Residents.Upload(t.Context(), a, "casa.csv", false, bytes.NewReader(file(home...)))
+		if err != nil || confirm(w, a, i, nil) != nil {
+			t.Fatal(err)
+		}
+		if o, err := w.Residents.Of(t.Context(), w.Store, "prova", provisional(1000)); err != nil || !o.Here || len(o.Family) != 0 {
+			t.Error("a community's people see each other:", err, o)
 		}
 		// Looked at: who has an account sees that somebody looked, and only at oneself.
 		ids := map[int]int64{}

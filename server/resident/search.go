@@ -237,7 +237,7 @@ func (d *Desk) Correct(ctx context.Context, a role.Actor, id, field, old, value,
 	if err != nil {
 		return err
 	}
-	c, ok := column(field)
+	c, ok := ColumnOf(field)
 	if !ok || field == "code" {
 		return &ValueError{field, "field"}
 	}

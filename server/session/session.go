@@ -136,6 +136,9 @@ func (m *Manager) cookie() string {
 	return name
 }
 
+// Cookie is the name of the cookie, for the notice that lists it.
+func (m *Manager) Cookie() string { return m.cookie() }
+
 // Get finds the request's session; nil without one.
 func (m *Manager) Get(ctx context.Context, r *http.Request) (*Session, error) {
 	c, err := r.Cookie(m.cookie())

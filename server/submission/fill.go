@@ -475,7 +475,7 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
 	doc.Heading(1, title)
 	if self {
-		d.selfHead(doc, a)
+		selfHead(doc, a)
 	} else {
 		office, err := d.officeFor(ctx, d.Store, a)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 
 // reads asks for a right to read applications of any topic.
 func reads(a role.Actor) error {
-	if a.Has(role.RoutingRead, role.SchoolUse, role.RegistryRead) {
+	if a.Has(role.RoutingRead, role.SchoolUse, role.RegistryWrite) {
 		return nil
 	}
 	return role.Check(a, a.Ente, role.RoutingRead)

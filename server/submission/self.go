@@ -13,7 +13,7 @@ import (
 // service or a private party (DPR 445/2000, art. 2 and 46 c. 1), has the warnings in it
 // that forms must have (art. 48 c. 2), and holds as long as what it stands for would (art.
 // 48 c. 1, art. 41). It gets no protocol number: nothing is asked of the ente.
-func (d *Desk) selfHead(doc *pdf.Document, a *Application) {
+func selfHead(doc *pdf.Document, a *Application) {
 	doc.Paragraph(text("application.self-law"))
 	to := a.Fields[a.Service.Addressee]
 	if to == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -16,17 +17,23 @@ import (
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
-const (
-	nursery = "iscrizione-nido"
-	// password is what the demo's citizen chooses when the envelope is opened.
-	password = "una frase tutta mia per la dimostrazione"
-)
+// password is what the demo's citizen chooses when the envelope is opened.
+const password = "una frase tutta mia per la dimostrazione"
+
+// form sends a form of a page and gives the address that it leads to.
+func form(ctx context.Context, site *page.Site, at, to string, fields url.Values) (string, error) {
+	csrf, err := site.CSRF(ctx, at)
+	if err != nil {
+		return "", err
+	}
+	return site.Send(ctx, to, csrf, fields)
+}
 
 // envelope is opened by the citizen at home; then a service that needs more shows its
 // window.
 func envelope(ctx context.Context, t *steps, origin string, busta *stack.Envelope) error {
 	site := page.NewSite(origin)
-	at, err := site.Send(ctx, "/busta", "/busta", map[string]string{"utente": busta.Username, "pin": busta.PIN, "consegna": busta.Holder, "nuova": password})
+	at, err := form(ctx, site, "/busta", "/busta", url.Values{"utente": {busta.Username}, "pin": {busta.PIN}, "consegna": {busta.Holder}, "nuova": {password}})
 	if err != nil {
 		return err
 	}
@@ -34,7 +41,7 @@ func envelope(ctx context.Context, t *steps, origin string, busta *stack.Envelop
 		return fmt.Errorf("the envelope's activation leads to %s", at)
 	}
 	t.done("the citizen opens the envelope at /busta: user name %s, PIN and the hand-out's code, a password of one's own: level media", busta.Username)
-	body, at, err := site.Get(ctx, "/servizi/"+nursery+"/compila")
+	body, at, err := site.Get(ctx, "/servizi/"+page.Enrolment+"/compila")
 	refused := (*page.ServerError)(nil)
 	if err != nil && !errors.As(err, &refused) {
 		return err
@@ -48,11 +55,10 @@ func envelope(ctx context.Context, t *steps, origin string, busta *stack.Envelop
 
 // application goes from the form to the answer that the citizen reads.
 func application(ctx context.Context, t *steps, site *page.Site, link *page.Link, citizen pki.Person, fingerprint string, desk operator) error {
-	id, err := site.Apply(ctx, nursery, page.Nursery(pki.Child(1).CF))
+	mine, err := site.Apply(ctx, page.Enrolment, page.Nursery())
 	if err != nil {
 		return err
 	}
-	mine := "/pratiche/" + id
 	content, _, err := site.Get(ctx, mine+"/documento.pdf")
 	if err != nil {
 		return err
@@ -63,7 +69,7 @@ func application(ctx context.Context, t *steps, site *page.Site, link *page.Link
 		return err
 	}
 	t.done("consent, PIN, signed by the card: CAdES-B-B, %d bytes", len(signed[0]))
-	next, protocol, err := site.Sign(ctx, id, signed[0])
+	next, protocol, err := site.Submit(ctx, mine, signed[0])
 	if err != nil {
 		return err
 	}
@@ -116,7 +122,7 @@ func findOperator(output string) (operator, error) {
 func answered(ctx context.Context, t *steps, citizen *page.Site, mine string, o operator) error {
 	const console, words = "/consolleente", "Domanda accolta: il posto è al nido Arcobaleno."
 	desk := page.NewSite(citizen.Base)
-	at, err := desk.Send(ctx, console+"/accedi", console+"/accedi", map[string]string{"ente": "prova", "user": o.user, "password": o.password})
+	at, err := form(ctx, desk, console+"/accedi", console+"/accedi", url.Values{"ente": {"prova"}, "user": {o.user}, "password": {o.password}})
 	if err != nil {
 		return err
 	}
@@ -130,9 +136,9 @@ func answered(ctx context.Context, t *steps, citizen *page.Site, mine string, o 
 	t.done("at the desk, an operator of Istruzione logs in and finds the application in the queue")
 	for _, act := range []struct {
 		path   string
-		fields map[string]string
-	}{{"carico", nil}, {"risposta", map[string]string{"words": words}}} {
-		if _, err := desk.Send(ctx, console+mine, console+mine+"/"+act.path, act.fields); err != nil {
+		fields url.Values
+	}{{"carico", nil}, {"risposta", url.Values{"words": {words}}}} {
+		if _, err := form(ctx, desk, console+mine, console+mine+"/"+act.path, act.fields); err != nil {
 			return fmt.Errorf("%s: %w", act.path, err)
 		}
 	}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -43,16 +42,16 @@ func TestAccessiblePages(t *testing.T) {
 	for _, path := range []string{"/", "/accedi", "/aiuto", "/accessibilita", "/?lang=en", "/niente"} {
 		open(t, path)
 	}
-	do(t, ctx, "login", chromedp.Navigate(origin+"/servizi/nido"))
+	do(t, ctx, "login", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
 	do(t, ctx, "login", chromedp.WaitVisible("#start"))
 	do(t, ctx, "login", chromedp.Click("#start"))
 	do(t, ctx, "form", chromedp.WaitVisible("#f-child-given"))
 	check(t, "form")
-	do(t, ctx, "empty form", chromedp.Click("form[action='/servizi/nido'] button"))
+	do(t, ctx, "empty form", chromedp.Click("form[data-form] button"))
 	do(t, ctx, "a form with errors", chromedp.WaitVisible("#wrong"))
 	check(t, "a form with errors")
-	do(t, ctx, "form", chromedp.Navigate(origin+"/servizi/nido"))
-	fillForm(t, ctx, page.Kindergarten(time.Now()))
+	do(t, ctx, "form", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
+	apply(t, ctx, page.Nursery())
 	do(t, ctx, "sign", chromedp.WaitVisible("#card-sign"))
 	check(t, "sign")
 	do(t, ctx, "sign", chromedp.Click("#start"))
@@ -62,7 +61,7 @@ func TestAccessiblePages(t *testing.T) {
 		open(t, path)
 	}
 	do(t, ctx, "a phone", chromedp.EmulateViewport(360, 740))
-	for _, path := range []string{"/", "/area", "/servizi/nido"} {
+	for _, path := range []string{"/", "/area", "/servizi/iscrizione-nido/compila"} {
 		open(t, path)
 	}
 }

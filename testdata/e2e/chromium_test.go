@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,7 +89,7 @@ func inChromium(t *testing.T, s *stack.Stack, o stack.AgentOptions, prefix strin
 	o.Origin, o.Ports = origin, []int{52390}
 	ctx := browser(t)
 	// No agent: the page says so and how to get it.
-	do(t, ctx, "open the service", chromedp.Navigate(origin+"/servizi/nido"))
+	do(t, ctx, "open the service", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
 	do(t, ctx, "the login page", chromedp.WaitVisible("#start"))
 	do(t, ctx, "press", chromedp.Click("#start"))
 	do(t, ctx, "the page says that the agent is missing", chromedp.WaitVisible("#state-missing"))
@@ -96,14 +98,14 @@ func inChromium(t *testing.T, s *stack.Stack, o stack.AgentOptions, prefix strin
 	do(t, ctx, "press", chromedp.Click("#start"))
 	do(t, ctx, "back at the form", chromedp.WaitVisible("#f-child-given"))
 	shot(t, ctx, prefix+"form")
-	fillForm(t, ctx, page.Kindergarten(time.Now()))
+	apply(t, ctx, page.Nursery())
 	do(t, ctx, "the signing page", chromedp.WaitVisible("#card-sign"))
 	shot(t, ctx, prefix+"sign")
 	do(t, ctx, "sign", chromedp.Click("#start"))
 	do(t, ctx, "the receipt", chromedp.WaitVisible("#protocol"))
 	shot(t, ctx, prefix+"receipt")
-	if heading := do(t, ctx, "heading", chromedp.Text("h1")); !strings.Contains(heading, "/0000001") {
-		t.Errorf("receipt: %q", heading)
+	if number := do(t, ctx, "number", chromedp.Text("#protocol")); !strings.Contains(number, "/0000001") {
+		t.Errorf("receipt: %q", number)
 	}
 	do(t, ctx, "my area", chromedp.Navigate(origin+"/area"))
 	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
@@ -120,16 +122,49 @@ func inChromium(t *testing.T, s *stack.Stack, o stack.AgentOptions, prefix strin
 	shot(t, ctx, prefix+"phone")
 }
 
-// fillForm fills the kindergarten's form and sends it.
-func fillForm(t *testing.T, ctx context.Context, values map[string]string) {
+// answer gives an answer as a person does: what is chosen is clicked at its words.
+func answer(t *testing.T, ctx context.Context, name, value string) {
 	t.Helper()
-	for name, v := range values {
-		switch name {
-		case "truth", "privacy":
-			do(t, ctx, name, chromedp.Click("label[for=f-"+name+"]"))
-		default:
-			do(t, ctx, name, chromedp.SetValue("#f-"+name, v))
+	at := fmt.Sprintf(`[name="%s"][value="%s"]`, name, value)
+	if kind := do(t, ctx, name, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector('[name="%s"]').type`, name))); kind == "radio" || kind == "checkbox" {
+		do(t, ctx, name, chromedp.Click(at+" + label"))
+		return
+	}
+	do(t, ctx, name, chromedp.SetValue("#f-"+name, value))
+}
+
+// fillStep answers the questions of the step that is open and goes on.
+func fillStep(t *testing.T, ctx context.Context, step url.Values) {
+	t.Helper()
+	for name := range step {
+		do(t, ctx, name, chromedp.WaitVisible("#f-"+name))
+		answer(t, ctx, name, step.Get(name))
+	}
+	do(t, ctx, "go on", chromedp.Click("form[data-form] button"))
+}
+
+// confirm accepts warnings and notice on the summary and goes on.
+func confirm(t *testing.T, ctx context.Context) {
+	t.Helper()
+	do(t, ctx, "the summary", chromedp.WaitVisible("#privacy"))
+	for _, name := range []string{"warned", "privacy"} {
+		if do(t, ctx, name, chromedp.Evaluate[bool](`document.getElementById("`+name+`") !== null`)) {
+			do(t, ctx, name, chromedp.Click("label[for="+name+"]"))
 		}
 	}
-	do(t, ctx, "go on", chromedp.Click("form[action='/servizi/nido'] button"))
+	do(t, ctx, "go on", chromedp.Click("#next"))
+}
+
+// apply fills in all steps of a form from the first on, attaches nothing, and confirms:
+// what follows is the page of the signature, or the sent application.
+func apply(t *testing.T, ctx context.Context, steps []url.Values) {
+	t.Helper()
+	for _, step := range steps {
+		fillStep(t, ctx, step)
+	}
+	do(t, ctx, "attachments or the summary", chromedp.WaitVisible("a#next, #privacy"))
+	if do(t, ctx, "attachments", chromedp.Evaluate[bool](`document.querySelector("a#next") !== null`)) {
+		do(t, ctx, "go on", chromedp.Click("a#next"))
+	}
+	confirm(t, ctx)
 }

@@ -190,14 +190,14 @@ func TestCitizensWay(t *testing.T) {
 	do(t, ctx, "confirmed", chromedp.WaitVisible("p.lead[role=status]"))
 
 	// Something is begun before any login, and the window names what it needs.
-	open("/servizi/nido")
+	open("/servizi/iscrizione-nido/compila")
 	where(t, ctx, "/accedi")
 	do(t, ctx, "the window", chromedp.WaitVisible("#need"))
 	look(t, ctx, "window")
-	do(t, ctx, "write now", chromedp.Click("a[href='/servizi/nido?compila=1']"))
+	do(t, ctx, "write now", chromedp.Click("a[href='/servizi/iscrizione-nido/compila?compila=1']"))
 	do(t, ctx, "the form", chromedp.WaitVisible("#write-now"))
 	do(t, ctx, "a name", chromedp.SetValue("#f-child-given", "Nina"))
-	do(t, ctx, "send", chromedp.Click("form[action='/servizi/nido'] button"))
+	do(t, ctx, "send", chromedp.Click("form[data-form] button"))
 	do(t, ctx, "kept", chromedp.WaitVisible("#kept"))
 	look(t, ctx, "window-kept")
 
@@ -228,14 +228,14 @@ func TestCitizensWay(t *testing.T) {
 	look(t, ctx, "area-media")
 
 	// Forte: the window names it, the card opens it, and the form is as it was.
-	open("/servizi/nido")
+	open("/servizi/iscrizione-nido/compila")
 	where(t, ctx, "/accedi")
 	do(t, ctx, "the window", chromedp.WaitVisible("#need"))
 	if text := do(t, ctx, "the window", chromedp.Text("#need")); !strings.Contains(text, "credenziale forte") || !strings.Contains(text, "Piazza dell'Esempio 1") {
 		t.Errorf("the window: %q", text)
 	}
 	do(t, ctx, "the card", chromedp.Click("#start"))
-	where(t, ctx, "/servizi/nido")
+	where(t, ctx, "/servizi/iscrizione-nido/compila")
 	if name := do(t, ctx, "kept", chromedp.Value("#f-child-given")); name != "Nina" {
 		t.Errorf("the form has %q", name)
 	}

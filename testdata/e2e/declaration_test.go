@@ -61,10 +61,10 @@ func TestLoginByDeclaration(t *testing.T) {
 		t.Errorf("the same declaration twice: %v", err)
 	}
 	b := browser(t)
-	do(t, b, "a service", chromedp.Navigate(origin+"/servizi/nido"))
+	do(t, b, "a service", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
 	do(t, b, "the window", chromedp.WaitVisible("#need"))
 	do(t, b, "log in", chromedp.Click("#start"))
-	where(t, b, "/servizi/nido")
+	where(t, b, "/servizi/iscrizione-nido/compila")
 	do(t, b, "the form", chromedp.WaitVisible("#f-child-given"))
 	shot(t, b, "citizen-by-declaration")
 }

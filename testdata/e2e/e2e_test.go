@@ -10,11 +10,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/citel-pa/citel/agent/wire"
 	"github.com/citel-pa/citel/testdata/page"
@@ -159,11 +157,11 @@ func TestMainJobAndItsRefusals(t *testing.T) {
 	if err := site.Login(ctx, login.Token, login.Nonce, key); !errors.As(err, &refused) {
 		t.Errorf("a replayed token: %v", err)
 	}
-	draft, err := site.Form(ctx, "/servizi/nido", page.Kindergarten(time.Now()))
+	draft, err := site.Apply(ctx, page.Enrolment, page.Nursery())
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, _, err := site.Get(ctx, draft+"/istanza.pdf")
+	content, _, err := site.Get(ctx, draft+"/documento.pdf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,10 +172,10 @@ func TestMainJobAndItsRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := site.Submit(ctx, path.Base(draft), other[0]); !errors.As(err, &refused) || refused.Code != "other-content" {
+	if _, _, err := site.Submit(ctx, draft, other[0]); !errors.As(err, &refused) || refused.Code != "other-content" {
 		t.Errorf("another document: %v", err)
 	}
-	if _, _, err := site.Submit(ctx, path.Base(draft), content); !errors.As(err, &refused) || refused.Code != "not-signed" {
+	if _, _, err := site.Submit(ctx, draft, content); !errors.As(err, &refused) || refused.Code != "not-signed" {
 		t.Errorf("no signature: %v", err)
 	}
 	if _, err := l.Sign(doc(content), false, pki.Citizens[1].CF, key); code(err) != wire.CodeCertificateUnfit {
@@ -187,11 +185,11 @@ func TestMainJobAndItsRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, protocol, err := site.Submit(ctx, path.Base(draft), signed[0])
+	next, protocol, err := site.Submit(ctx, draft, signed[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _, err := site.Submit(ctx, path.Base(draft), signed[0])
+	again, _, err := site.Submit(ctx, draft, signed[0])
 	if err != nil || again != next {
 		t.Errorf("sent twice: %q %v", again, err)
 	}
@@ -226,7 +224,7 @@ func TestMainJobAndItsRefusals(t *testing.T) {
 // openssl is another judge of what was stored.
 func openssl(t *testing.T, s *stack.Stack, site *page.Site, next string, content []byte) {
 	t.Helper()
-	p7m, _, err := site.Get(t.Context(), next+"/istanza.pdf.p7m")
+	p7m, _, err := site.Get(t.Context(), next+"/firmato/1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,13 +84,13 @@ func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop 
 	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "media") {
 		t.Fatalf("level %q", level)
 	}
-	do(t, ctx, "a page for forte", chromedp.Navigate(d.origin+"/servizi/nido"))
+	do(t, ctx, "a page for forte", chromedp.Navigate(d.origin+"/servizi/iscrizione-nido/compila"))
 	where(t, ctx, "/accedi")
 	if text := do(t, ctx, "the window", chromedp.Text("#need")); !strings.Contains(text, "credenziale forte") {
 		t.Errorf("the window: %q", text)
 	}
 	do(t, ctx, "the card", chromedp.Click("#start"))
-	where(t, ctx, "/servizi/nido")
+	where(t, ctx, "/servizi/iscrizione-nido/compila")
 
 	// The log.
 	stop()

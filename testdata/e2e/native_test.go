@@ -3,7 +3,6 @@ package e2e
 import (
 	"os"
 	"os/exec"
-	"path"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,11 +110,11 @@ func mainJob(t *testing.T, d *desk, mostCold, mostCached int, number string) {
 		t.Fatal(err)
 	}
 	cold, _ := faults.Count()
-	draft, err := site.Form(t.Context(), "/servizi/nido", page.Kindergarten(time.Now()))
+	draft, err := site.Apply(t.Context(), page.Enrolment, page.Nursery())
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, _, err := site.Get(t.Context(), draft+"/istanza.pdf")
+	content, _, err := site.Get(t.Context(), draft+"/documento.pdf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +123,7 @@ func mainJob(t *testing.T, d *desk, mostCold, mostCached int, number string) {
 		t.Fatal(err)
 	}
 	both, bytes := faults.Count()
-	if _, protocol, err := site.Submit(t.Context(), path.Base(draft), signed[0]); err != nil || !strings.HasSuffix(protocol, "/0000001") {
+	if _, protocol, err := site.Submit(t.Context(), draft, signed[0]); err != nil || !strings.HasSuffix(protocol, "/0000001") {
 		t.Errorf("protocol %q: %v", protocol, err)
 	}
 	t.Logf("APDUs: %d from an empty cache to the login's signature, %d for the next signature, %d bytes in all", cold, both-cold, bytes)

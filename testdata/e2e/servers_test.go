@@ -9,13 +9,11 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/page"
@@ -108,11 +106,11 @@ func TestTwoServerProcesses(t *testing.T) {
 		}
 	}
 	for i, want := range []string{"/0000001", "/0000002", "/0000003"} {
-		draft, err := site.Form(ctx, "/servizi/nido", page.Kindergarten(time.Now()))
+		draft, err := site.Apply(ctx, page.Enrolment, page.Nursery())
 		if err != nil {
 			t.Fatal(err)
 		}
-		content, _, err := site.Get(ctx, draft+"/istanza.pdf")
+		content, _, err := site.Get(ctx, draft+"/documento.pdf")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,12 +118,12 @@ func TestTwoServerProcesses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, protocol, err := site.Submit(ctx, path.Base(draft), signed[0])
+		next, protocol, err := site.Submit(ctx, draft, signed[0])
 		if err != nil || !strings.HasSuffix(protocol, want) {
 			t.Fatalf("%d: %s, %v", i, protocol, err)
 		}
 		for range 2 {
-			if p7m, _, err := site.Get(ctx, next+"/istanza.pdf.p7m"); err != nil || len(p7m) != len(signed[0]) {
+			if p7m, _, err := site.Get(ctx, next+"/firmato/1"); err != nil || len(p7m) != len(signed[0]) {
 				t.Errorf("%d bytes, %v", len(p7m), err)
 			}
 		}

@@ -205,11 +205,11 @@ func windowJob(t *testing.T, kind pki.Kind) {
 // sign signs the kindergarten's form: the document is read, then the PIN is asked.
 func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key string) {
 	t.Helper()
-	draft, err := site.Form(t.Context(), "/servizi/nido", page.Kindergarten(time.Now()))
+	draft, err := site.Apply(t.Context(), page.Enrolment, page.Nursery())
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, _, err := site.Get(t.Context(), draft+"/istanza.pdf")
+	content, _, err := site.Get(t.Context(), draft+"/documento.pdf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key 
 	}()
 	s.reader("wait", "push button", "Ho letto")
 	s.reader("wait", "", "Una nota <b>di prova</b>")
-	s.reader("wait", "heading", "Iscrizione all'asilo nido")
+	s.reader("wait", "heading", "Iscrizione al nido")
 	settle()
 	if tree := s.reader("tree"); !strings.Contains(tree, "Pagina 1 di") || strings.Contains(tree, "password text") || !strings.Contains(tree, "Impronta (SHA-256)") {
 		t.Errorf("the review:\n%s", tree)
@@ -234,7 +234,7 @@ func (s *screen) sign(t *testing.T, d *desk, l *page.Link, site *page.Site, key 
 	s.reader("press", "Ho letto")
 	s.reader("wait", "password text", "PIN della carta")
 	settle()
-	if tree := s.reader("tree"); strings.Contains(tree, "Iscrizione all") || !strings.Contains(tree, "istanza.pdf") || !strings.Contains(tree, "push button | Firma") {
+	if tree := s.reader("tree"); strings.Contains(tree, "Iscrizione al nido") || !strings.Contains(tree, "istanza.pdf") || !strings.Contains(tree, "push button | Firma") {
 		t.Errorf("the PIN's window:\n%s", tree)
 	}
 	s.shot("window-sign-" + d.who.Sex)

@@ -122,15 +122,64 @@ func (s *Site) CSRF(ctx context.Context, path string) (string, error) {
 	return string(m[1]), nil
 }
 
-// Form fills in a form and gives the address that it leads to.
-func (s *Site) Form(ctx context.Context, path string, fields map[string]string) (string, error) {
-	csrf, err := s.CSRF(ctx, path)
+var draftField = regexp.MustCompile(`name="_bozza" value="([0-9a-f]{32})"`)
+
+// Apply fills in the form of a service, step by step, accepts warnings and notice, and has
+// the document made. It gives the application's address; the document is at
+// ADDRESS/documento.pdf.
+func (s *Site) Apply(ctx context.Context, service string, steps []url.Values) (string, error) {
+	body, last, err := s.Get(ctx, "/servizi/"+service+"/compila")
 	if err != nil {
 		return "", err
 	}
+	csrf, draft := csrfField.FindSubmatch(body), draftField.FindSubmatch(body)
+	if csrf == nil || draft == nil {
+		return "", fmt.Errorf("page: no form on %s", last)
+	}
+	at := "/pratiche/" + string(draft[1])
+	for i, step := range steps {
+		path, v := fmt.Sprintf("%s/passo/%d", at, i+1), url.Values{"_script": {"1"}}
+		if i == 0 {
+			path, v = "/servizi/"+service, url.Values{"_bozza": {string(draft[1])}, "_passo": {"1"}}
+		}
+		for k, x := range step {
+			v[k] = x
+		}
+		if last, err = s.Send(ctx, path, string(csrf[1]), v); err != nil {
+			return "", err
+		}
+		if !strings.HasPrefix(last, at+"/") || last == fmt.Sprintf("%s/passo/%d", at, i+1) {
+			return "", fmt.Errorf("page: step %d leads to %s", i+1, last)
+		}
+	}
+	return at, s.Confirm(ctx, at)
+}
+
+var versionField = regexp.MustCompile(`name="version" value="([^"]*)"`)
+
+// Confirm accepts warnings and notice on the summary of a draft, which makes its document,
+// or sends what needs no signature.
+func (s *Site) Confirm(ctx context.Context, at string) error {
+	body, last, err := s.Get(ctx, at+"/riepilogo")
+	if err != nil {
+		return err
+	}
+	csrf, version := csrfField.FindSubmatch(body), versionField.FindSubmatch(body)
+	if csrf == nil || version == nil {
+		return fmt.Errorf("page: no summary on %s", last)
+	}
+	last, err = s.Send(ctx, at+"/riepilogo", string(csrf[1]), url.Values{"warned": {"yes"}, "privacy": {"yes"}, "version": {string(version[1])}})
+	if err == nil && last != at+"/firma" && last != at {
+		err = fmt.Errorf("page: the summary leads to %s", last)
+	}
+	return err
+}
+
+// Send posts a form with a page's token and gives the address that it leads to.
+func (s *Site) Send(ctx context.Context, path, csrf string, fields url.Values) (string, error) {
 	v := url.Values{"csrf": {csrf}}
 	for k, x := range fields {
-		v.Set(k, x)
+		v[k] = x
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Base+path, strings.NewReader(v.Encode()))
 	if err != nil {
@@ -142,32 +191,26 @@ func (s *Site) Form(ctx context.Context, path string, fields map[string]string) 
 	return last, err
 }
 
-// Submit sends the signed document of a draft and gives the submission's address.
-func (s *Site) Submit(ctx context.Context, draft string, signed []byte) (next, protocol string, err error) {
+// Submit brings the signed document of an application and gives the address that it leads
+// to; the last signature sends the application.
+func (s *Site) Submit(ctx context.Context, at string, signed []byte) (next, protocol string, err error) {
 	csrf, err := s.CSRF(ctx, "/area") // the logout's form has the session's token
 	if err != nil {
 		return "", "", err
 	}
 	var r struct{ Next, Protocol string }
-	err = s.Post(ctx, "/api/bozze/"+draft+"/firma", "application/pkcs7-mime", signed, http.Header{"X-Csrf-Token": {csrf}}, &r)
+	err = s.Post(ctx, "/api"+at+"/firma", "application/pkcs7-mime", signed, http.Header{"X-Csrf-Token": {csrf}}, &r)
 	return r.Next, r.Protocol, err
 }
 
-// Kindergarten is a form that is filled in well.
-func Kindergarten(now time.Time) map[string]string {
-	return map[string]string{
-		"child-given": "Nina", "child-family": "Esempio", "child-cf": "RSSMRA85T10A562S", "child-born": now.AddDate(-1, 0, 0).Format(time.DateOnly),
-		"child-place": "Prova", "address": "Via dell'Esempio 1", "cap": "00100", "town": "Città di Prova", "email": "prova@comune.example",
-		"relation": "parent", "nursery": "arcobaleno", "time": "full", "from": now.AddDate(0, 3, 0).Format(time.DateOnly),
-		"isee": "not-declared", "notes": "Perché no? È una prova: àèéìòù €", "truth": "yes", "privacy": "yes",
-	}
-}
+// Enrolment is the service whose form Nursery is.
+const Enrolment = "iscrizione-nido"
 
-// Nursery is the form of the service iscrizione-nido, step by step, for a child.
-func Nursery(child string) []url.Values {
+// Nursery is the form of Enrolment, step by step, filled in well.
+func Nursery() []url.Values {
 	return []url.Values{
-		{"child-given": {"Bimba"}, "child-family": {"Esempio"}, "child-cf": {child}, "child-born": {"2024-05-01"}},
-		{"relation": {"parent"}, "email": {"genitore@example.org"}, "other": {"none"}},
+		{"child-given": {"Nina"}, "child-family": {"Esempio è"}, "child-cf": {"RSSMRA85T10A562S"}, "child-born": {time.Now().AddDate(-1, 0, 0).Format(time.DateOnly)}},
+		{"relation": {"parent"}, "email": {"prova@comune.example"}, "other": {"none"}},
 		{"first": {"arcobaleno"}, "time": {"full"}},
 		{"both-work": {"yes"}},
 		{"vaccinated": {"yes"}},

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -154,11 +153,11 @@ func job(ctx context.Context, origin string, port int) (err error) {
 	if err := site.Login(ctx, login.Token, login.Nonce, key); err != nil {
 		return err
 	}
-	draft, err := site.Form(ctx, "/servizi/nido", page.Kindergarten(time.Now()))
+	draft, err := site.Apply(ctx, page.Enrolment, page.Nursery())
 	if err != nil {
 		return err
 	}
-	content, _, err := site.Get(ctx, draft+"/istanza.pdf")
+	content, _, err := site.Get(ctx, draft+"/documento.pdf")
 	if err != nil {
 		return err
 	}
@@ -166,6 +165,6 @@ func job(ctx context.Context, origin string, port int) (err error) {
 	if err != nil {
 		return err
 	}
-	_, _, err = site.Submit(ctx, path.Base(draft), signed[0])
+	_, _, err = site.Submit(ctx, draft, signed[0])
 	return err
 }

@@ -1,0 +1,70 @@
+package portal_test
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/citel-pa/citel/server/mandate"
+	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/testdata/town"
+)
+
+// The town's pages in a browser, before a login and after it: axe-core finds nothing serious
+// at both widths, the banner of whom somebody acts for is read with the main part, and a
+// keyboard alone gets through.
+func TestTownInABrowser(t *testing.T) {
+	d := newDesk(t)
+	described(d)
+	v := d.visitor()
+	s := d.screen(v)
+	for path, name := range map[string]string{"/": "home", "/?cerca=nido": "search", "/aiuto": "help", "/privacy": "privacy", "/note-legali": "legal", "/accessibilita": "feedback", "/?lingua=en": "home-english"} {
+		s.open(path, "h1")
+		s.check("town-" + name)
+	}
+	s.open("/?lingua=it", "h1")
+	do(s, "tab", chromedp.KeyEvent("\t"))
+	if got := s.js(`document.activeElement.getAttribute("href")`); got != "#main" {
+		t.Errorf("the first stop is %q", got)
+	}
+	do(s, "search", chromedp.Focus("#cerca"))
+	do(s, "search", chromedp.KeyEvent("nido\r"))
+	do(s, "search", chromedp.WaitVisible("#found"))
+
+	me := v.card(1)
+	var child *person.Person
+	err := d.Store.Tx(t.Context(), func(tx *sql.Tx) (err error) {
+		child, err = person.EnsureAccount(t.Context(), tx, person.Natural, d.Child(4), "Ada", "Esempio", d.Today())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := d.Today().Format(time.DateOnly)
+	m, err := d.Mandates.Grant(t.Context(), d.Operator("prova", 60, "R8"), mandate.Mandate{Kind: mandate.Minor, Principal: child.ID, Agent: me.ID, Title: "Genitore", Since: today, Proof: "Estratto di nascita"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := mandate.By{Person: me.ID, Level: mandate.LevelGive}
+	if _, err := d.Mandates.Ask(t.Context(), "prova", by, mandate.Wish{Kind: mandate.Delegate, Giving: true, Code: town.FormOf(3).Code, Title: "Delegato", Since: today}); err != nil {
+		t.Fatal(err)
+	}
+	for path, name := range map[string]string{"/deleghe": "mandates", "/deleghe/nuova": "mandate-kinds", "/deleghe/nuova?tipo=figlio": "mandate-new"} {
+		s.open(path, "h1")
+		s.check("town-" + name)
+	}
+	s.open("/deleghe", "h1")
+	do(s, "choose", chromedp.Focus(`input[value="`+m.ID+`"] ~ button`))
+	do(s, "choose", chromedp.KeyEvent("\r"))
+	do(s, "banner", chromedp.WaitVisible("#acting"))
+	s.check("town-acting")
+	if got := s.js(`document.getElementById(document.querySelector("main").getAttribute("aria-describedby")).textContent`); !strings.Contains(got, "Ada Esempio") {
+		t.Errorf("main is described by %q", got)
+	}
+	do(s, "back", chromedp.Focus(".acting-banner button"))
+	do(s, "back", chromedp.KeyEvent("\r"))
+	do(s, "back", chromedp.WaitNotPresent("#acting"))
+}
