@@ -131,7 +131,7 @@ func (c *Console) askAssisted(r *request, status int, in beginning, errs map[str
 		options = append(options, option{s.ID, s.Title.In(r.lang)})
 	}
 	ask := func(name, kind, value string, options ...option) field {
-		return r.ask("assisted", name, kind, value, errs, options...)
+		return r.question("assisted", name, kind, value, errs, options...)
 	}
 	acts := section{r.T("assisted.s-for"), []field{ask("other", "check", yes(in.Other))}}
 	if len(in.mandates) > 0 {

@@ -44,7 +44,7 @@ func (c *Console) showStep(r *request, status int, d *desk, n int, values map[st
 		back = d.path() + "/passo/" + strconv.Itoa(n-1)
 	}
 	return c.deskPage(r, status, "assisted-step", s.Title.In(r.lang), d, data{
-		"Form": forms.New(d.Service.Definition, s.ID, values, errs, r.lang), "N": n, "Of": len(d.Service.Sections), "Back": back, "Action": d.path() + "/passo/" + strconv.Itoa(n),
+		"Script": "app/modulo.js", "Form": forms.New(d.Service.Definition, s.ID, values, errs, r.lang), "N": n, "Of": len(d.Service.Sections), "Back": back, "Action": d.path() + "/passo/" + strconv.Itoa(n),
 	})
 }
 

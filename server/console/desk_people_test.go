@@ -42,3 +42,8 @@ func askedMandates(t *testing.T, w *town.Town, n int) (ids []string) {
 	}
 	return ids
 }
+
+func party(n int) person.Party {
+	f := town.FormOf(n)
+	return person.Party{Kind: person.Natural, Code: f.Code, Given: f.Given, Family: f.Family}
+}

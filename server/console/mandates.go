@@ -39,9 +39,9 @@ func init() {
 
 const mandatesPath = Prefix + "/deleghe"
 
-// ask makes a field of an area's own sentences: "<area>.f-<name>" and "<area>.h-<name>",
+// question makes a field of an area's own sentences: "<area>.f-<name>" and "<area>.h-<name>",
 // without the prefix before the dot. errs has the sentences of what is wrong.
-func (r *request) ask(area, name, kind, value string, errs map[string]string, options ...option) field {
+func (r *request) question(area, name, kind, value string, errs map[string]string, options ...option) field {
 	name, required := strings.CutSuffix(name, "*")
 	base := name[strings.LastIndexByte(name, '.')+1:]
 	f := field{Name: name, Label: r.T(area + ".f-" + base), Kind: kind, Value: value, Required: required, Options: options, Autocomplete: "off", Error: errs[name]}
@@ -93,7 +93,7 @@ func (c *Console) mandates(r *request) error {
 
 func (c *Console) listMandates(r *request, status int, found *table, q mandate.Query, wrong string) error {
 	search := act{Title: r.T("delega.find"), Intro: r.T("delega.find-intro"), Action: mandatesPath, Button: r.T("console.search"), Fields: []field{
-		r.ask("delega", "code", "text", q.Code, nil), r.ask("delega", "family", "text", q.Family, nil), r.ask("delega", "given", "text", q.Given, nil), r.ask("delega", "reason*", "text", q.Reason, nil),
+		r.question("delega", "code", "text", q.Code, nil), r.question("delega", "family", "text", q.Family, nil), r.question("delega", "given", "text", q.Given, nil), r.question("delega", "reason*", "text", q.Reason, nil),
 	}}
 	d := data{"Wrong": wrong, "Acts": []act{search}, "Links": []nextStep{{r.T("delega.m-new"), mandatesPath + "/nuova"}}, "Table": found}
 	if found == nil {
@@ -162,7 +162,7 @@ func (c *Console) askMandate(r *request, status int, g granting, errs map[string
 		return err
 	}
 	ask := func(name, kind, value string, options ...option) field {
-		return r.ask("delega", name, kind, value, errs, options...)
+		return r.question("delega", name, kind, value, errs, options...)
 	}
 	kinds := []option{{"", r.T("console.choose-one")}}
 	for _, k := range mandateKinds {
@@ -277,14 +277,14 @@ func (c *Console) showMandate(r *request, status int, wrong string) error {
 	if v.State == mandate.Asked {
 		acts = append(acts,
 			act{Title: r.T("delega.accept"), Intro: r.T("delega.accept-intro"), Action: path + "/decidi", Button: r.T("delega.accept"), Hidden: map[string]string{"accept": "yes"},
-				Fields: []field{r.ask("delega", "document", "text", "", nil), r.ask("delega", "number", "text", "", nil)}},
-			act{Title: r.T("delega.refuse"), Intro: r.T("delega.refuse-intro"), Action: path + "/decidi", Button: r.T("delega.refuse"), Danger: true, Fields: []field{r.ask("delega", "why*", "long", "", nil)}})
+				Fields: []field{r.question("delega", "document", "text", "", nil), r.question("delega", "number", "text", "", nil)}},
+			act{Title: r.T("delega.refuse"), Intro: r.T("delega.refuse-intro"), Action: path + "/decidi", Button: r.T("delega.refuse"), Danger: true, Fields: []field{r.question("delega", "why*", "long", "", nil)}})
 	}
 	if v.State == mandate.Active || v.State == mandate.Asked {
-		acts = append(acts, act{Title: r.T("delega.add-scan"), Intro: r.T("delega.add-scan-intro"), Action: path + "/prova", Button: r.T("delega.add-scan"), Multipart: true, Fields: []field{r.ask("delega", "file*", "file", "", nil)}})
+		acts = append(acts, act{Title: r.T("delega.add-scan"), Intro: r.T("delega.add-scan-intro"), Action: path + "/prova", Button: r.T("delega.add-scan"), Multipart: true, Fields: []field{r.question("delega", "file*", "file", "", nil)}})
 	}
 	if v.State == mandate.Active {
-		acts = append(acts, act{Title: r.T("delega.revoke"), Intro: r.T("delega.revoke-intro"), Action: path + "/revoca", Button: r.T("delega.revoke"), Danger: true, Fields: []field{r.ask("delega", "why*", "long", "", nil)}})
+		acts = append(acts, act{Title: r.T("delega.revoke"), Intro: r.T("delega.revoke-intro"), Action: path + "/revoca", Button: r.T("delega.revoke"), Danger: true, Fields: []field{r.question("delega", "why*", "long", "", nil)}})
 	}
 	return r.page(status, "show", r.T("delega.page-title"), data{"Facts": facts, "Tables": []table{scans}, "Acts": acts, "Wrong": wrong})
 }

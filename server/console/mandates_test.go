@@ -24,7 +24,7 @@ import (
 // Every sentence of the two modules is in the catalogue, in both languages.
 func TestDeskSentences(t *testing.T) {
 	literal := regexp.MustCompile(`"((?:delega|assisted|attachment|application|form)\.[A-Za-z0-9-]*[A-Za-z0-9])"`)
-	field := regexp.MustCompile(`(?:r\.ask\("(delega|assisted)", |[^.\w](ask|say)\()"(?:[a-z]+\.)?([A-Za-z-]+)\*?"`)
+	field := regexp.MustCompile(`(?:r\.question\("(delega|assisted)", |[^.\w](ask|say)\()"(?:[a-z]+\.)?([A-Za-z-]+)\*?"`)
 	heads := regexp.MustCompile(`\.(mandate|assisted)Heads\(([^\n]*)\)`)
 	done := regexp.MustCompile(`"(delega|assisted)\.((?:granted|accepted|refused|revoked|scan-added|started|saved|gone|reopened|code-sent|signed|sent))"`)
 	files, _ := filepath.Glob("mandates*.go")

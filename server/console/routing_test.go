@@ -20,6 +20,7 @@ import (
 
 	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/deposit"
+	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/session"
@@ -134,6 +135,11 @@ func (r *things) others(t *testing.T, w *town.Town) {
 	if record == nil {
 		t.Fatal(plain(registry.body))
 	}
+	report, err := w.Feedback.Send(t.Context(), feedback.Report{Ente: "prova", Text: "Il pulsante segreto non si legge", Email: "x@example.org"}, "192.0.2.50:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ids["{report}"] = fmt.Sprint(report.Number)
 	r.ids["{call}"], r.ids["{import}"], r.ids["{resident}"] = m[1], load(45), record[1]
 	r.secrets = append(r.secrets, "Bando segreto", "Via Segreta", town.FormOf(44).Code, town.FormOf(45).Code)
 }
@@ -463,8 +469,17 @@ func TestProtocollo(t *testing.T) {
 		v := citizen(t, w, 20)
 		now := w.Today().In(register.Rome()) // from noon, so that no day is near its end
 		w.Move(time.Date(now.Year(), now.Month(), now.Day()+1, 12, 0, 0, 0, register.Rome()).Sub(now))
-		a := writes(t, w, v, "waste", "x", plainPDF(t, w))
 		urp, boss := w.Operator("prova", 1, "R12"), w.Operator("prova", 2, "R6")
+		e, err := w.Enti.Get(t.Context(), "prova")
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := *e
+		named.IPA, named.AOO = "c_prova", "A000001"
+		if err := w.Enti.Update(t.Context(), boss, named); err != nil {
+			t.Fatal(err)
+		}
+		a := writes(t, w, v, "waste", "x", plainPDF(t, w))
 		tied := w.Operator("prova", 3, "R12")
 		if err := w.Operators.SetOffices(t.Context(), boss, tied.Operator, []string{"URP"}); err != nil {
 			t.Fatal(err)

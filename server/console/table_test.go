@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/citel-pa/citel/server/console"
+	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/session"
@@ -299,6 +300,10 @@ func ready(t *testing.T, w *town.Town) things {
 	if err != nil {
 		t.Fatal(err)
 	}
+	report, err := w.Feedback.Send(ctx, feedback.Report{Ente: "prova", Page: "/servizi", Text: "Il modulo non si legge con la tastiera"}, "192.0.2.77:1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	caf := w.Operator("prova", 54, "R-CAF1")
 	v := submission.Visitor{Ente: "prova", Person: account(t, w, person.Natural, town.FormOf(55).Code), Operator: &caf, Shown: "CA00000AA"}
 	draft, err := w.Applications.Start(ctx, v, "iscrizione-nido")
@@ -310,7 +315,7 @@ func ready(t *testing.T, w *town.Town) things {
 		t.Fatal(err)
 	}
 	return things{
-		ids:    map[string]string{"{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
+		ids:    map[string]string{"{report}": fmt.Sprint(report.Number), "{application}": draft.ID, "{file}": paper.ID, "{step}": "1", "{mandate}": m, "{proof}": scan.ID, "{code}": sheets[0].Code, "{credential}": url.PathEscape(s.Credential), "{batch}": batches[0].ID, "{pending}": waits[0].ID, "{office}": fmt.Sprint(offices[0].ID), "{ente}": "prova"},
 		person: fmt.Sprint(handed.Person.ID), operator: fmt.Sprint(urp.Operator), batch: batches[0].ID, code: f.Code,
 		secrets: []string{f.Code, f.Family, sheets[0].Username, urp.Code, office.Name},
 	}

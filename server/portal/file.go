@@ -141,6 +141,7 @@ type filePage struct {
 	Office     string
 	Istanza    bool
 	Receipt    bool
+	Answer     *submission.Answered // nil: none as a document
 	CanReply   bool
 	CanLeave   bool
 	Rated      bool
@@ -199,6 +200,11 @@ func (r *request) filePage(a *submission.Application) (*filePage, error) {
 		CanReply: !certificate && (a.State.Open() || a.State == submission.StateAnswered), CanLeave: !certificate && a.State.Open(),
 		Rated: rated, Rate: !rated, Positive: rating.Positive, Negative: rating.Negative,
 	}
+	answer, err := d.AnswerOf(r.ctx(), a)
+	if err != nil && !errors.Is(err, submission.ErrNotFound) {
+		return nil, err
+	}
+	x.Answer = answer
 	if a.Letter+string(a.Assisted) == "" {
 		x.Letters = nil
 	}

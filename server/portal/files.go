@@ -35,6 +35,7 @@ var fileRoutes = []route{ //nolint:gochecknoglobals // a table
 	{"POST /pratiche/{id}/valuta", session.Debole, (*Portal).rateSent, false},
 	{"GET /pratiche/{id}/documento.pdf", session.None, (*Portal).fileDocument, false},
 	{"GET /pratiche/{id}/ricevuta.pdf", session.None, (*Portal).fileReceipt, false},
+	{"GET /pratiche/{id}/risposta.pdf", session.None, (*Portal).fileAnswer, false},
 	{"GET /pratiche/{id}/rapporto.json", session.None, (*Portal).fileReport, false},
 	{"GET /pratiche/{id}/firmato/{n}", session.None, (*Portal).fileSigned, false},
 	{"GET /pratiche/{id}/prove/{n}", session.None, (*Portal).fileEvidence, false},
@@ -286,6 +287,22 @@ func (p *Portal) fileReceipt(r *request) error {
 		return err
 	}
 	return r.file(f, "application/pdf", "inline", "ricevuta-"+fileReference(a)+".pdf")
+}
+
+// fileAnswer is the office's answer, sealed, as it is in the register.
+func (p *Portal) fileAnswer(r *request) error {
+	a, err := r.sent()
+	if err != nil {
+		return err
+	}
+	f, err := r.apps().AnswerPDF(r.ctx(), a)
+	if errors.Is(err, submission.ErrNotFound) {
+		return errNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return r.file(f, "application/pdf", "inline", "risposta-"+fileReference(a)+".pdf")
 }
 
 // fileReference names an application in a file's name.

@@ -50,7 +50,8 @@ var ofSent = func() map[string]row {
 		"GET /pratiche/{id}": owner, "POST /pratiche/{id}/risposta": owner, "POST /pratiche/{id}/risposta/togli": owner,
 		"GET /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/valuta": owner,
 		"GET /pratiche/{id}/documento.pdf": owner, "GET /pratiche/{id}/ricevuta.pdf": owner, "GET /pratiche/{id}/rapporto.json": owner, "GET /pratiche/{id}/firmato/{n}": owner,
-		"GET /pratiche/{id}/prove/{n}": owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
+		"GET /pratiche/{id}/risposta.pdf": {window, window, window, gone, gone, gone}, // not answered yet
+		"GET /pratiche/{id}/prove/{n}":    owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
 	}
 }()
 
@@ -198,8 +199,8 @@ func (d *desk) wrote(v submission.Visitor) *submission.Application {
 	return d.sends(v, d.made(v, "instradamento", map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È rotto.", "email": "scrive@example.org"}, "", ""))
 }
 
-// upload posts a form with files; pairs are names and values, "file:NAME" a file.
-func (v *visitor) upload(page, path string, files map[string][]byte, pairs ...string) answer {
+// replies posts a form with files; pairs are names and values, "file:NAME" a file.
+func (v *visitor) replies(page, path string, files map[string][]byte, pairs ...string) answer {
 	v.d.t.Helper()
 	return v.multipart(path, v.csrf(page), files, pairs...)
 }
@@ -275,10 +276,10 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	lacks(t, v.get("/area"), "Da leggere")
 
 	// Files first, one of them refused: what was written stays, and what was taken too.
-	if x := v.upload(at, at+"/risposta", map[string][]byte{"virus.exe": []byte("MZ nothing")}, "words", "Ecco l'ISEE", "do", "send"); x.code != http.StatusUnprocessableEntity || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") || !strings.Contains(x.body, "virus.exe: ") {
+	if x := v.replies(at, at+"/risposta", map[string][]byte{"virus.exe": []byte("MZ nothing")}, "words", "Ecco l'ISEE", "do", "send"); x.code != http.StatusUnprocessableEntity || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") || !strings.Contains(x.body, "virus.exe: ") {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
-	if x := v.upload(at, at+"/risposta", map[string][]byte{"isee.png": picture(t), "altro.png": picture(t)}, "words", "Ecco l'ISEE", "do", "attach"); x.code != http.StatusOK || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") {
+	if x := v.replies(at, at+"/risposta", map[string][]byte{"isee.png": picture(t), "altro.png": picture(t)}, "words", "Ecco l'ISEE", "do", "attach"); x.code != http.StatusOK || !strings.Contains(x.body, "Ecco l&#39;ISEE</textarea>") {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
 	page = v.get(at)
@@ -294,11 +295,11 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
 	lacks(t, v.get(at), "altro.png")
-	if x := v.upload(at, at+"/risposta", nil, "words", "  ", "do", "send"); x.code != http.StatusUnprocessableEntity {
+	if x := v.replies(at, at+"/risposta", nil, "words", "  ", "do", "send"); x.code != http.StatusUnprocessableEntity {
 		t.Errorf("an empty answer: %d", x.code)
 	}
 	d.Move(time.Second)
-	if x := v.upload(at, at+"/risposta", nil, "words", "Ecco l'ISEE", "do", "send"); x.to != at+"?fatto=risposta#messaggi" {
+	if x := v.replies(at, at+"/risposta", nil, "words", "Ecco l'ISEE", "do", "send"); x.to != at+"?fatto=risposta#messaggi" {
 		t.Fatalf("%d %s", x.code, x.to)
 	}
 	page = v.get(at + "?fatto=risposta")
@@ -312,7 +313,13 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	do(d.Applications.Answer(ctx, school, a.ID, "La domanda è accolta."))
 	has(t, v.get("/area/messaggi"), "Iscrizione al nido comunale: risposta", "Da leggere")
 	page = v.get(at)
-	has(t, page, "La domanda è accolta.", "ha risposto")
+	has(t, page, "La domanda è accolta.", "ha risposto", at+"/risposta.pdf", "protocollo in uscita")
+	if x := v.get(at + "/risposta.pdf"); x.code != http.StatusOK || !strings.HasPrefix(x.body, "%PDF") {
+		t.Errorf("the sealed answer: %d", x.code)
+	}
+	if x := d.citizen(7).get(at + "/risposta.pdf"); x.code != http.StatusNotFound {
+		t.Errorf("a stranger's answer: %d", x.code)
+	}
 	lacks(t, page, at+"/ritira")
 	do(d.Applications.Close(ctx, school, a.ID, ""))
 
@@ -542,7 +549,7 @@ func TestFileOfADebole(t *testing.T) {
 	if x := other.get(at); x.code != http.StatusNotFound {
 		t.Errorf("another debole: %d", x.code)
 	}
-	if x := v.upload(at, at+"/risposta", nil, "words", "Ancora rotto", "do", "send"); x.code != http.StatusSeeOther {
+	if x := v.replies(at, at+"/risposta", nil, "words", "Ancora rotto", "do", "send"); x.code != http.StatusSeeOther {
 		t.Fatalf("%d", x.code)
 	}
 	p := d.visitor()
@@ -843,7 +850,7 @@ func TestReplyOfASessionThatEnded(t *testing.T) {
 	stranger := d.visitor()
 	stranger.card(2)
 	lacks(t, stranger.get("/area"), "Una lunga lettera")
-	if x := v.upload(at, at+"/risposta", nil, "words", "Una lunga lettera", "do", "send"); x.code != http.StatusSeeOther {
+	if x := v.replies(at, at+"/risposta", nil, "words", "Una lunga lettera", "do", "send"); x.code != http.StatusSeeOther {
 		t.Fatal(x.code)
 	}
 	lacks(t, v.get(at), "Una lunga lettera</textarea>")

@@ -33,13 +33,16 @@ func (v *view) Crumbs() []crumb {
 	if v.Path == "/" {
 		return nil
 	}
-	out := []crumb{{v.base + "/", v.T("town.home")}}
+	out := []crumb{{v.base + "/", v.T("modulo.home")}}
 	first, _, _ := strings.Cut(strings.TrimPrefix(v.Path, "/"), "/")
 	if s, ok := sections[first]; ok && s.Link != v.Path {
 		out = append(out, crumb{v.base + s.Link, v.T(s.Text)})
 	}
 	if first == "deleghe" && v.Path != "/deleghe" {
 		out = append(out, crumb{v.base + "/deleghe", v.T("mandate.title")})
+	}
+	if first == "pratiche" && v.Path != "/pratiche" {
+		out = append(out, crumb{v.base + "/pratiche", v.T("pratica.list-title")})
 	}
 	return append(out, crumb{"", v.Title})
 }
@@ -51,7 +54,7 @@ func (v *view) Nav(first string) bool {
 	case "servizi":
 		return at == "servizi"
 	case "area":
-		return slices.Contains([]string{"area", "pratiche", "bozze"}, at)
+		return slices.Contains([]string{"area", "bozze"}, at)
 	case "aiuto":
 		return at == "aiuto" || at == "scarica"
 	}

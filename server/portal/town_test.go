@@ -184,6 +184,24 @@ func TestCriterionElements(t *testing.T) {
 	}
 }
 
+// rawKey is a sentence's key that no catalogue has.
+var rawKey = regexp.MustCompile(`>\s*(?:town|mandate|modulo|portal|access|feedback)\.[a-z-]+\s*<`)
+
+// No page shows a key in the place of its sentence.
+func TestNoKeyOnATownPage(t *testing.T) {
+	d := newDesk(t)
+	described(d)
+	v := d.visitor()
+	v.card(1)
+	for _, lang := range []string{"it", "en"} {
+		for _, path := range append([]string{"/?lingua=" + lang, "/deleghe/nuova?tipo=do", "/deleghe/nuova?tipo=azienda", "/deleghe/nuova?tipo=tutela"}, shown...) {
+			if m := rawKey.FindString(v.get(path).body); m != "" {
+				t.Errorf("%s in %s: %s", path, lang, m)
+			}
+		}
+	}
+}
+
 // Services are found without a script, without accents and in any order of words.
 func TestSearchOfServices(t *testing.T) {
 	d := newDesk(t)

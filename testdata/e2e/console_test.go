@@ -56,7 +56,7 @@ func operatorsOf(t *testing.T, p *stack.Process, origin string) *counterDesk {
 			t.Error("a password is in the server's log")
 		}
 	}
-	if len(d.operators) != 3 {
+	if len(d.operators) != 5 {
 		t.Fatalf("operators of the demo: %q", p.Output())
 	}
 	return d

@@ -16,8 +16,9 @@ import (
 // computed from the word "Dimostrazione".
 const demoMark = "demo: invented person"
 
-// demoPeople are the demo's operators: one makes roles, one prints envelopes, and another
-// hands them out, because who prints must not; one answers applications.
+// demoPeople are the demo's operators: one makes roles, one prints envelopes, another hands
+// them out, because who prints must not; one answers applications, one fills in for people
+// at the desk.
 var demoPeople = []struct {
 	code, given, role string
 	born              string
@@ -26,6 +27,7 @@ var demoPeople = []struct {
 	{"DMSSMP81A10G702D", "Stampa", "R8", "10-01-1981"},
 	{"DMSSRT82A10G702Y", "Sportello", "R16", "10-01-1982"},
 	{"DMSRPN83A10G702N", "Risponde", "R20", "10-01-1983"},
+	{"DMSSST83A10G702D", "Assiste", "R-PAAS", "10-01-1983"},
 }
 
 // demoOperators gives the demo's ente its operators, each time with new passwords, which
