@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -393,10 +394,17 @@ func (r *request) handOver(name, mediaType string, open func(context.Context) (i
 		return lost(err)
 	}
 	defer func() { _ = f.Close() }()
+	whole := bufio.NewReaderSize(f, 32<<10)
+	if _, err := whole.Peek(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
 	h := r.w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	_, _ = io.Copy(r.w, f)
+	if _, err := io.Copy(r.w, whole); err != nil {
+		r.c.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
+		panic(http.ErrAbortHandler) // half a document must not look whole
+	}
 	return nil
 }

@@ -245,15 +245,11 @@ func disposition(kind, name string) string {
 // download sends what somebody else made: never shown in this site's name, and in a
 // sandbox wherever a browser opens it.
 func (r *request) download(f io.ReadCloser, kind, name string) error {
-	h := r.w.Header()
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Content-Type", kind)
-	h.Set("Content-Disposition", disposition("attachment", name))
-	_, err := io.Copy(r.w, f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		r.p.Log.Debug("a download broke off", "error", err)
-	}
-	return nil
+	return r.stream(f, func(h http.Header) {
+		h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+		h.Set("Content-Type", kind)
+		h.Set("Content-Disposition", disposition("attachment", name))
+	})
 }
 
 // logged writes down that documents were taken away.

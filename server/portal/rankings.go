@@ -3,7 +3,6 @@ package portal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -118,11 +117,7 @@ func (p *Portal) rankingPDF(r *request) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	r.w.Header().Set("Content-Type", "application/pdf")
-	r.w.Header().Set("Content-Disposition", fmt.Sprintf(`inline; filename="graduatoria-%d.pdf"`, n))
-	_, err = io.Copy(r.w, f)
-	return err
+	return r.file(f, "application/pdf", "inline", fmt.Sprintf("graduatoria-%d.pdf", n))
 }
 
 // ranked finds the application of the address, if it is the visitor's own and the level is

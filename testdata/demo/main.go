@@ -1,6 +1,7 @@
 // Command demo does the main job in front of the reader's eyes, with the real
-// programs: a card signs in at the counter and signs an application. `make demo`
-// runs it. On a terminal it stays up afterwards, for a browser.
+// programs: an envelope is handed out and opened, a card signs in at the counter and signs an
+// application, the desk answers, and the receipt is verified. `make demo` runs it. On a
+// terminal it stays up afterwards, for a browser.
 package main
 
 import (
@@ -19,7 +20,6 @@ import (
 
 	"github.com/citel-pa/citel/agent/card/virtual"
 	"github.com/citel-pa/citel/agent/config"
-	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pcscd"
 	"github.com/citel-pa/citel/testdata/pki"
@@ -92,7 +92,14 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	t.done("agent up at 127.0.0.1:%d; its window is played by the testers' unattended face", port)
-	err = errors.Join(job(ctx, t, origin, port, citizen), ap.Stop())
+	desk, err := findOperator(sp.Output())
+	if err == nil {
+		err = envelope(ctx, t, origin, busta)
+	}
+	if err == nil {
+		err = job(ctx, t, origin, port, citizen, desk)
+	}
+	err = errors.Join(err, ap.Stop())
 	if err != nil {
 		return err
 	}
@@ -186,7 +193,7 @@ func insert(ctx context.Context, s *stack.Stack, kind string, citizen pki.Person
 }
 
 // job is what page, card and server do together.
-func job(ctx context.Context, t *steps, origin string, port int, citizen pki.Person) error {
+func job(ctx context.Context, t *steps, origin string, port int, citizen pki.Person, desk operator) error {
 	link, err := page.Dial(ctx, port, origin)
 	if err != nil {
 		return err
@@ -227,47 +234,7 @@ func job(ctx context.Context, t *steps, origin string, port int, citizen pki.Per
 		return fmt.Errorf("the same token was taken twice: %w", err)
 	}
 	t.done("the same token once more: refused (%s)", again.Code)
-	return application(ctx, t, site, link, citizen, fingerprint)
-}
-
-func application(ctx context.Context, t *steps, site *page.Site, link *page.Link, citizen pki.Person, fingerprint string) error {
-	draft, err := site.Apply(ctx, page.Enrolment, page.Nursery())
-	if err != nil {
-		return err
-	}
-	content, _, err := site.Get(ctx, draft+"/documento.pdf")
-	if err != nil {
-		return err
-	}
-	t.done("form filled in; the document to be signed is a PDF of %d bytes", len(content))
-	signed, err := link.Sign([]page.Document{{Name: "istanza.pdf", MediaType: "application/pdf", Bytes: content}}, false, citizen.CF, fingerprint)
-	if err != nil {
-		return err
-	}
-	t.done("consent, PIN, signed by the card: CAdES-B-B, %d bytes", len(signed[0]))
-	next, protocol, err := site.Submit(ctx, draft, signed[0])
-	if err != nil {
-		return err
-	}
-	t.done("server verified the signature, stored it, protocol %s", protocol)
-	p7m, _, err1 := site.Get(ctx, next+"/firmato/1")
-	pdf, _, err2 := site.Get(ctx, next+"/documento.pdf")
-	receipt, _, err3 := site.Get(ctx, next+"/ricevuta.pdf")
-	report, _, err4 := site.Get(ctx, next+"/rapporto.json")
-	if err := errors.Join(err1, err2, err3, err4, save("istanza.p7m", p7m), save("istanza.pdf", pdf), save("ricevuta.pdf", receipt), save("report.json", report)); err != nil {
-		return err
-	}
-	var r validation.Report
-	if err := json.Unmarshal(report, &r); err != nil {
-		return err
-	}
-	if len(r.Signatures) != 1 || r.Signatures[0].Indication != validation.TotalPassed {
-		return fmt.Errorf("the report does not say TOTAL-PASSED: %s", report)
-	}
-	t.done("receipt: protocol %s, %s, %s %s by %s", protocol, r.Signatures[0].Indication, r.Signatures[0].Format, r.Signatures[0].Level, r.Signatures[0].Signer.CodiceFiscale)
-	fmt.Printf("\nin %s: istanza.p7m istanza.pdf ricevuta.pdf report.json ca.pem token.json origin nonce\n", dir)
-	fmt.Printf("others can check it: openssl cms -verify -inform DER -in %[1]s/istanza.p7m -CAfile %[1]s/ca.pem -purpose any -out /dev/null\n", dir)
-	return nil
+	return application(ctx, t, site, link, citizen, fingerprint, desk)
 }
 
 func save(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) } //nolint:gosec // results, for everybody to read
@@ -315,8 +282,7 @@ func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string, busta
 	for _, c := range cards {
 		fmt.Printf("  %-28s %s  %-4s PIN %s  level forte\n", c.who.Given+" "+c.who.Surname, c.who.CF, c.kind, c.pin)
 	}
-	fmt.Printf("\n  an envelope of %s, to activate at %s/busta: user name %s, PIN %s, code from the hand-out %s  level media\n",
-		pki.Citizens[0].CF, origin, busta.Username, busta.PIN, busta.Holder)
+	fmt.Printf("\n  the envelope's credential of %s: user name %s, password %q  level media\n", pki.Citizens[0].CF, busta.Username, password)
 	select {
 	case <-ctx.Done():
 	case <-ap.Done():

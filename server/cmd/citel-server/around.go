@@ -33,7 +33,7 @@ func (f *aroundFlags) add(x *pflag.FlagSet) {
 	x.StringVar(&f.scanner, "scanner", "", "scanner of attachments, icap://host:1344/service or icaps://; without it attachments are not scanned")
 	x.StringVar(&f.tsa, "tsa", "", "address of a time-stamping authority (RFC 3161) for receipts and daily registers")
 	x.StringArrayVar(&f.tsaTrust, "tsa-trust", nil, "FILE: issuers of the authority's certificate in PEM; without it the trusted lists (--lotl) name them (repeatable)")
-	x.StringVar(&f.deposit, "deposit", "", "folder for the packages for conservazione (else conservazione below --data)")
+	x.StringVar(&f.deposit, "deposit", "", "folder for the packages for conservazione, the same for all processes of a server (else conservazione below --data)")
 	x.StringArrayVar(&f.protocol, "protocol", nil, "ENTE=https://...: the ente's own protocol system, in place of the register here (repeatable)")
 	x.StringArrayVar(&f.protocolSecret, "protocol-token", nil, "ENTE=FILE: bearer token for --protocol (mode 600, repeatable)")
 }

@@ -187,6 +187,13 @@ func (s *scene) login(place *town.Town, x *sender) (cookie string) {
 			x.identity = s.pki.MustIssue(s.t, pki.CNS, pki.P256, who)
 			to = session.Session{Level: session.Forte, Person: p.ID, Profile: "cns", Certificate: x.identity.Cert.Raw}
 		}
+		if !x.signs {
+			now := store.Time(time.Now())
+			if _, err := tx.ExecContext(ctx, "INSERT INTO credential (id, kind, ente, handle, state, given, family, email, created, changed) VALUES (?,'debole','prova',?,'active','Prova','Esempio',?,?,?)",
+				to.Credential, to.Credential+"@example.org", to.Credential+"@example.org", now, now); err != nil {
+				return err
+			}
+		}
 		w = httptest.NewRecorder()
 		_, err := place.Citizens.RiseAt(ctx, tx, w, first, to, "prova")
 		return err
