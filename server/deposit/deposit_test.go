@@ -103,7 +103,7 @@ func TestPackages(t *testing.T) {
 			}
 			seen += filepath.Base(x.Path) + " "
 		}
-		if seen != "istanza.pdf ricevuta.pdf passi.json servizio.yaml " || len(hashes) != len(index.Documents)+1 {
+		if seen != "comunicazione.pdf ricevuta.pdf passi.json servizio.yaml " || len(hashes) != len(index.Documents)+1 {
 			t.Error(seen, len(hashes))
 		}
 		if err := os.WriteFile(filepath.Join(dir, "prova", name+".esito"), []byte("<esito>accettato</esito>"), 0o600); err != nil {
