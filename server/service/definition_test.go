@@ -186,3 +186,31 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is typed into a form, what is taken is taken again as it was kept: a draft that
+// is opened and saved stays as it is.
+func FuzzAnswers(f *testing.F) {
+	for _, s := range []string{"x", "2024-05-01", "1.234,50", "on", "none,full", "persona@example.org", "RSSMRA80A01H501U", " a\r\nb\x00", "\xff", "-1", "1e9"} {
+		f.Add(s)
+	}
+	var all []*service.Definition
+	for name, text := range service.Defaults {
+		d, err := service.Parse(text)
+		if err != nil {
+			f.Fatal(name, err)
+		}
+		all = append(all, d)
+	}
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, typed string) {
+		for _, d := range all {
+			first, errs := d.Validate(func(string) string { return typed }, now, true)
+			again, errs2 := d.Validate(func(id string) string { return first[id] }, now, true)
+			for id, v := range first {
+				if errs[id] == "" && (errs2[id] != "" || again[id] != v) {
+					t.Fatalf("%s %s: %q is kept as %q, then %q %s", d.ID, id, typed, v, again[id], errs2[id])
+				}
+			}
+		}
+	})
+}
