@@ -118,6 +118,15 @@ func Enter(ctx context.Context, tx *sql.Tx, ring *keys.Ring, e *Entry) (err erro
 	if e.Number, err = Next(ctx, tx, e.Ente, e.Time); err != nil {
 		return err
 	}
+	// The number's turn came after that of the one before, whatever the caller's clock said
+	// while it waited for its turn, or sealed.
+	var before string
+	if err = tx.QueryRowContext(ctx, "SELECT coalesce(max(time), '') FROM register_entry WHERE ente = ? AND year = ? AND number = ?", e.Ente, e.Number.Year, e.Number.Number-1).Scan(&before); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	if last := store.ParseTime(before); e.Time.Before(last) {
+		e.Time = last
+	}
 	if e.Seal, err = ring.Seal(e.sealed()); err != nil {
 		return err
 	}
@@ -154,17 +163,30 @@ func scan(row interface{ Scan(...any) error }) (*Entry, error) {
 	return &e, nil
 }
 
-// Get reads an entry and checks its seal; those of before the register have none.
+// Get reads an entry and checks its seal.
 func (d *Desk) Get(ctx context.Context, ente string, n Number) (*Entry, error) {
 	e, err := scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+"WHERE r.ente = ? AND r.year = ? AND r.number = ?", ente, n.Year, n.Number))
 	if err != nil {
 		return nil, err
 	}
-	return e, d.check(e)
+	return e, d.check(ctx, e)
 }
 
-func (d *Desk) check(e *Entry) error {
+// ErrUnsealed: an entry without a seal after one that has it.
+var ErrUnsealed = errors.New("register: no seal")
+
+// check looks at an entry's seal. Those of before the register have none, and come before
+// all that have one: any other has lost it, or was put in by hand.
+func (d *Desk) check(ctx context.Context, e *Entry) error {
 	if e.Seal == "" {
+		var before int
+		err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM register_entry WHERE ente = ? AND seal <> '' AND (year, number) < (?, ?)", e.Ente, e.Number.Year, e.Number.Number).Scan(&before)
+		if err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+		if before > 0 {
+			return fmt.Errorf("%s: %w", e.Number, ErrUnsealed)
+		}
 		return nil
 	}
 	if err := d.Keys.CheckSeal(e.sealed(), e.Seal); err != nil {
@@ -257,7 +279,7 @@ func (d *Desk) Verify(ctx context.Context, ente string, year int) (n int, found 
 				found = append(found, Gap{Number{year, n}, "missing"})
 			}
 			n = e.Number.Number
-			if err := d.check(e); err != nil {
+			if err := d.check(ctx, e); err != nil {
 				found = append(found, Gap{e.Number, err.Error()})
 			}
 			if e.Time.Before(before) {
