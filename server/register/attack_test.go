@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -91,6 +92,74 @@ func TestEmergencyIsNoTimeMachine(t *testing.T) {
 		}
 		if _, err := d.EnterEmergency(ctx, boss, id, []register.Paper{{Time: since.Truncate(time.Minute), Party: "A", Subject: "offerta"}}); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A cancellation that was put in by hand, or taken away, is found out.
+func TestForgedCancellationIsFound(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d, ctx, boss := desk(town), t.Context(), town.Operator("prova", 1, "R6")
+		one, two := enter(t, town, "prova"), enter(t, town, "prova")
+		if err := d.Cancel(ctx, boss, one, "doppione"); err != nil {
+			t.Fatal(err)
+		}
+		if n, found, err := d.Verify(ctx, "prova", one.Year); n != 2 || len(found) > 0 || err != nil {
+			t.Error(n, found, err)
+		}
+		_, err := town.Store.ExecContext(ctx, "INSERT INTO register_cancelled (ente, year, number, time, operator, author, reason) VALUES ('prova',?,?,?,1,'x','x')", two.Year, two.Number, store.Time(town.Today()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, found, err := d.Verify(ctx, "prova", one.Year); n != 2 || len(found) != 1 || found[0].Number != two || err != nil {
+			t.Error(n, found, err)
+		}
+		drop := "DROP TRIGGER register_cancelled_no_delete"
+		if town.Store.Engine() == store.Postgres {
+			drop += " ON register_cancelled"
+		}
+		for _, q := range []string{drop, "DELETE FROM register_cancelled"} {
+			if _, err := town.Store.ExecContext(ctx, q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, found, err := d.Verify(ctx, "prova", one.Year); n != 2 || len(found) != 1 || found[0].Number != one || err != nil {
+			t.Error(n, found, err)
+		}
+	})
+}
+
+// Who reads a name in the register is in the log; who sees none is not.
+func TestNamesReadAreLogged(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d, ctx := desk(town), t.Context()
+		n := enter(t, town, "prova")
+		urp, boss := town.Operator("prova", 1, "R12"), town.Operator("prova", 2, "R6")
+		for _, a := range []role.Actor{urp, boss} {
+			if _, err := d.Open(ctx, a, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		town.Move(3 * 24 * time.Hour)
+		if err := d.CloseDays(ctx); err != nil {
+			t.Fatal(err)
+		}
+		days, err := d.DaysOf(ctx, urp, "", 5)
+		if err != nil || len(days) == 0 {
+			t.Fatal(days, err)
+		}
+		f, err := d.OpenDay(ctx, urp, days[0].Day, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+		var read, boxes, all int
+		row := town.Store.QueryRowContext(ctx, "SELECT coalesce(sum(CASE WHEN kind = 'person-read' THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN kind = 'register-read' THEN 1 ELSE 0 END), 0), count(*) FROM journal WHERE kind IN ('person-read', 'register-read') AND operator = ?", urp.Operator)
+		if err := row.Scan(&read, &boxes, &all); err != nil || read != 1 || boxes != 1 {
+			t.Error(read, boxes, err)
+		}
+		if err := town.Store.QueryRowContext(ctx, "SELECT count(*) FROM journal WHERE operator = ?", boss.Operator).Scan(&all); err != nil || all != 0 {
+			t.Error(all, err)
 		}
 	})
 }

@@ -256,13 +256,38 @@ type Gap struct {
 	Why    string
 }
 
+// cancelled are the numbers whose cancellation the log tells of.
+func (d *Desk) cancelled(ctx context.Context, ente string) (map[string]bool, error) {
+	rows, err := d.Store.QueryContext(ctx, "SELECT detail FROM journal WHERE ente = ? AND kind = ?", ente, audit.RegisterCancelled)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	all, err := store.Strings(rows)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	out := map[string]bool{}
+	for _, text := range all {
+		var detail map[string]string
+		if err := json.Unmarshal([]byte(text), &detail); err != nil {
+			return nil, fmt.Errorf("register: %w", err)
+		}
+		out[detail["protocol"]] = true
+	}
+	return out, nil
+}
+
 // Verify reads a year's register: every number from one to the last is there once, in the
-// order of time, with a seal that holds.
+// order of time, with a seal that holds, and those are cancelled of which the log tells it.
 func (d *Desk) Verify(ctx context.Context, ente string, year int) (n int, found []Gap, err error) {
 	var last int
 	err = d.Store.QueryRowContext(ctx, "SELECT coalesce(max(last), 0) FROM register WHERE ente = ? AND year = ?", ente, year).Scan(&last)
 	if err != nil {
 		return 0, nil, fmt.Errorf("register: %w", err)
+	}
+	cancelled, err := d.cancelled(ctx, ente)
+	if err != nil {
+		return 0, nil, err
 	}
 	var before time.Time
 	for n < last {
@@ -284,6 +309,9 @@ func (d *Desk) Verify(ctx context.Context, ente string, year int) (n int, found 
 			}
 			if e.Time.Before(before) {
 				found = append(found, Gap{e.Number, "earlier than the number before"})
+			}
+			if told := cancelled[e.Number.String()]; told != (e.Cancelled != nil) {
+				found = append(found, Gap{e.Number, map[bool]string{true: "its cancellation is gone", false: "cancelled, and the log does not say so"}[told]})
 			}
 			before = e.Time
 		}

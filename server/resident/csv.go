@@ -120,9 +120,11 @@ const maxLine = 64 << 10
 
 // frugal gives a line no more than its share: a file that is one endless line, or a quote
 // that never ends, would be held in memory as a whole, with a number for each of its fields.
+// Blank lines cost nothing.
 type frugal struct {
 	r    io.Reader
 	left int
+	last byte
 }
 
 var errLine = errors.New("resident: the line is too long")
@@ -132,7 +134,14 @@ func (f *frugal) Read(b []byte) (int, error) {
 		return 0, errLine
 	}
 	n, err := f.r.Read(b[:min(len(b), 4<<10)])
-	f.left -= n
+	for _, x := range b[:n] {
+		if (x != '\n' && x != '\r') || f.last != '\n' {
+			f.left--
+		}
+		if x != '\r' {
+			f.last = x
+		}
+	}
 	return n, err
 }
 
@@ -158,7 +167,7 @@ func newParser(r io.Reader, f form, now time.Time) (*parser, error) {
 	if head, _ := b.Peek(3); bytes.Equal(head, []byte("\ufeff")) {
 		_, _ = b.Discard(3)
 	}
-	p := &parser{share: &frugal{b, maxLine}, now: now, seen: map[string]int{}}
+	p := &parser{share: &frugal{r: b, left: maxLine}, now: now, seen: map[string]int{}}
 	p.r = csv.NewReader(p.share)
 	p.r.Comma, p.r.FieldsPerRecord, p.r.ReuseRecord = f.comma, -1, true
 	head, err := p.r.Read()

@@ -58,6 +58,9 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 		if owner, err = person.Get(ctx, q, m.Principal); err != nil {
 			return nil, err
 		}
+		if v.Operator != nil && owner.CodiceFiscale == v.Operator.Code {
+			return nil, ErrSelf
+		}
 	} else if !slices.Contains(s.Actors, string(owner.Category())) {
 		return nil, ErrActor
 	}
