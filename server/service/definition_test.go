@@ -3,6 +3,7 @@ package service_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,55 @@ func TestPublish(t *testing.T) {
 			t.Error(len(all), err)
 		}
 	})
+}
+
+// A service keeps its topic: who may publish forms reads with a changed one what citizens
+// send to another desk, and hides it from that.
+func TestTopicIsKept(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d := &service.Desk{Store: town.Store, Audit: town.Audit, Now: town.Today}
+		boss := town.Operator("prova", 1, "R9")
+		good := string(service.Defaults["iscrizione-nido"])
+		moved := []byte(strings.Replace(good, "topic: istruzione", "topic: altro", 1))
+		refused := func(before int) {
+			t.Helper()
+			var p *service.ProblemsError
+			if _, err := d.Publish(t.Context(), boss, moved, before); !errors.As(err, &p) || p.Problems[0].Code != "other-topic" || p.Problems[0].Line < 2 {
+				t.Error(err)
+			}
+		}
+		refused(0)
+		if _, err := d.Publish(t.Context(), boss, []byte(good), 0); err != nil {
+			t.Fatal(err)
+		}
+		refused(1)
+		if _, err := d.Publish(t.Context(), boss, []byte(strings.Replace(string(moved), "id: iscrizione-nido", "id: altro-nido", 1)), 0); err != nil {
+			t.Error("a new service", err)
+		}
+	})
+}
+
+// A text that is deep and not long is read in no time and no memory.
+func TestDeepTexts(t *testing.T) {
+	const half = service.MaxText / 2
+	for name, text := range map[string]string{
+		"lists":     "id: " + strings.Repeat("[", half) + strings.Repeat("]", half-8),
+		"maps":      "id: " + strings.Repeat("{a: ", service.MaxText/5) + strings.Repeat("}", service.MaxText/5-8),
+		"dashes":    strings.Repeat("- ", half-8),
+		"answers":   "sections: " + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000),
+		"questions": "id: x\nsections:\n - fields:\n    - {options: " + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + "}",
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var p *service.ProblemsError
+		if _, err := service.Parse([]byte(text)); !errors.As(err, &p) {
+			t.Errorf("%s: %v", name, err)
+		}
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 {
+			t.Errorf("%s: %d MiB", name, used>>20)
+		}
+	}
 }
 
 func FuzzParse(f *testing.F) {

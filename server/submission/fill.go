@@ -53,6 +53,9 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 		if owner, err = person.Get(ctx, q, m.Principal); err != nil {
 			return nil, err
 		}
+		if v.Operator != nil && owner.CodiceFiscale == v.Operator.Code {
+			return nil, ErrSelf
+		}
 	} else if !slices.Contains(s.Actors, string(owner.Category())) {
 		return nil, ErrActor
 	}
@@ -175,6 +178,11 @@ func (d *Desk) known(ctx context.Context, tx resident.Querier, v Visitor) (map[s
 		return out, nil
 	}
 	out["person.code"], out["person.given"], out["person.family"] = v.Person.CodiceFiscale, v.Person.Given, v.Person.Family
+	// An operator who may not look people up does not read them by filling a form in: who is
+	// said to be there need not be.
+	if v.Operator != nil && !v.Operator.Has(role.UsersRead, role.RegistryRead) {
+		return out, nil
+	}
 	r, err := person.RecordOf(ctx, tx, v.Person.ID, v.Ente)
 	if err != nil {
 		return nil, err
@@ -191,7 +199,6 @@ func (d *Desk) known(ctx context.Context, tx resident.Querier, v Visitor) (map[s
 			out["record.born"] = born.Format(time.DateOnly)
 		}
 	}
-	// An operator who may not look records up does not read them by filling a form in.
 	if v.Operator == nil && v.Level < session.Media || v.Operator != nil && !role.Can(*v.Operator, v.Ente, role.RegistryRead) {
 		return out, nil
 	}
