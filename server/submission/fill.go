@@ -83,11 +83,13 @@ var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // Begin is Start with answers that are there already; a field that the answers have, empty
 // too, is not prefilled. id is the page's (store.NewID): a form that is sent twice begins
-// one draft (ErrBegun). An id that is no such id is not found.
+// one draft (ErrBegun), which has the id that DraftID gives. An id that is no such id is
+// not found.
 func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answers map[string]string) (*Application, error) {
 	if !idForm.MatchString(id) {
 		return nil, ErrNotFound
 	}
+	id = d.DraftID(id)
 	a := &Application{ID: id, Ente: v.Ente, Credential: v.Credential, Level: v.Level, Profile: v.Profile, State: StateDraft, Email: v.Email, Mandate: v.Mandate, Created: d.now().UTC()}
 	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
 		var before int
@@ -331,6 +333,9 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 	if privacy != a.Service.Privacy.Version || a.Service.Declaration && !warned {
 		return nil, ErrNotices
 	}
+	if err := d.otherSigners(ctx, a); err != nil {
+		return nil, err
+	}
 	files, err := d.Files(ctx, a)
 	if err != nil {
 		return nil, err
@@ -354,6 +359,9 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		if !sameFields(now.Fields, a.Fields) {
 			return ErrState // it was changed in another tab meanwhile
 		}
+		if same, err := sameFiles(ctx, tx, id, files); err != nil || !same {
+			return errors.Join(err, ErrState)
+		}
 		warnedAt := ""
 		if warned {
 			warnedAt = store.Time(a.Made)
@@ -366,6 +374,7 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		return d.step(ctx, tx, id, Step{Kind: "made", State: StateToSign, Operator: a.Operator, Person: a.Actor()})
 	})
 	if err != nil {
+		d.unmade(ctx, v, a)
 		return nil, err
 	}
 	return d.Get(ctx, v, id)
@@ -564,6 +573,9 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 			doc.Fields(fields)
 		}
 	}
+	// The copy of a document of identity goes with the signature, and may still be changed
+	// after the document is made.
+	files = slices.DeleteFunc(slices.Clone(files), func(f *File) bool { return f.Slot == SlotIdentity })
 	if len(files) > 0 {
 		doc.Heading(2, text("application.attachments"))
 		var items []string
@@ -670,7 +682,10 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	case SlotMore:
 		states = []State{StateMore}
 	}
-	err = d.change(ctx, v, id, states, func(tx *sql.Tx, _ *Application) error {
+	err = d.change(ctx, v, id, states, func(tx *sql.Tx, now *Application) error {
+		if err := space(ctx, tx, now, size); err != nil {
+			return err
+		}
 		var n int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ?", id).Scan(&n); err != nil {
 			return err
@@ -771,15 +786,25 @@ func (d *Desk) scanFile(ctx context.Context, f *File) error {
 	return err
 }
 
-// ScanWaiting asks about files again that the scanner gave no verdict on.
+// scanFailures in a row mean that the scanner is down.
+const scanFailures = 5
+
+// ScanWaiting asks about files again that the scanner gave no verdict on, in no order: those
+// that it never gets through with keep no others waiting.
 func (d *Desk) ScanWaiting(ctx context.Context) error {
 	if d.Scanner == nil {
 		return nil
 	}
-	all, err := d.files(ctx, "state = 'waiting' ORDER BY created LIMIT 100")
+	all, err := d.files(ctx, "state = 'waiting' ORDER BY random() LIMIT 100")
+	failures := 0
 	for _, f := range all {
-		if err = d.scanFile(ctx, f); err != nil {
-			break // it is down: the next round asks again
+		one := d.scanFile(ctx, f)
+		if one == nil {
+			failures = 0
+			continue
+		}
+		if err, failures = one, failures+1; failures == scanFailures {
+			break // the next round asks again
 		}
 	}
 	return err

@@ -256,6 +256,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
+	s.rooms.Applications.Limits.Dir, s.rooms.Mandates.Limits.Dir = temp, temp // nobody else reads there
 	api := &verification.Service{
 		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: s.rooms.Audit}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),
 		Audit: s.rooms.Audit, Log: s.log, Limits: verification.DefaultLimits(), TempDir: temp, Address: p.ClientAddress,
