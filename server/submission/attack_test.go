@@ -255,4 +255,3 @@ func TestWithdrawNamesWhoDidIt(t *testing.T) {
 		}
 	})
 }
-
