@@ -208,7 +208,7 @@ func (c *Console) assistedBegin(r *request) error {
 	case err == nil:
 		return r.done(assistedPath+"/"+a.ID, "assisted.started")
 	case errors.Is(err, submission.ErrBegun):
-		r.redirect(assistedPath + "/" + in.ID)
+		r.redirect(assistedPath + "/" + c.Rooms.Applications.DraftID(in.ID))
 		return nil
 	}
 	if text := r.refusedText(err); text != "" {
