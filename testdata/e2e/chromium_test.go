@@ -22,6 +22,12 @@ import (
 // browser starts headless Chromium; shots go to build/screenshots.
 func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
+	return browserFor(t, 90*time.Second, flags...)
+}
+
+// browserFor is browser for a longer way.
+func browserFor(t *testing.T, d time.Duration, flags ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("chromium is missing; `make deps` installs it")
 	}
@@ -32,7 +38,7 @@ func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Contex
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
+	ctx, cancel = context.WithTimeout(ctx, d)
 	t.Cleanup(cancel)
 	return ctx
 }
