@@ -33,6 +33,7 @@ func browserFor(t *testing.T, d time.Duration, flags ...chromedp.ExecAllocatorOp
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "it"), chromedp.Flag("accept-lang", "it"),
+		chromedp.Flag("force-prefers-reduced-motion", true), // a page that still scrolls is clicked beside the mark
 		chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
 	t.Cleanup(cancel)

@@ -133,7 +133,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	shot(t, ctx, "company-5-sign")
 	w.gone()
 	one.click("#start")
-	w.read(d.pin, company, "company-6-window")
+	w.read(ctx, d.pin, company, "company-6-window")
 	where(t, ctx, "/pratiche/"+id)
 	number := do(t, ctx, "the number", chromedp.Text("#protocol"))
 	banner("sent")

@@ -89,7 +89,7 @@ func (h *house) login(role string) keyboard {
 }
 
 // loopTime bounds a browser of a whole loop.
-const loopTime = 4 * time.Minute
+const loopTime = 2 * time.Minute
 
 // open goes to a page and waits for a text in its main part.
 func (k keyboard) open(address, text string) {
@@ -98,9 +98,20 @@ func (k keyboard) open(address, text string) {
 	k.where(text)
 }
 
+// seen waits for an element.
+func (k keyboard) seen(selector string) {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(k.ctx, 20*time.Second)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.WaitVisible(selector)); err != nil {
+		shot(k.t, k.ctx, "failed")
+		k.t.Fatalf("%s: %v\n%s", selector, err, k.main())
+	}
+}
+
 func (k keyboard) click(selector string) {
 	k.t.Helper()
-	do(k.t, k.ctx, selector, chromedp.WaitVisible(selector))
+	k.seen(selector)
 	do(k.t, k.ctx, selector, chromedp.Click(selector))
 }
 
@@ -141,8 +152,9 @@ func (k keyboard) deed(path, words string) {
 	if words != "" {
 		do(k.t, k.ctx, path, chromedp.SetValue(form+" textarea", words))
 	}
+	do(k.t, k.ctx, path, chromedp.Evaluate[bool](`document.body.dataset.before = "1", true`))
 	k.click(form + " button")
-	do(k.t, k.ctx, path, chromedp.WaitVisible("#news"))
+	k.seen("body:not([data-before]) .alert-success")
 }
 
 // get reads a file as the page's own link would.
@@ -167,7 +179,7 @@ func (k keyboard) download(dir, path string) string {
 	return name
 }
 
-// pin is the person at the agent's window: a login.
+// login is the person at the agent's window.
 func (s *screen) login(secret string) {
 	s.t.Helper()
 	s.reader("wait", "password text", "PIN della carta")
@@ -176,9 +188,18 @@ func (s *screen) login(secret string) {
 	s.key("Return")
 }
 
-// read is the person at the agent's window: a document is read and signed.
-func (s *screen) read(secret, says, picture string) {
+// read is the person at the agent's window, which the page has asked for: a document is read
+// and signed.
+func (s *screen) read(ctx context.Context, secret, says, picture string) {
 	s.t.Helper()
+	defer func() {
+		if s.t.Failed() {
+			shot(s.t, ctx, "failed")
+		}
+	}()
+	s.reader("wait", "push button", "Sì, può usare CiTel") // nobody has said that the site is to be remembered
+	settle()
+	s.reader("press", "Sì, può usare CiTel")
 	s.reader("wait", "push button", "Ho letto")
 	s.reader("wait", "", says)
 	settle()

@@ -58,8 +58,8 @@ func TestAParentWithTheCard(t *testing.T) {
 	for _, step := range steps[2:] {
 		fillStep(t, ctx, step)
 	}
-	do(t, ctx, "the certificate", chromedp.WaitVisible("#f-diet"))
-	do(t, ctx, "the certificate", chromedp.SetUploadFiles("#f-diet", []string{picture}))
+	do(t, ctx, "the certificate", chromedp.WaitVisible("input[type=file]#f-diet"))
+	do(t, ctx, "the certificate", chromedp.SetUploadFiles("input[type=file]#f-diet", []string{picture}))
 	parent.click("#s-diet form[data-upload] button")
 	parent.where("certificato.png")
 	shot(t, ctx, "parent-3-attachment")
@@ -73,7 +73,7 @@ func TestAParentWithTheCard(t *testing.T) {
 	shot(t, ctx, "parent-5-sign")
 	w.gone()
 	parent.click("#start")
-	w.read(d.pin, "Iscrizione al nido", "parent-6-window")
+	w.read(ctx, d.pin, "Iscrizione al nido", "parent-6-window")
 	where(t, ctx, "/pratiche/"+id)
 	number := do(t, ctx, "the number", chromedp.Text("#protocol"))
 	if !strings.Contains(number, "/0000001") {
