@@ -188,6 +188,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	if form := do(t, ctx, "the form", chromedp.Evaluate[bool](`document.getElementById("f-street") !== null`)); form {
 		t.Error("the form opens for somebody who is no company")
 	}
+	one.reads("closed", "scegli prima per chi operi")
 	shot(t, ctx, "company-12-closed")
 	office.open(h.origin+"/consolleente/pratiche?stato=tutte", number)
 	if strings.Contains(do(t, office.ctx, "the queue", chromedp.Evaluate[string](`document.querySelector("main").innerHTML`)), second) {

@@ -115,6 +115,14 @@ func (k keyboard) click(selector string) {
 	do(k.t, k.ctx, selector, chromedp.Click(selector))
 }
 
+// turn clicks what leads to another page, and waits for it.
+func (k keyboard) turn(selector string) {
+	k.t.Helper()
+	do(k.t, k.ctx, selector, chromedp.Evaluate[bool](`document.body.dataset.before = "1", true`))
+	k.click(selector)
+	k.seen("body:not([data-before]) main")
+}
+
 // main is what a person reads on the page.
 func (k keyboard) main() string {
 	k.t.Helper()
@@ -152,9 +160,8 @@ func (k keyboard) deed(path, words string) {
 	if words != "" {
 		do(k.t, k.ctx, path, chromedp.SetValue(form+" textarea", words))
 	}
-	do(k.t, k.ctx, path, chromedp.Evaluate[bool](`document.body.dataset.before = "1", true`))
-	k.click(form + " button")
-	k.seen("body:not([data-before]) .alert-success")
+	k.turn(form + " button")
+	k.seen(".alert-success")
 }
 
 // get reads a file as the page's own link would.
