@@ -74,7 +74,7 @@ func TestCSRF(t *testing.T) {
 		if method != http.MethodPost || strings.HasPrefix(path, "/api/login/") {
 			continue
 		}
-		path = strings.NewReplacer("{service}", "iscrizione-nido", "/bozze/{id}", "/bozze/"+things.draft, "/pratiche/{id}", things.application, "{n}", "1", "{file}", "x", "{id}", things.credential).Replace(path)
+		path = strings.NewReplacer("{service}", "iscrizione-nido", "/pratiche/{id}", things.application, "{n}", "1", "{file}", "x", "{id}", things.credential).Replace(path)
 		for _, token := range []string{"", "x", strings.Repeat("A", 43)} {
 			v := d.visitor()
 			v.card(1)
