@@ -41,9 +41,6 @@ func (v *view) Crumbs() []crumb {
 	if first == "deleghe" && v.Path != "/deleghe" {
 		out = append(out, crumb{v.base + "/deleghe", v.T("mandate.title")})
 	}
-	if first == "pratiche" && v.Path != "/pratiche" {
-		out = append(out, crumb{v.base + "/pratiche", v.T("pratica.list-title")})
-	}
 	return append(out, crumb{"", v.Title})
 }
 

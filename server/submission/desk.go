@@ -214,6 +214,8 @@ var (
 	ErrCosigner = &RefusedError{"cosigner"} // who signs besides is who acts
 	ErrSpace    = &RefusedError{"space"}    // too much is attached and not sent
 	ErrSelf     = &RefusedError{"self"}     // an operator does not file for oneself
+	ErrOwn      = &RefusedError{"own"}      // nor decides about the own application (L. 241/1990, art. 6-bis)
+	ErrReached  = &RefusedError{"reached"}  // a code that signs goes to an address that the ente knew before
 )
 
 // RefusedError is something that is not done, with a stable code.

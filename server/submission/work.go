@@ -211,6 +211,10 @@ func (d *Desk) Reroute(ctx context.Context, a role.Actor, id, office, words stri
 	if office == "" || len([]rune(office)) > maxOffice {
 		return ErrOffice
 	}
+	// Where nobody works nobody answers: one misspelt, or made up, would hide it.
+	if known, err := d.Offices(ctx, a.Ente); err != nil || !slices.Contains(known, office) {
+		return errors.Join(err, ErrOffice)
+	}
 	return d.move(ctx, a, id, deed{kind: "reroute", words: words, office: office, in: waiting, do: func(_ *sql.Tx, x *Application) error {
 		if office == x.Office {
 			return ErrOffice
@@ -429,6 +433,14 @@ func (d *Desk) follow(ctx context.Context, system Outside, a *Application) error
 		return errors.New("the outside system gave no number")
 	}
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		// One number stands for one document; a second receipt with it would be false.
+		var there int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE ente = ? AND outside = ? AND id <> ?", a.Ente, number, a.ID).Scan(&there); err != nil {
+			return err
+		}
+		if there > 0 {
+			return fmt.Errorf("%w: it gave the number %q, which another document has", register.ErrRefused, number)
+		}
 		r, err := tx.ExecContext(ctx, "UPDATE application SET outside = ?, changed = ? WHERE id = ? AND outside = ''", number, store.Time(d.now()), a.ID)
 		if err != nil {
 			return err
