@@ -407,7 +407,7 @@ func (v *view) Step(a *submission.Application) string { return v.nextStep(a) }
 
 // Fee is what a service costs.
 func (v *view) Fee(d *service.Definition) string {
-	return fmt.Sprintf("%d,%02d €", d.Fee.Cents/100, d.Fee.Cents%100)
+	return service.Euros(d.Fee.Cents)
 }
 
 // Here is an address of this place in full, to be passed on.
