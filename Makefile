@@ -80,7 +80,7 @@ test: deps-test build ## all tests with the race detector, browsers included
 
 .PHONY: test-full
 test-full: test ## test, then what takes long: 1,000 applications through killed servers, uploads of 2 GiB
-	CITEL_CRASH=1000 $(GO) test -count 1 -timeout 30m -run 'Kill|Crash' ./server/submission
+	CITEL_CRASH=1000 $(GO) test -count 1 -timeout 30m -run 'Kill|Crash' ./server/submission ./server/cmd/citel-server
 	CITEL_API_MB=2048 $(GO) test -count 1 -tags tester -timeout 30m -run TestInterfaceForPortals ./testdata/e2e
 
 .PHONY: conformance

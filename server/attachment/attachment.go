@@ -10,9 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"image/png"
 	"io"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/citel-pa/citel/pkcs/pdf"
 )
@@ -119,9 +122,9 @@ func check(ctx context.Context, r io.ReaderAt, size int64, l Limits, envelopes i
 	case bytes.HasPrefix(head, []byte("%PDF-")):
 		return PDF, checkPDF(ctx, r, size)
 	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
-		return JPEG, checkPicture(whole, l, jpeg.DecodeConfig, jpeg.Decode)
+		return JPEG, checkPicture(ctx, whole, l, jpeg.DecodeConfig, jpeg.Decode)
 	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
-		return PNG, checkPicture(whole, l, png.DecodeConfig, png.Decode)
+		return PNG, checkPicture(ctx, whole, l, png.DecodeConfig, png.Decode)
 	case looksLikeCMS(head):
 		return P7M, checkEnvelope(ctx, whole, l, envelopes)
 	}
@@ -157,9 +160,34 @@ func checkPDF(ctx context.Context, r io.ReaderAt, size int64) error {
 	return nil
 }
 
+// Decoded pictures are large, and a file of a few bytes can claim one: what all checks of
+// this process decode at once stays within decoding bytes. One that needs more goes alone.
+const decoding = 512 << 20
+
+var decoders = semaphore.NewWeighted(decoding) //nolint:gochecknoglobals // the process has one memory
+
+// memory is how many bytes decoding a picture takes at most. A progressive JPEG's
+// coefficients are held besides its samples, four bytes each.
+func memory(c image.Config) int64 {
+	bytes := int64(4)
+	switch c.ColorModel {
+	case color.GrayModel:
+		bytes = 5
+	case color.Gray16Model:
+		bytes = 2
+	case color.RGBA64Model, color.NRGBA64Model:
+		bytes = 8
+	case color.YCbCrModel:
+		bytes = 15
+	case color.CMYKModel:
+		bytes = 20
+	}
+	return bytes * int64(c.Width) * int64(c.Height)
+}
+
 // checkPicture decodes the whole picture: a header alone proves little, and a bomb shows
 // in the header before a pixel is made.
-func checkPicture(r io.ReadSeeker, l Limits, config func(io.Reader) (image.Config, error), decode func(io.Reader) (image.Image, error)) error {
+func checkPicture(ctx context.Context, r io.ReadSeeker, l Limits, config func(io.Reader) (image.Config, error), decode func(io.Reader) (image.Image, error)) error {
 	c, err := config(r)
 	if err != nil {
 		return refuse("picture-damaged", "%v", err)
@@ -170,6 +198,11 @@ func checkPicture(r io.ReadSeeker, l Limits, config func(io.Reader) (image.Confi
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("attachment: %w", err)
 	}
+	need := min(memory(c), decoding)
+	if err := decoders.Acquire(ctx, need); err != nil {
+		return err
+	}
+	defer decoders.Release(need)
 	if _, err := decode(r); err != nil {
 		return refuse("picture-damaged", "%v", err)
 	}

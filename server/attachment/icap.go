@@ -2,6 +2,7 @@ package attachment
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -179,7 +180,7 @@ func readAnswer(r *bufio.Reader) (*icapAnswer, error) {
 	}
 	for _, name := range infection {
 		if v := headers.Get(name); v != "" && a.threat == "" {
-			a.threat = printable(v)
+			a.threat = cmp.Or(printable(v), "unnamed") // found is found, whatever it is called
 		}
 	}
 	if a.code != http.StatusOK || a.threat != "" {

@@ -80,6 +80,7 @@ const (
 	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
 	FeedbackAnswered  = "feedback-answered"   // a report on accessibility
 	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason
+	RegisterRead      = "register-read"       // a daily register, which names everybody, was downloaded
 	RegisterEmergency = "register-emergency"  // the emergency register was opened or closed
 	Deposited         = "deposited"           // a package for conservazione
 	RegistrySearched  = "registry-searched"   // in the population's records, with the reason

@@ -80,7 +80,7 @@ func (c *Console) act(r *request, d deed) error {
 	err := d.do(c, r, id)
 	var refused *submission.RefusedError
 	if errors.As(err, &refused) {
-		x, found := c.Rooms.Applications.Look(r.ctx(), r.actor(), id)
+		x, found := c.Rooms.Applications.Open(r.ctx(), r.actor(), id) // the page shows all of it
 		if found != nil {
 			return lost(found)
 		}
@@ -200,7 +200,11 @@ func (c *Console) showApplication(r *request, x *submission.Application, status 
 	if failed != "" && !slices.ContainsFunc(forms, func(f deedForm) bool { return f.Kind == failed }) {
 		d["Typed"] = r.value("words") // what was typed for a deed that cannot be done any more
 	}
-	if x.Holder != 0 && x.Holder != r.operator.ID && x.State.Open() {
+	if own, err := rooms.Own(r.ctx(), r.actor(), x); err != nil {
+		return err
+	} else if own {
+		d["News"] = r.T("application.own")
+	} else if x.Holder != 0 && x.Holder != r.operator.ID && x.State.Open() {
 		d["News"] = r.T("office.held-by", "name", c.operatorName(r, x.Holder))
 	}
 	return r.page(status, "pratica", x.Service.Title.In(r.lang)+", "+x.Reference(), d)
@@ -301,6 +305,9 @@ func (c *Console) signedTable(r *request, x *submission.Application) (*table, er
 func (c *Console) deedForms(r *request, x *submission.Application, failed string) (out []deedForm, err error) {
 	if !submission.MayWrite(r.actor(), x) {
 		return nil, nil
+	}
+	if own, err := c.Rooms.Applications.Own(r.ctx(), r.actor(), x); err != nil || own {
+		return nil, err
 	}
 	other := x.Holder != 0 && x.Holder != r.operator.ID
 	for _, path := range deedOrder {

@@ -212,7 +212,7 @@ func (c *Console) assistedBegin(r *request) error {
 	case err == nil:
 		return r.done(assistedPath+"/"+a.ID, "assisted.started")
 	case errors.Is(err, submission.ErrBegun):
-		r.redirect(assistedPath + "/" + in.ID)
+		r.redirect(assistedPath + "/" + c.Rooms.Applications.DraftID(in.ID))
 		return nil
 	}
 	if text := r.refusedText(err); text != "" {
@@ -232,19 +232,12 @@ func (c *Console) actorOf(r *request) *role.Actor {
 
 // mandatesOf lists those by which a person acts in a service now.
 func (c *Console) mandatesOf(r *request, p *person.Person, serviceID string) (out []option, err error) {
-	all, err := c.Rooms.Mandates.Of(r.ctx(), r.operator.Ente, p.ID)
+	all, err := c.Rooms.Mandates.ActsBy(r.ctx(), r.actor(), p.ID, serviceID)
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range all {
-		if m.Agent != p.ID || !m.Covers(serviceID, c.now()) {
-			continue
-		}
-		whose, err := person.Get(r.ctx(), c.Rooms.Store, m.Principal)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, option{m.ID, whose.Name() + ", " + whose.CodiceFiscale + " (" + m.Title + ")"})
+		out = append(out, option{m.ID, m.Whose.Name() + ", " + m.Whose.CodiceFiscale + " (" + m.Title + ")"})
 	}
 	return out, nil
 }

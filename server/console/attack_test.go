@@ -1,6 +1,9 @@
 package console_test
 
 import (
+	"bytes"
+	"fmt"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -149,5 +152,52 @@ func TestRequestsAreLimited(t *testing.T) {
 	other := open(t, h, "192.0.2.4:1")
 	if other.post(path+"/codice", ""); other.status == http.StatusTooManyRequests {
 		t.Error("another address is limited too")
+	}
+}
+
+// Who does an act wrongly on purpose gets the whole file on the page that says so: the log
+// has it as any other reading. The own file is read, and nobody is offered to decide it.
+func TestRefusedActsAreReadings(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	h := pages(t, w)
+	v := citizen(t, w, 20)
+	a := writes(t, w, v, "waste", "Il cassonetto è pieno")
+	b := as(t, w, h, w.Operator("prova", 10, "R12"), "192.0.2.1:1")
+	readings := func() int {
+		return storetest.Count(t, w.Store, fmt.Sprintf("SELECT count(*) FROM journal WHERE kind = 'person-read' AND person = %d", v.Person.ID))
+	}
+	b.get(path + "/pratiche")
+	before := readings()
+	b.send(path+"/pratiche/"+a.ID+"/messaggio", "words", " ").wants(http.StatusUnprocessableEntity, "Il cassonetto è pieno", v.Person.CodiceFiscale)
+	if n := readings(); n != before+1 {
+		t.Errorf("%d readings in the log instead of %d", n, before+1)
+	}
+	own := as(t, w, h, w.Operator("prova", 20, "R12"), "192.0.2.2:1")
+	own.get(path+"/pratiche/"+a.ID).wants(http.StatusOK, "la tratta un collega")
+	if strings.Contains(own.body, a.ID+"/risposta") || strings.Contains(own.body, a.ID+"/chiusura") {
+		t.Error("the own file is offered to be decided")
+	}
+	own.send(path+"/pratiche/"+a.ID+"/risposta", "words", "Accolta").wants(http.StatusUnprocessableEntity, "la tratta un collega")
+}
+
+// What is sent before anybody is logged in is as small as a form, however it is packed.
+func TestStrangersSendLittle(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	b := open(t, pages(t, w), "192.0.2.1:1")
+	token := b.get(path + "/accedi").token()
+	var body bytes.Buffer
+	m := multipart.NewWriter(&body)
+	for k, x := range map[string]string{"csrf": token, "ente": "prova", "user": "x", "password": strings.Repeat("x", 100<<10)} {
+		if err := m.WriteField(k, x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, path+"/accedi", &body)
+	r.Header.Set("Content-Type", m.FormDataContentType())
+	if b.do(r); b.status != http.StatusBadRequest {
+		t.Errorf("%d", b.status)
 	}
 }

@@ -190,7 +190,7 @@ type request struct {
 func (c *Console) handle(rt Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		limit := int64(maxForm)
-		if strings.HasPrefix(hr.Header.Get("Content-Type"), "multipart/") {
+		if rt.Access != Anybody && strings.HasPrefix(hr.Header.Get("Content-Type"), "multipart/") { // strangers send no files
 			limit = max(maxUpload, rt.Upload)
 		}
 		hr.Body = http.MaxBytesReader(w, hr.Body, limit)

@@ -13,6 +13,7 @@ import (
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -25,48 +26,48 @@ func TestEditorInABrowser(t *testing.T) {
 	at := path + "/portale/iscrizione-nido"
 	good := string(service.Defaults["iscrizione-nido"])
 	b.get(at).sendText(at, strings.Replace(good, "kind: money", "kind: gold", 1), "0", "save").wants(http.StatusOK)
-	s := b.window()
-	s.open(path+"/portale", "#t-services")
-	s.check("servizi")
-	s.open(path+"/schema-servizi", "#t-schema")
-	s.check("schema")
-	s.open(path+"/nuovo-servizio", "#f-servizio")
-	s.check("nuovo-servizio")
-	s.open(at, "#f-testo")
-	step(s, "check", chromedp.Click(`button[value="check"]`))
-	step(s, "problems", chromedp.WaitVisible("#wrong"))
-	s.check("editor")
+	s := b.window("console")
+	s.Open(path+"/portale", "#t-services")
+	s.Check("servizi")
+	s.Open(path+"/schema-servizi", "#t-schema")
+	s.Check("schema")
+	s.Open(path+"/nuovo-servizio", "#f-servizio")
+	s.Check("nuovo-servizio")
+	s.Open(at, "#f-testo")
+	chromium.Do(s, "check", chromedp.Click(`button[value="check"]`))
+	chromium.Do(s, "problems", chromedp.WaitVisible("#wrong"))
+	s.Check("editor")
 	// The number of a line stands where its text is (both begin at the same height, lines are 20px).
-	if got := s.js(`(() => { const a = document.getElementById("L1").getBoundingClientRect(), b = document.getElementById("L101").getBoundingClientRect(); return String((b.top - a.top) / 100) + " " + getComputedStyle(document.getElementById("f-testo")).lineHeight })()`); got != "20 20px" {
+	if got := s.JS(`(() => { const a = document.getElementById("L1").getBoundingClientRect(), b = document.getElementById("L101").getBoundingClientRect(); return String((b.top - a.top) / 100) + " " + getComputedStyle(document.getElementById("f-testo")).lineHeight })()`); got != "20 20px" {
 		t.Error("lines and numbers:", got)
 	}
-	step(s, "the first problem", chromedp.Click(`a[data-line]`))
-	if got := s.js(`(() => { const x = document.getElementById("f-testo"); return document.activeElement === x ? x.value.slice(x.selectionStart, x.selectionEnd) : "no focus" })()`); !strings.Contains(got, "kind: gold") {
+	chromium.Do(s, "the first problem", chromedp.Click(`a[data-line]`))
+	if got := s.JS(`(() => { const x = document.getElementById("f-testo"); return document.activeElement === x ? x.value.slice(x.selectionStart, x.selectionEnd) : "no focus" })()`); !strings.Contains(got, "kind: gold") {
 		t.Errorf("the link leads to %q", got)
 	}
 	// Typed over, by keyboard, to the end.
-	step(s, "typed", chromedp.KeyEvent("      - {id: isee, kind: money, label: {it: Valore ISEE, en: ISEE}, least: 0}"))
-	step(s, "tab", chromedp.KeyEvent("\t"))
+	chromium.Do(s, "typed", chromedp.KeyEvent("      - {id: isee, kind: money, label: {it: Valore ISEE, en: ISEE}, least: 0}"))
+	chromium.Do(s, "tab", chromedp.KeyEvent("\t"))
 	for range 2 { // check, preview, diff
-		step(s, "tab", chromedp.KeyEvent("\t"))
+		chromium.Do(s, "tab", chromedp.KeyEvent("\t"))
 	}
-	step(s, "enter", chromedp.KeyEvent("\r"))
-	step(s, "the difference", chromedp.WaitVisible("#t-diff"))
-	s.check("differenze")
-	step(s, "publish", chromedp.Focus(`form[action$="/pubblica"] button`))
-	step(s, "enter", chromedp.KeyEvent("\r"))
-	step(s, "published", chromedp.WaitVisible(".page-links"))
+	chromium.Do(s, "enter", chromedp.KeyEvent("\r"))
+	chromium.Do(s, "the difference", chromedp.WaitVisible("#t-diff"))
+	s.Check("differenze")
+	chromium.Do(s, "publish", chromedp.Focus(`form[action$="/pubblica"] button`))
+	chromium.Do(s, "enter", chromedp.KeyEvent("\r"))
+	chromium.Do(s, "published", chromedp.WaitVisible(".page-links"))
 	if v, err := w.Services.Current(t.Context(), "prova", "iscrizione-nido"); err != nil || v.Number != 1 {
 		t.Fatal(v, err)
 	}
-	s.open(at, "#f-testo")
-	step(s, "preview", chromedp.Click(`button[value="preview"]`))
-	step(s, "preview", chromedp.WaitVisible("#f-child-given"))
-	s.check("anteprima")
-	s.open(at+"/versioni", "#t-versions")
-	s.check("versioni")
-	s.open(at+"/versioni/1", "#L1")
-	s.check("versione")
+	s.Open(at, "#f-testo")
+	chromium.Do(s, "preview", chromedp.Click(`button[value="preview"]`))
+	chromium.Do(s, "preview", chromedp.WaitVisible("#f-child-given"))
+	s.Check("anteprima")
+	s.Open(at+"/versioni", "#t-versions")
+	s.Check("versioni")
+	s.Open(at+"/versioni/1", "#L1")
+	s.Check("versione")
 }
 
 // Istruzione in a browser: accessible at both widths.
@@ -87,12 +88,12 @@ func TestSchoolInABrowser(t *testing.T) {
 	nursery(t, w, 2, "disability", "yes")
 	w.Move(24 * time.Hour)
 	b := as(t, w, h, a, "192.0.2.3:1")
-	s := b.window()
+	s := b.window("console")
 	at := path + "/istruzione"
-	s.open(at, "#t-calls")
-	s.check("bandi")
-	s.open(at+"/"+c.ID, "#t-applications")
-	s.check("bando")
+	s.Open(at, "#t-calls")
+	s.Check("bandi")
+	s.Open(at+"/"+c.ID, "#t-applications")
+	s.Check("bando")
 	for _, k := range []ranking.Kind{ranking.Provisional, ranking.Final} {
 		n, err := w.Rankings.MakeList(t.Context(), a, c.ID, k)
 		if err == nil {
@@ -102,10 +103,10 @@ func TestSchoolInABrowser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.open(at+"/"+c.ID+"/elenco/2", "#t-place-0")
-	s.check("elenco")
-	s.open(at+"/"+c.ID+"/domande/"+one.ID, "#t-points")
-	s.check("domanda")
-	s.open(at+"/"+c.ID+"/offerte", "#t-offers")
-	s.check("offerte")
+	s.Open(at+"/"+c.ID+"/elenco/2", "#t-place-0")
+	s.Check("elenco")
+	s.Open(at+"/"+c.ID+"/domande/"+one.ID, "#t-points")
+	s.Check("domanda")
+	s.Open(at+"/"+c.ID+"/offerte", "#t-offers")
+	s.Check("offerte")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -28,48 +29,48 @@ func TestRegistryInABrowser(t *testing.T) {
 		}
 	}
 	write(registryLine(40, "Via Prova 1", "56100"), registryLine(41, "Via Prova 2", "56100"), registryLine(42, "Via Prova 3", "561"), registryLine(43, "Via Prova 4", "56100"))
-	s := b.window()
+	s := b.window("console")
 	enter := func(selector string) {
-		step(s, selector, chromedp.Focus(selector))
-		step(s, "Enter on "+selector, chromedp.KeyEvent(kb.Enter))
+		chromium.Do(s, selector, chromedp.Focus(selector))
+		chromium.Do(s, "Enter on "+selector, chromedp.KeyEvent(kb.Enter))
 	}
 	upload := func() {
-		s.open(at+"/importazioni", `input[type="file"]`)
-		step(s, "the file", chromedp.SetUploadFiles(`input[type="file"]`, []string{list}))
+		s.Open(at+"/importazioni", `input[type="file"]`)
+		chromium.Do(s, "the file", chromedp.SetUploadFiles(`input[type="file"]`, []string{list}))
 		enter(`form[enctype] button`)
-		step(s, "the dry run", chromedp.WaitVisible(`form[action$="/conferma"]`))
+		chromium.Do(s, "the dry run", chromedp.WaitVisible(`form[action$="/conferma"]`))
 	}
-	s.open(at+"/importazioni", `input[type="file"]`)
-	s.check("registry-imports")
+	s.Open(at+"/importazioni", `input[type="file"]`)
+	s.Check("registry-imports")
 	upload()
-	s.check("registry-dry-run")
-	step(s, "the box", chromedp.Focus(`input[name="bad"]`))
-	step(s, "Space on the box", chromedp.KeyEvent(" "))
+	s.Check("registry-dry-run")
+	chromium.Do(s, "the box", chromedp.Focus(`input[name="bad"]`))
+	chromium.Do(s, "Space on the box", chromedp.KeyEvent(" "))
 	enter(`form[action$="/conferma"] button`)
-	step(s, "done", chromedp.WaitNotPresent(`form[action$="/conferma"]`))
-	s.check("registry-import")
+	chromium.Do(s, "done", chromedp.WaitNotPresent(`form[action$="/conferma"]`))
+	s.Check("registry-import")
 
-	s.open(at, `input[name="reason"]`)
-	s.check("registry-search")
+	s.Open(at, `input[name="reason"]`)
+	s.Check("registry-search")
 	type typed struct{ name, value string }
 	for _, x := range []typed{{"reason", "pratica 12"}, {"code", pki.Invented(40).CF}} {
-		step(s, x.name, chromedp.SendKeys(`input[name="`+x.name+`"]`, x.value))
+		chromium.Do(s, x.name, chromedp.SendKeys(`input[name="`+x.name+`"]`, x.value))
 	}
-	step(s, "Enter", chromedp.KeyEvent(kb.Enter))
-	step(s, "found", chromedp.WaitVisible(`a[href*="/schede/"]`))
-	s.check("registry-found")
+	chromium.Do(s, "Enter", chromedp.KeyEvent(kb.Enter))
+	chromium.Do(s, "found", chromedp.WaitVisible(`a[href*="/schede/"]`))
+	s.Check("registry-found")
 	enter(`a[href*="/schede/"]`)
-	step(s, "the record", chromedp.WaitVisible(`form[action$="/correggi"]`))
-	step(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
-	step(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
-	step(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
-	step(s, "Enter", chromedp.KeyEvent(kb.Enter))
-	step(s, "corrected", chromedp.WaitVisible(`#t-corrections`))
-	s.check("registry-record")
+	chromium.Do(s, "the record", chromedp.WaitVisible(`form[action$="/correggi"]`))
+	chromium.Do(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
+	chromium.Do(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
+	chromium.Do(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
+	chromium.Do(s, "Enter", chromedp.KeyEvent(kb.Enter))
+	chromium.Do(s, "corrected", chromedp.WaitVisible(`#t-corrections`))
+	s.Check("registry-record")
 
 	write(registryLine(40, "Via Prova 1", "56100"), registryLine(43, "Via Prova 9", "56100"))
 	upload()
-	s.check("registry-conflict")
-	s.open(at+"/segnalazioni", "#t-reports")
-	s.check("registry-reports")
+	s.Check("registry-conflict")
+	s.Open(at+"/segnalazioni", "#t-reports")
+	s.Check("registry-reports")
 }

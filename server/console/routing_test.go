@@ -103,7 +103,7 @@ func (r *things) counter(t *testing.T, w *town.Town) {
 	if err != nil || len(days) != 1 {
 		t.Fatal(days, err)
 	}
-	r.sent = map[string]string{"{application}": a.ID, "{paper}": "istanza.pdf", "{file}": files[0].ID}
+	r.sent = map[string]string{"{application}": a.ID, "{paper}": "comunicazione.pdf", "{file}": files[0].ID}
 	for k, x := range map[string]string{"{year}": fmt.Sprint(a.Number.Year), "{number}": fmt.Sprint(a.Number.Number),
 		"{emergency}": fmt.Sprint(id), "{day}": days[0].Day, "{n}": "1"} {
 		r.ids[k] = x
@@ -289,7 +289,7 @@ func TestInstradamento(t *testing.T) {
 		if !strings.HasPrefix(bb.body, "%PDF") || bb.header.Get("Content-Security-Policy") != "default-src 'none'; sandbox" || !strings.HasPrefix(bb.header.Get("Content-Disposition"), "attachment") {
 			t.Error(bb.header)
 		}
-		for _, p := range []string{"istanza.pdf", "ricevuta.pdf", "passi.json", "servizio.yaml"} {
+		for _, p := range []string{"comunicazione.pdf", "ricevuta.pdf", "passi.json", "servizio.yaml"} {
 			bb.get(page + "/carte/" + p).wants(http.StatusOK)
 		}
 		bb.get(page + "/carte/altro.pdf").wants(http.StatusNotFound)
@@ -415,7 +415,7 @@ func TestAttachmentsAtTheDesk(t *testing.T) {
 	b.get(page + "/file/999").wants(http.StatusNotFound)
 	// Another topic's operator does not get at it.
 	school := as(t, w, h, w.Operator("prova", 2, "R20"), "192.0.2.2:1")
-	for _, x := range []string{page, at, page + "/carte/istanza.pdf"} {
+	for _, x := range []string{page, at, page + "/carte/comunicazione.pdf"} {
 		school.get(x).wants(http.StatusForbidden)
 	}
 	if school.get(path + "/pratiche?stato=tutte").wants(http.StatusOK); strings.Contains(school.body, a.ID) {

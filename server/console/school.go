@@ -421,7 +421,7 @@ func (c *Console) callCSV(r *request) error {
 		if k.Out != "" {
 			at, state = "", k.Out
 		}
-		_ = w.Write([]string{at, k.Code, k.App.Protocol(), k.App.Sent.UTC().Format(time.RFC3339), fmt.Sprint(k.Points), fmt.Sprint(k.Declared), fmt.Sprint(k.ToCheck), k.Applicant.Hours, strings.Join(k.Applicant.Wishes, ","), state})
+		_ = w.Write([]string{at, k.Code, inert(k.App.Protocol()), k.App.Sent.UTC().Format(time.RFC3339), fmt.Sprint(k.Points), fmt.Sprint(k.Declared), fmt.Sprint(k.ToCheck), k.Applicant.Hours, strings.Join(k.Applicant.Wishes, ","), state})
 	}
 	w.Flush()
 	r.w.Header().Set("Content-Type", "text/csv; charset=utf-8")

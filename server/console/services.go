@@ -418,14 +418,15 @@ func (c *Console) servicePublish(r *request) error {
 	if service.Fingerprint(e.draft.Text) != r.value("impronta") {
 		return r.showDiff(http.StatusConflict, e, r.T("services.other-text"))
 	}
-	if _, err := service.ParseFor(e.id, e.draft.Text); err != nil {
-		var problems *service.ProblemsError
-		if errors.As(err, &problems) {
-			return r.showEditor(http.StatusUnprocessableEntity, e, editorState{text: string(e.draft.Text), before: e.draft.Before, problems: problems.Problems})
-		}
-		return err
+	_, err = service.ParseFor(e.id, e.draft.Text)
+	var v *service.Version
+	if err == nil {
+		v, err = c.Rooms.Services.Publish(r.ctx(), r.actor(), e.draft.Text, e.draft.Before)
 	}
-	v, err := c.Rooms.Services.Publish(r.ctx(), r.actor(), e.draft.Text, e.draft.Before)
+	var problems *service.ProblemsError
+	if errors.As(err, &problems) {
+		return r.showEditor(http.StatusUnprocessableEntity, e, editorState{text: string(e.draft.Text), before: e.draft.Before, problems: problems.Problems})
+	}
 	if errors.Is(err, service.ErrChanged) {
 		if e, err = r.edited(); err != nil {
 			return err

@@ -293,19 +293,27 @@ func (d *Desk) deliver(ctx context.Context, code string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range all {
-		if err := d.hand(ctx, p); err != nil {
-			_, down := d.Store.ExecContext(ctx, "UPDATE deposit SET error = ? WHERE ente = ? AND name = ?", short(err), p.Ente, p.Name)
-			return errors.Join(fmt.Errorf("deposit: %s: %w", p.Name, err), down)
+	var failed error
+	for _, p := range all { // what is wrong with one keeps no other back
+		err := d.hand(ctx, p)
+		if err != nil {
+			_, down := d.Store.ExecContext(ctx, "UPDATE deposit SET error = ? WHERE ente = ? AND name = ?", plain(err.Error(), 300), p.Ente, p.Name)
+			failed = errors.Join(failed, fmt.Errorf("deposit: %s: %w", p.Name, err), down)
+		}
+		if errors.Is(err, errDown) || ctx.Err() != nil {
+			break // the next round asks again
 		}
 	}
-	return nil
+	return failed
 }
 
-// short is an error's text as every database keeps it: no NUL, no half character.
-func short(err error) string {
-	text := strings.ReplaceAll(err.Error(), "\x00", "")
-	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
+// errDown: the depositary takes nothing now.
+var errDown = errors.New("not handed over")
+
+// plain is a text as every database keeps it: no NUL, no half character.
+func plain(text string, bytes int) string {
+	text = strings.ReplaceAll(text, "\x00", "")
+	return strings.ToValidUTF8(text[:min(len(text), bytes)], "")
 }
 
 func (d *Desk) hand(ctx context.Context, p *Package) error {
@@ -322,7 +330,7 @@ func (d *Desk) hand(ctx context.Context, p *Package) error {
 			return errors.New("the package is not what was made")
 		}
 		if err := d.To.Deliver(ctx, p.Ente, p.Name, bytes.NewReader(data)); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errDown, err)
 		}
 		if _, err := d.Store.ExecContext(ctx, "UPDATE deposit SET handed = ?, error = '' WHERE ente = ? AND name = ?", store.Time(d.now()), p.Ente, p.Name); err != nil {
 			return err
@@ -332,7 +340,7 @@ func (d *Desk) hand(ctx context.Context, p *Package) error {
 	if err != nil || answer == "" {
 		return err
 	}
-	_, err = d.Store.ExecContext(ctx, "UPDATE deposit SET acknowledged = ?, answer = ?, error = '' WHERE ente = ? AND name = ?", store.Time(d.now()), answer, p.Ente, p.Name)
+	_, err = d.Store.ExecContext(ctx, "UPDATE deposit SET acknowledged = ?, answer = ?, error = '' WHERE ente = ? AND name = ?", store.Time(d.now()), plain(answer, maxAnswer), p.Ente, p.Name)
 	return err
 }
 

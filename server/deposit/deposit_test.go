@@ -103,10 +103,10 @@ func TestPackages(t *testing.T) {
 			}
 			seen += filepath.Base(x.Path) + " "
 		}
-		if seen != "istanza.pdf ricevuta.pdf passi.json servizio.yaml " || len(hashes) != len(index.Documents)+1 {
+		if seen != "comunicazione.pdf ricevuta.pdf passi.json servizio.yaml " || len(hashes) != len(index.Documents)+1 {
 			t.Error(seen, len(hashes))
 		}
-		if err := os.WriteFile(filepath.Join(dir, "prova", name+".esito"), []byte("<esito>accettato</esito>"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "prova", name+".esito"), []byte("<esito>accettato\x00\xff</esito>"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Run(ctx); err != nil {
@@ -126,6 +126,36 @@ func TestPackages(t *testing.T) {
 		town.Move(6 * 366 * 24 * time.Hour)
 		if old, err := town.Applications.Expired(ctx, boss); err != nil || len(old) != 1 {
 			t.Error(old, err)
+		}
+	})
+}
+
+// A depositary whose answer to one package cannot be read, or is no text, keeps no other
+// package back.
+func TestHostileAnswers(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		ctx, dir, boss := t.Context(), t.TempDir(), town.Operator("prova", 1, "R6")
+		town.Applications.Log = slog.New(slog.DiscardHandler)
+		d := &deposit.Desk{Store: town.Store, Audit: town.Audit, Enti: town.Enti, Register: town.Register, Applications: town.Applications, To: deposit.Folder(dir), Now: town.Today}
+		for n, name := range []string{"a.zip", "b.zip", "c.zip"} {
+			sum := sha256.Sum256([]byte(name))
+			if err := town.Store.WriteFile(ctx, "deposit/"+name, strings.NewReader(name)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := town.Store.ExecContext(ctx, "INSERT INTO deposit (ente, name, file, sha256, documents, made) VALUES ('prova',?,?,?,1,?)", name, "deposit/"+name, hex.EncodeToString(sum[:]), town.Today().Add(time.Duration(n)).Format(time.RFC3339)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "prova", "a.zip.esito"), 0o700), // a folder
+			os.WriteFile(filepath.Join(dir, "prova", "b.zip.esito"), []byte("ok\x00"+strings.Repeat("è", 40_000)), 0o600), os.WriteFile(filepath.Join(dir, "prova", "c.zip.esito"), []byte("ok"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Run(ctx); err == nil {
+			t.Error("nobody says so")
+		}
+		left, err := d.List(ctx, boss, true)
+		if err != nil || len(left) != 1 || left[0].Name != "a.zip" || left[0].Error == "" {
+			t.Error(left, err)
 		}
 	})
 }

@@ -147,6 +147,24 @@ func (d *Desk) seen(ctx context.Context, a role.Actor, reason string, all ...Vie
 	})
 }
 
+// ActsBy lists those by which a person who is at the desk to file acts in a service now. It
+// names who is acted for, so both see in their accesses that it was asked.
+func (d *Desk) ActsBy(ctx context.Context, a role.Actor, agent int64, service string) (out []View, err error) {
+	if err := role.Check(a, a.Ente, role.AssistedFile); err != nil {
+		return nil, err
+	}
+	all, err := d.views(ctx, joined+" AND m.agent = ? AND m.state = 'active' ORDER BY m.created DESC LIMIT ?", a.Ente, agent, MaxFound)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range all {
+		if v.Covers(service, d.now()) {
+			out = append(out, v)
+		}
+	}
+	return out, d.seen(ctx, a, "", out...)
+}
+
 // Grant makes a mandate at the desk, against a proof that the operator saw.
 func (d *Desk) Grant(ctx context.Context, a role.Actor, m Mandate) (*Mandate, error) {
 	if err := role.Check(a, a.Ente, Needs); err != nil {

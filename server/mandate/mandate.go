@@ -215,14 +215,6 @@ func Born(code string, now time.Time) (time.Time, bool) {
 	return born, month >= 0 && born.Day() == day
 }
 
-func (d *Desk) insert(ctx context.Context, m *Mandate, e audit.Event) error {
-	err := d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.insertTx(ctx, tx, m, e) })
-	if err != nil {
-		return fmt.Errorf("mandate: %w", err)
-	}
-	return nil
-}
-
 func (d *Desk) insertTx(ctx context.Context, tx *sql.Tx, m *Mandate, e audit.Event) error {
 	m.Created = d.now().UTC()
 	m.Changed = m.Created

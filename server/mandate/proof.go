@@ -32,6 +32,7 @@ func (p *Proof) file() string { return "mandates/" + p.ID[:2] + "/" + p.ID }
 // maxProofs of a mandate.
 const maxProofs = 10
 
+// Errors of scans.
 var (
 	// ErrProofs: a mandate has enough of them.
 	ErrProofs = errors.New("mandate: too many scans")

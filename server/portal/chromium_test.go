@@ -10,6 +10,7 @@ import (
 
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -22,17 +23,17 @@ func TestTownInABrowser(t *testing.T) {
 	v := d.visitor()
 	s := d.screen(v)
 	for path, name := range map[string]string{"/": "home", "/?cerca=nido": "search", "/aiuto": "help", "/privacy": "privacy", "/note-legali": "legal", "/accessibilita": "feedback", "/?lingua=en": "home-english"} {
-		s.open(path, "h1")
-		s.check("town-" + name)
+		s.Open(path, "h1")
+		s.Check("town-" + name)
 	}
-	s.open("/?lingua=it", "h1")
-	do(s, "tab", chromedp.KeyEvent("\t"))
-	if got := s.js(`document.activeElement.getAttribute("href")`); got != "#main" {
+	s.Open("/?lingua=it", "h1")
+	chromium.Do(s, "tab", chromedp.KeyEvent("\t"))
+	if got := s.JS(`document.activeElement.getAttribute("href")`); got != "#main" {
 		t.Errorf("the first stop is %q", got)
 	}
-	do(s, "search", chromedp.Focus("#cerca"))
-	do(s, "search", chromedp.KeyEvent("nido\r"))
-	do(s, "search", chromedp.WaitVisible("#found"))
+	chromium.Do(s, "search", chromedp.Focus("#cerca"))
+	chromium.Do(s, "search", chromedp.KeyEvent("nido\r"))
+	chromium.Do(s, "search", chromedp.WaitVisible("#found"))
 
 	me := v.card(1)
 	var child *person.Person
@@ -53,18 +54,18 @@ func TestTownInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, name := range map[string]string{"/deleghe": "mandates", "/deleghe/nuova": "mandate-kinds", "/deleghe/nuova?tipo=figlio": "mandate-new"} {
-		s.open(path, "h1")
-		s.check("town-" + name)
+		s.Open(path, "h1")
+		s.Check("town-" + name)
 	}
-	s.open("/deleghe", "h1")
-	do(s, "choose", chromedp.Focus(`input[value="`+m.ID+`"] ~ button`))
-	do(s, "choose", chromedp.KeyEvent("\r"))
-	do(s, "banner", chromedp.WaitVisible("#acting"))
-	s.check("town-acting")
-	if got := s.js(`document.getElementById(document.querySelector("main").getAttribute("aria-describedby")).textContent`); !strings.Contains(got, "Ada Esempio") {
+	s.Open("/deleghe", "h1")
+	chromium.Do(s, "choose", chromedp.Focus(`input[value="`+m.ID+`"] ~ button`))
+	chromium.Do(s, "choose", chromedp.KeyEvent("\r"))
+	chromium.Do(s, "banner", chromedp.WaitVisible("#acting"))
+	s.Check("town-acting")
+	if got := s.JS(`document.getElementById(document.querySelector("main").getAttribute("aria-describedby")).textContent`); !strings.Contains(got, "Ada Esempio") {
 		t.Errorf("main is described by %q", got)
 	}
-	do(s, "back", chromedp.Focus(".acting-banner button"))
-	do(s, "back", chromedp.KeyEvent("\r"))
-	do(s, "back", chromedp.WaitNotPresent("#acting"))
+	chromium.Do(s, "back", chromedp.Focus(".acting-banner button"))
+	chromium.Do(s, "back", chromedp.KeyEvent("\r"))
+	chromium.Do(s, "back", chromedp.WaitNotPresent("#acting"))
 }

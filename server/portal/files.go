@@ -46,9 +46,10 @@ var fileRoutes = []route{ //nolint:gochecknoglobals // a table
 }
 
 // needOf is the level that opens an application: its service's; while it is a draft, the
-// one that it was begun with if that is lower.
+// one that it was begun with if that is lower. A draft that an operator began was begun with
+// no level at all, and has what the registry knows.
 func needOf(a *submission.Application) session.Level {
-	if !a.State.AtOffice() {
+	if !a.State.AtOffice() && a.Operator == 0 {
 		return min(a.Service.Needs(), a.Level)
 	}
 	return a.Service.Needs()

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/testdata/chromium"
 )
 
 // The pages of an application and of the own area, in a real browser: on a desk's and on a
@@ -28,11 +29,11 @@ func TestFilesInABrowser(t *testing.T) {
 	b := d.screen(v)
 	look := func(path, name string) {
 		t.Helper()
-		b.open(path, "h1")
-		b.check(name)
+		b.Open(path, "h1")
+		b.Check(name)
 	}
 	look(at, "pratica-inviata")
-	d.more(b.ctx, school, a.ID)
+	d.more(b.Context, school, a.ID)
 	look("/area", "area")
 	look(at, "pratica-integrazione")
 	for path, name := range map[string]string{"/pratiche": "pratiche", at + "/ritira": "ritira", "/verifica-ricevuta": "sigillo", "/area/messaggi": "messaggi", "/area/accessi": "accessi"} {
@@ -40,25 +41,25 @@ func TestFilesInABrowser(t *testing.T) {
 	}
 
 	// By keyboard alone: three stars, why, and sent.
-	b.open(at, "#star-1")
-	do(b, "focus", chromedp.Focus("#star-1"))
+	b.Open(at, "#star-1")
+	chromium.Do(b, "focus", chromedp.Focus("#star-1"))
 	for _, key := range []string{" ", kb.ArrowRight, kb.ArrowRight} {
-		do(b, "key", chromedp.KeyEvent(key))
+		chromium.Do(b, "key", chromedp.KeyEvent(key))
 	}
-	if n := do(b, "stars", chromedp.Evaluate[string](`document.querySelector("input[name=stars]:checked").value`)); n != "3" {
+	if n := chromium.Do(b, "stars", chromedp.Evaluate[string](`document.querySelector("input[name=stars]:checked").value`)); n != "3" {
 		t.Errorf("the keys choose %s stars", n)
 	}
-	do(b, "question", chromedp.WaitVisible(".rate-negative"))
-	if shown := do(b, "other question", chromedp.Evaluate[bool](`document.querySelector(".rate-positive").checkVisibility()`)); shown {
+	chromium.Do(b, "question", chromedp.WaitVisible(".rate-negative"))
+	if shown := chromium.Do(b, "other question", chromedp.Evaluate[bool](`document.querySelector(".rate-positive").checkVisibility()`)); shown {
 		t.Error("both questions are shown")
 	}
-	b.check("valuta")
-	do(b, "focus", chromedp.Focus("#star-3"))
-	do(b, "key", chromedp.KeyEvent(kb.Tab))
-	do(b, "key", chromedp.KeyEvent(" "))
-	do(b, "key", chromedp.KeyEvent(kb.Tab))
-	do(b, "key", chromedp.KeyEvent("Lungo\r"))
-	do(b, "thanks", chromedp.WaitVisible(`//h2[contains(., "Grazie")]`))
+	b.Check("valuta")
+	chromium.Do(b, "focus", chromedp.Focus("#star-3"))
+	chromium.Do(b, "key", chromedp.KeyEvent(kb.Tab))
+	chromium.Do(b, "key", chromedp.KeyEvent(" "))
+	chromium.Do(b, "key", chromedp.KeyEvent(kb.Tab))
+	chromium.Do(b, "key", chromedp.KeyEvent("Lungo\r"))
+	chromium.Do(b, "thanks", chromedp.WaitVisible(`//h2[contains(., "Grazie")]`))
 	all, err := d.Ratings.Counts(t.Context(), d.Operator("prova", 7, "R12"))
 	if err != nil || len(all) != 1 || all[0].Stars[2] != 1 || len(all[0].Aspects) != 1 {
 		t.Errorf("%+v %v", all, err)

@@ -266,7 +266,7 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	}
 	do(d.Applications.Take(ctx, school, a.ID))
 	has(t, v.get(at), "sta lavorando alla pratica", `<li class="stage stage-now" aria-current="step"><strong>Presa in carico</strong>`)
-	do(d.Applications.Reroute(ctx, school, a.ID, "Servizio Nidi", "parola tra uffici"))
+	do(d.Applications.Reroute(ctx, school, a.ID, "Demografici", "parola tra uffici"))
 	lacks(t, v.get(at), "parola tra uffici")
 	do(d.Applications.More(ctx, school, a.ID, "Manca l'ISEE:\nallegalo."))
 	area := v.get("/area")
@@ -780,7 +780,7 @@ func TestEverythingOfAFile(t *testing.T) {
 	v.card(1)
 	at := "/pratiche/" + a.ID
 	school := d.Operator("prova", 5, "R20")
-	if err := errors.Join(d.Applications.Reroute(t.Context(), school, a.ID, "Servizio Nidi", "parola tra uffici"), d.Applications.Write(t.Context(), school, a.ID, "parola alla persona")); err != nil {
+	if err := errors.Join(d.Applications.Reroute(t.Context(), school, a.ID, "Demografici", "parola tra uffici"), d.Applications.Write(t.Context(), school, a.ID, "parola alla persona")); err != nil {
 		t.Fatal(err)
 	}
 	x := v.get(at + "/fascicolo.zip")

@@ -441,7 +441,7 @@ func TestDoubleSubmit(t *testing.T) {
 	x.Set("_bozza", m[1])
 	x.Set("_passo", "1")
 	for range 3 {
-		if a := v.sendValues(nursery, x); !strings.HasPrefix(a.to, "/pratiche/"+m[1]+"/passo/2") {
+		if a := v.sendValues(nursery, x); !strings.HasPrefix(a.to, "/pratiche/"+d.Applications.DraftID(m[1])+"/passo/2") {
 			t.Fatalf("%d %s", a.code, a.to)
 		}
 	}

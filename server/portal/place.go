@@ -84,7 +84,8 @@ func (p *Portal) find(r *http.Request) (*place, string, error) {
 	}
 	home := p.home0(pl.ente)
 	if !slash || home != below+slug { // elsewhere, or without its slash
-		return &place{ente: pl.ente, base: home + "/" + rest}, "", nil
+		// "//host" and "/\host" would be another site's address (WHATWG URL, 4.4, relative slash state).
+		return &place{ente: pl.ente, base: home + "/" + (&url.URL{Path: strings.TrimLeft(rest, `/\`)}).EscapedPath()}, "", nil
 	}
 	return pl, "/" + rest, nil
 }

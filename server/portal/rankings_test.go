@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -199,16 +200,16 @@ func TestRankingInABrowser(t *testing.T) {
 	v := d.visitor()
 	v.card(1)
 	s := d.screen(v)
-	s.open("/graduatorie", "h1")
-	s.check("graduatorie")
-	s.open("/graduatorie/"+c.ID, "#own")
-	s.check("graduatoria")
-	s.open("/pratiche/"+mine.ID+"/graduatoria", "#offer-1, #offer-2")
-	s.check("posizione")
-	do(s, "accept", chromedp.Focus(`input[value="accetta"]`))
+	s.Open("/graduatorie", "h1")
+	s.Check("graduatorie")
+	s.Open("/graduatorie/"+c.ID, "#own")
+	s.Check("graduatoria")
+	s.Open("/pratiche/"+mine.ID+"/graduatoria", "#offer-1, #offer-2")
+	s.Check("posizione")
+	chromium.Do(s, "accept", chromedp.Focus(`input[value="accetta"]`))
 	for _, keys := range []string{" ", "\t", "\r"} {
-		do(s, "keys", chromedp.KeyEvent(keys))
+		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}
-	do(s, "accepted", chromedp.WaitVisible("#accepted"))
-	s.check("accettato")
+	chromium.Do(s, "accepted", chromedp.WaitVisible("#accepted"))
+	s.Check("accettato")
 }

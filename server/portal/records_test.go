@@ -12,6 +12,7 @@ import (
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/resident"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 )
 
@@ -119,14 +120,14 @@ func TestOwnRecordInABrowser(t *testing.T) {
 	d.population("prova", 60, populationRow(20, "Via del Campo 5", "F1", "Intestataria"), populationRow(21, "Via del Campo 5", "F1", "Figlia"))
 	v, _ := d.media(20)
 	s := d.screen(v)
-	s.open("/area/dati", "#famiglia")
-	s.check("own-record")
-	s.js(`document.querySelector("#record button").focus(), ""`)
-	do(s, "Enter on the first report", chromedp.KeyEvent(kb.Enter))
-	do(s, "the report's form", chromedp.WaitVisible(`[name="should-be"]`))
-	s.check("own-report")
+	s.Open("/area/dati", "#famiglia")
+	s.Check("own-record")
+	s.JS(`document.querySelector("#record button").focus(), ""`)
+	chromium.Do(s, "Enter on the first report", chromedp.KeyEvent(kb.Enter))
+	chromium.Do(s, "the report's form", chromedp.WaitVisible(`[name="should-be"]`))
+	s.Check("own-report")
 	x, _ := d.media(23)
 	none := d.screen(x)
-	none.open("/area/dati", "#none")
-	none.check("own-record-none")
+	none.Open("/area/dati", "#none")
+	none.Check("own-record-none")
 }

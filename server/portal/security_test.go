@@ -308,6 +308,12 @@ func TestNoOpenRedirect(t *testing.T) {
 	if a := v.get("/accedi?poi=" + url.QueryEscape("//evil.example")); a.to != "/area" {
 		t.Errorf("%s", a.to)
 	}
+	// The server's own ente has no name in its addresses: what follows one is a path of ours.
+	for _, path := range []string{"/enti/prova//evil.example", "/enti/prova/%5Cevil.example", "/enti/prova///evil.example/x", "/enti/prova/%2F%5C/evil.example", "/enti/prova/%0d%0aX:1"} {
+		if a := v.get(path); len(a.to) < 2 || a.to[0] != '/' || strings.ContainsAny(a.to[1:2], "/\\") || strings.ContainsAny(a.to, "\r\n\\") {
+			t.Errorf("%s leads to %q", path, a.to)
+		}
+	}
 }
 
 // The portal's session opens nothing in a console and the other way round; and a session

@@ -285,7 +285,7 @@ func (p *Portal) begun(r *request) error {
 	id := r.r.PostForm.Get("_bozza")
 	a, err := r.apps().Begin(r.ctx(), r.visitor(), s.ID, id, values)
 	if errors.Is(err, submission.ErrBegun) { // the form was sent twice
-		if a, err = r.apps().Get(r.ctx(), r.visitor(), id); err == nil {
+		if a, err = r.apps().Get(r.ctx(), r.visitor(), r.apps().DraftID(id)); err == nil {
 			return r.to(r.nextStep(a))
 		}
 	}

@@ -171,6 +171,9 @@ func (d *Desk) Candidate(ctx context.Context, a role.Actor, c *Call, id string) 
 	if k == nil {
 		return nil, ErrNotFound
 	}
+	if _, err := d.Applications.Look(ctx, a, id); err != nil { // at an office that is not the operator's
+		return nil, err
+	}
 	return k, d.Audit.Write(ctx, audit.Event{Ente: c.Ente, Kind: audit.PersonRead, PersonID: k.App.Person, Detail: map[string]string{"application": id, "call": c.ID}}.By(a))
 }
 
@@ -232,6 +235,13 @@ func (d *Desk) one(ctx context.Context, a role.Actor, callID, application string
 	k := d.byID(all, application)
 	if k == nil {
 		return nil, nil, ErrNotFound
+	}
+	if _, err := d.Applications.Look(ctx, a, application); err != nil {
+		return nil, nil, err
+	}
+	// Nobody gives points to the own child, or takes them from it.
+	if own, err := d.Applications.Own(ctx, a, k.App); err != nil || own {
+		return nil, nil, errors.Join(err, ErrOwn)
 	}
 	return c, k, nil
 }

@@ -72,6 +72,11 @@ var (
 	ErrOffer   = &RefusedError{"offer"}  // answered, or its term is over
 	ErrLevel   = &RefusedError{"level"}  // the session's
 	ErrStands  = &RefusedError{"stands"} // excluded already, or not
+	ErrOwn     = &RefusedError{"own"}    // the operator's own application
+	// ErrOverlap: another call has these days, or applications would fall out of this one.
+	// The seed of a call is drawn once for its applications: who could draw again until
+	// the lots please would choose the order.
+	ErrOverlap = &RefusedError{"overlap"}
 )
 
 // Call is the applications of a service of a span of days, in order by the rules of one
@@ -223,6 +228,9 @@ func (d *Desk) Make(ctx context.Context, a role.Actor, serviceID string, s Setti
 		if c.Service.Ranking == nil || c.Service.Topic != Topic {
 			return ErrService
 		}
+		if err := alone(ctx, tx, c); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, "INSERT INTO ranking_call ("+columns+") VALUES (?,?,?,?,?,?,?,?,?,?,?)",
 			c.ID, c.Ente, c.Service.ID, c.Service.Number, c.Title, c.Since, c.Until, c.Term, c.Shown, c.Seed, store.Time(c.Created))
 		if err != nil {
@@ -234,6 +242,23 @@ func (d *Desk) Make(ctx context.Context, a role.Actor, serviceID string, s Setti
 		return nil, fmt.Errorf("ranking: %w", err)
 	}
 	return c, nil
+}
+
+// alone tells that no other call of the service has days of a call's.
+func alone(ctx context.Context, tx *sql.Tx, c *Call) error {
+	var n int
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM ranking_call WHERE ente = ? AND service = ? AND id <> ? AND since <= ? AND until >= ?", c.Ente, c.Service.ID, c.ID, c.Until, c.Since).Scan(&n)
+	if err == nil && n > 0 {
+		return ErrOverlap
+	}
+	return err
+}
+
+// covered counts the applications that a call has already.
+func covered(ctx context.Context, tx *sql.Tx, c *Call) (n int, err error) {
+	from, to := c.span()
+	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE ente = ? AND service = ? AND sent >= ? AND sent < ?", c.Ente, c.Service.ID, store.Time(from), store.Time(to)).Scan(&n)
+	return n, err
 }
 
 // Change changes what the office says of a call: its days only before a list was made.
@@ -252,6 +277,16 @@ func (d *Desk) Change(ctx context.Context, a role.Actor, id string, s Settings) 
 		}
 		if lists > 0 && (s.Since != c.Since || s.Until != c.Until) {
 			return ErrDone
+		}
+		to := *c
+		to.Since, to.Until = s.Since, s.Until
+		if err := alone(ctx, tx, &to); err != nil {
+			return err
+		}
+		if s.Since > c.Since || s.Until < c.Until {
+			if n, err := covered(ctx, tx, c); err != nil || n > 0 {
+				return errors.Join(err, ErrOverlap)
+			}
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE ranking_call SET title = ?, since = ?, until = ?, term = ?, shown = ? WHERE id = ?", s.Title, s.Since, s.Until, s.Term, s.Shown, id)
 		if err != nil {

@@ -97,7 +97,7 @@ func (d *Desk) fits(ctx context.Context, x *Day, data []byte) (bool, error) {
 	for i, e := range now {
 		y, z := recordOf(e), was.Entries[i]
 		y.Cancelled, y.Reason, y.Author, z.Cancelled, z.Reason, z.Author = "", "", "", "", "", ""
-		if y != z || d.check(e) != nil {
+		if y != z || d.check(ctx, e) != nil {
 			return false, nil
 		}
 	}

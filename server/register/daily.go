@@ -69,12 +69,13 @@ func (d *Desk) CloseDays(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range all {
+	var failed error
+	for _, e := range all { // what is wrong in one ente's register keeps no other from its days
 		if err := d.closeDays(ctx, e); err != nil {
-			return err
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", e.Code, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 func (d *Desk) closeDays(ctx context.Context, e *ente.Ente) error {
@@ -114,7 +115,7 @@ func (d *Desk) closeDay(ctx context.Context, e *ente.Ente, day time.Time) error 
 	x := &Day{Ente: e.Code, Day: day.Format(time.DateOnly), Entries: len(entries), Made: d.now().UTC()}
 	records := make([]record, 0, len(entries))
 	for _, r := range entries {
-		if err := d.check(r); err != nil {
+		if err := d.check(ctx, r); err != nil {
 			return err
 		}
 		records = append(records, recordOf(r))

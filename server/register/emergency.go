@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/citel-pa/citel/server/audit"
@@ -46,7 +47,7 @@ func (d *Desk) OpenEmergency(ctx context.Context, a role.Actor, cause string, si
 		if _, err := tx.ExecContext(ctx, "INSERT INTO register_emergency (ente, id, cause, opened, operator) VALUES (?,?,?,?,?)", a.Ente, id, cause, store.Time(since), a.Operator); err != nil {
 			return err
 		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "cause": cause}}.By(a))
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "cause": cause, "since": store.Time(since)}}.By(a))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("register: %w", err)
@@ -69,6 +70,16 @@ func (d *Desk) EnterEmergency(ctx context.Context, a role.Actor, id int, papers 
 	}
 	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		out = nil
+		// By hand only while the system was down: not before the register was opened (art. 63
+		// c. 2), so that no document is older than the cause that is written down.
+		var opened string
+		if err := tx.QueryRowContext(ctx, "SELECT opened FROM register_emergency WHERE ente = ? AND id = ?", a.Ente, id).Scan(&opened); err != nil {
+			return fmt.Errorf("%w: %w", ErrEmergency, err)
+		}
+		since := store.ParseTime(opened).Truncate(time.Minute) // as forms have it
+		if slices.ContainsFunc(papers, func(p Paper) bool { return p.Time.Before(since) }) {
+			return ErrInvalid
+		}
 		for _, p := range papers {
 			there, err := d.entered(ctx, tx, a.Ente, id, p)
 			if err != nil {

@@ -118,6 +118,15 @@ func Enter(ctx context.Context, tx *sql.Tx, ring *keys.Ring, e *Entry) (err erro
 	if e.Number, err = Next(ctx, tx, e.Ente, e.Time); err != nil {
 		return err
 	}
+	// The number's turn came after that of the one before, whatever the caller's clock said
+	// while it waited for its turn, or sealed.
+	var before string
+	if err = tx.QueryRowContext(ctx, "SELECT coalesce(max(time), '') FROM register_entry WHERE ente = ? AND year = ? AND number = ?", e.Ente, e.Number.Year, e.Number.Number-1).Scan(&before); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	if last := store.ParseTime(before); e.Time.Before(last) {
+		e.Time = last
+	}
 	if e.Seal, err = ring.Seal(e.sealed()); err != nil {
 		return err
 	}
@@ -154,17 +163,30 @@ func scan(row interface{ Scan(...any) error }) (*Entry, error) {
 	return &e, nil
 }
 
-// Get reads an entry and checks its seal; those of before the register have none.
+// Get reads an entry and checks its seal.
 func (d *Desk) Get(ctx context.Context, ente string, n Number) (*Entry, error) {
 	e, err := scan(d.Store.QueryRowContext(ctx, "SELECT "+columns+"WHERE r.ente = ? AND r.year = ? AND r.number = ?", ente, n.Year, n.Number))
 	if err != nil {
 		return nil, err
 	}
-	return e, d.check(e)
+	return e, d.check(ctx, e)
 }
 
-func (d *Desk) check(e *Entry) error {
+// ErrUnsealed: an entry without a seal after one that has it.
+var ErrUnsealed = errors.New("register: no seal")
+
+// check looks at an entry's seal. Those of before the register have none, and come before
+// all that have one: any other has lost it, or was put in by hand.
+func (d *Desk) check(ctx context.Context, e *Entry) error {
 	if e.Seal == "" {
+		var before int
+		err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM register_entry WHERE ente = ? AND seal <> '' AND (year, number) < (?, ?)", e.Ente, e.Number.Year, e.Number.Number).Scan(&before)
+		if err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+		if before > 0 {
+			return fmt.Errorf("%s: %w", e.Number, ErrUnsealed)
+		}
 		return nil
 	}
 	if err := d.Keys.CheckSeal(e.sealed(), e.Seal); err != nil {
@@ -234,13 +256,38 @@ type Gap struct {
 	Why    string
 }
 
+// cancelled are the numbers whose cancellation the log tells of.
+func (d *Desk) cancelled(ctx context.Context, ente string) (map[string]bool, error) {
+	rows, err := d.Store.QueryContext(ctx, "SELECT detail FROM journal WHERE ente = ? AND kind = ?", ente, audit.RegisterCancelled)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	all, err := store.Strings(rows)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	out := map[string]bool{}
+	for _, text := range all {
+		var detail map[string]string
+		if err := json.Unmarshal([]byte(text), &detail); err != nil {
+			return nil, fmt.Errorf("register: %w", err)
+		}
+		out[detail["protocol"]] = true
+	}
+	return out, nil
+}
+
 // Verify reads a year's register: every number from one to the last is there once, in the
-// order of time, with a seal that holds.
+// order of time, with a seal that holds, and those are cancelled of which the log tells it.
 func (d *Desk) Verify(ctx context.Context, ente string, year int) (n int, found []Gap, err error) {
 	var last int
 	err = d.Store.QueryRowContext(ctx, "SELECT coalesce(max(last), 0) FROM register WHERE ente = ? AND year = ?", ente, year).Scan(&last)
 	if err != nil {
 		return 0, nil, fmt.Errorf("register: %w", err)
+	}
+	cancelled, err := d.cancelled(ctx, ente)
+	if err != nil {
+		return 0, nil, err
 	}
 	var before time.Time
 	for n < last {
@@ -257,11 +304,14 @@ func (d *Desk) Verify(ctx context.Context, ente string, year int) (n int, found 
 				found = append(found, Gap{Number{year, n}, "missing"})
 			}
 			n = e.Number.Number
-			if err := d.check(e); err != nil {
+			if err := d.check(ctx, e); err != nil {
 				found = append(found, Gap{e.Number, err.Error()})
 			}
 			if e.Time.Before(before) {
 				found = append(found, Gap{e.Number, "earlier than the number before"})
+			}
+			if told := cancelled[e.Number.String()]; told != (e.Cancelled != nil) {
+				found = append(found, Gap{e.Number, map[bool]string{true: "its cancellation is gone", false: "cancelled, and the log does not say so"}[told]})
 			}
 			before = e.Time
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
 )
@@ -153,7 +154,7 @@ func (d *Desk) hide(ctx context.Context, a role.Actor, all []*Entry) error {
 }
 
 // Open reads an entry of the operator's ente; names that are not the operator's to read
-// are left out.
+// are left out. Where a citizen's is read, it is logged.
 func (d *Desk) Open(ctx context.Context, a role.Actor, n Number) (*Entry, error) {
 	if err := may(a); err != nil {
 		return nil, err
@@ -162,7 +163,14 @@ func (d *Desk) Open(ctx context.Context, a role.Actor, n Number) (*Entry, error)
 	if err != nil {
 		return nil, err
 	}
-	return e, d.hide(ctx, a, []*Entry{e})
+	if err := d.hide(ctx, a, []*Entry{e}); err != nil || e.Hidden {
+		return e, err
+	}
+	var who int64
+	if err := d.Store.QueryRowContext(ctx, "SELECT coalesce(max(person), 0) FROM application WHERE id = ? AND ente = ?", e.Document, a.Ente).Scan(&who); err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	return e, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.PersonRead, PersonID: who, Detail: map[string]string{"protocol": n.String()}}.By(a))
 }
 
 // Emergency is an emergency register.
@@ -236,7 +244,7 @@ func (d *Desk) DayOf(ctx context.Context, a role.Actor, day string) (*Day, error
 }
 
 // OpenDay opens a daily register: the sealed PDF, or its data. It names everybody, so it
-// is for whoever reads every name.
+// is for whoever reads every name, and logged.
 func (d *Desk) OpenDay(ctx context.Context, a role.Actor, day string, data bool) (io.ReadCloser, error) {
 	x, err := d.DayOf(ctx, a, day)
 	if err != nil {
@@ -244,6 +252,9 @@ func (d *Desk) OpenDay(ctx context.Context, a role.Actor, day string, data bool)
 	}
 	if NamesFor(a) != NamesAll {
 		return nil, &role.DeniedError{Permission: role.RoutingRead, Ente: a.Ente}
+	}
+	if err := d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.RegisterRead, Detail: map[string]string{"day": x.Day, "entries": fmt.Sprint(x.Entries)}}.By(a)); err != nil {
+		return nil, err
 	}
 	if data {
 		return d.Store.OpenFile(ctx, x.Data)

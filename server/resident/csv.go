@@ -115,9 +115,41 @@ func (r *row) bad() bool {
 	return false
 }
 
+// maxLine bounds one line in bytes, those inside quotes with it.
+const maxLine = 64 << 10
+
+// frugal gives a line no more than its share: a file that is one endless line, or a quote
+// that never ends, would be held in memory as a whole, with a number for each of its fields.
+// Blank lines cost nothing.
+type frugal struct {
+	r    io.Reader
+	left int
+	last byte
+}
+
+var errLine = errors.New("resident: the line is too long")
+
+func (f *frugal) Read(b []byte) (int, error) {
+	if f.left <= 0 {
+		return 0, errLine
+	}
+	n, err := f.r.Read(b[:min(len(b), 4<<10)])
+	for _, x := range b[:n] {
+		if (x != '\n' && x != '\r') || f.last != '\n' {
+			f.left--
+		}
+		if x != '\r' {
+			f.last = x
+		}
+	}
+	return n, err
+}
+
 // parser reads a file line by line; it holds one line and the codes that it has seen.
 type parser struct {
 	r       *csv.Reader
+	share   *frugal
+	last    int // line of the one before
 	now     time.Time
 	columns []int // place of each of Columns in a line; -1: not there
 	heads   []string
@@ -135,9 +167,13 @@ func newParser(r io.Reader, f form, now time.Time) (*parser, error) {
 	if head, _ := b.Peek(3); bytes.Equal(head, []byte("\ufeff")) {
 		_, _ = b.Discard(3)
 	}
-	p := &parser{r: csv.NewReader(b), now: now, seen: map[string]int{}}
+	p := &parser{share: &frugal{r: b, left: maxLine}, now: now, seen: map[string]int{}}
+	p.r = csv.NewReader(p.share)
 	p.r.Comma, p.r.FieldsPerRecord, p.r.ReuseRecord = f.comma, -1, true
 	head, err := p.r.Read()
+	if errors.Is(err, errLine) {
+		return nil, &fileError{Problem{Line: 1, Code: "line"}}
+	}
 	if errors.Is(err, io.EOF) {
 		return nil, &fileError{Problem{Line: 1, Code: "empty"}}
 	}
@@ -194,7 +230,11 @@ func short(s string) string {
 // next reads a line; io.EOF after the last one. A fileError: there are more lines than a
 // file may have.
 func (p *parser) next() (*row, error) {
+	p.share.left = maxLine
 	rec, err := p.r.Read()
+	if errors.Is(err, errLine) {
+		return nil, &fileError{Problem{Line: p.last + 1, Code: "line"}}
+	}
 	var wrong *csv.ParseError
 	if errors.As(err, &wrong) {
 		if p.rows++; p.rows > MaxRows {
@@ -206,6 +246,7 @@ func (p *parser) next() (*row, error) {
 		return nil, err
 	}
 	line, _ := p.r.FieldPos(0)
+	p.last = line
 	if p.rows++; p.rows > MaxRows {
 		return nil, &fileError{Problem{Line: line, Code: "rows"}}
 	}

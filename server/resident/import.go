@@ -169,7 +169,9 @@ func (d *Desk) Report(ctx context.Context, a role.Actor, id string, each func(Fi
 		return nil, err
 	}
 	i.Summary, i.plan = summary, plan // as it would be now
-	return i, nil
+	// A file of codes alone would show everybody's record: that it was read is logged.
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.logImport(ctx, tx, a, i, "read") })
+	return i, err
 }
 
 // Plan is a hash of all that an import would change as it was reported: Confirm wants it.

@@ -237,6 +237,10 @@ type writer struct {
 const batch = 100
 
 func (w *writer) apply(ctx context.Context, f Finding) error {
+	// Nobody changes the own record, by a file neither: a colleague confirms it.
+	if f.Data.Code == w.a.Code && (f.Kind == Changed || f.Kind == Conflict || f.Kind == Back) {
+		return ErrSelf
+	}
 	c := Change{Time: w.now, Field: f.Field, Old: f.Old, New: f.New, Operator: w.a.Operator, ImportID: w.i.ID}
 	switch f.Kind {
 	case New:

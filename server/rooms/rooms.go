@@ -52,7 +52,7 @@ type Rooms struct {
 	Residents   *resident.Desk
 	Seals       *seal.Desk
 	Register    *register.Desk
-	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them.
+	// Applications want Trust, Revocation, Policy, Scanner and Outside of whoever wires them; Mandates want Scanner.
 	Applications *submission.Desk
 	Rankings     *ranking.Desk
 	Ratings      *rating.Desk

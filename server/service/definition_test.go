@@ -3,6 +3,7 @@ package service_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,55 @@ func TestPublish(t *testing.T) {
 	})
 }
 
+// A service keeps its topic: who may publish forms reads with a changed one what citizens
+// send to another desk, and hides it from that.
+func TestTopicIsKept(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d := &service.Desk{Store: town.Store, Audit: town.Audit, Now: town.Today}
+		boss := town.Operator("prova", 1, "R9")
+		good := string(service.Defaults["iscrizione-nido"])
+		moved := []byte(strings.Replace(good, "topic: istruzione", "topic: altro", 1))
+		refused := func(before int) {
+			t.Helper()
+			var p *service.ProblemsError
+			if _, err := d.Publish(t.Context(), boss, moved, before); !errors.As(err, &p) || p.Problems[0].Code != "other-topic" || p.Problems[0].Line < 2 {
+				t.Error(err)
+			}
+		}
+		refused(0)
+		if _, err := d.Publish(t.Context(), boss, []byte(good), 0); err != nil {
+			t.Fatal(err)
+		}
+		refused(1)
+		if _, err := d.Publish(t.Context(), boss, []byte(strings.Replace(string(moved), "id: iscrizione-nido", "id: altro-nido", 1)), 0); err != nil {
+			t.Error("a new service", err)
+		}
+	})
+}
+
+// A text that is deep and not long is read in no time and no memory.
+func TestDeepTexts(t *testing.T) {
+	const half = service.MaxText / 2
+	for name, text := range map[string]string{
+		"lists":     "id: " + strings.Repeat("[", half) + strings.Repeat("]", half-8),
+		"maps":      "id: " + strings.Repeat("{a: ", service.MaxText/5) + strings.Repeat("}", service.MaxText/5-8),
+		"dashes":    strings.Repeat("- ", half-8),
+		"answers":   "sections: " + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000),
+		"questions": "id: x\nsections:\n - fields:\n    - {options: " + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + "}",
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var p *service.ProblemsError
+		if _, err := service.Parse([]byte(text)); !errors.As(err, &p) {
+			t.Errorf("%s: %v", name, err)
+		}
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 {
+			t.Errorf("%s: %d MiB", name, used>>20)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, text := range service.Defaults {
 		f.Add(text)
@@ -183,6 +233,34 @@ func FuzzParse(f *testing.F) {
 		}
 		if d != nil {
 			d.Validate(func(string) string { return "x" }, time.Unix(0, 0), true)
+		}
+	})
+}
+
+// Whatever is typed into a form, what is taken is taken again as it was kept: a draft that
+// is opened and saved stays as it is.
+func FuzzAnswers(f *testing.F) {
+	for _, s := range []string{"x", "2024-05-01", "1.234,50", "on", "none,full", "persona@example.org", "RSSMRA80A01H501U", " a\r\nb\x00", "\xff", "-1", "1e9"} {
+		f.Add(s)
+	}
+	var all []*service.Definition
+	for name, text := range service.Defaults {
+		d, err := service.Parse(text)
+		if err != nil {
+			f.Fatal(name, err)
+		}
+		all = append(all, d)
+	}
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, typed string) {
+		for _, d := range all {
+			first, errs := d.Validate(func(string) string { return typed }, now, true)
+			again, errs2 := d.Validate(func(id string) string { return first[id] }, now, true)
+			for id, v := range first {
+				if errs[id] == "" && (errs2[id] != "" || again[id] != v) {
+					t.Fatalf("%s %s: %q is kept as %q, then %q %s", d.ID, id, typed, v, again[id], errs2[id])
+				}
+			}
 		}
 	})
 }

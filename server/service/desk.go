@@ -190,6 +190,9 @@ func (d *Desk) Publish(ctx context.Context, a role.Actor, text []byte, before in
 		if last != before {
 			return ErrChanged
 		}
+		if err := d.sameTopic(ctx, tx, a.Ente, text, def); err != nil {
+			return err
+		}
 		v.Number, v.Published = last+1, d.now().UTC()
 		if err := d.insert(ctx, tx, a.Ente, v); err != nil {
 			return err
@@ -204,6 +207,23 @@ func (d *Desk) Publish(ctx context.Context, a role.Actor, text []byte, before in
 		return nil, fmt.Errorf("service: %w", err)
 	}
 	return v, nil
+}
+
+// sameTopic: a service keeps its topic. Rights hang on it: who writes forms would else let
+// in to what citizens send whoever may not read it, and move it away from who may.
+func (d *Desk) sameTopic(ctx context.Context, tx *sql.Tx, ente string, text []byte, def *Definition) error {
+	v, err := d.version(ctx, tx, ente, def.ID, 0)
+	if errors.Is(err, ErrNotFound) {
+		v, err = preset(def.ID)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil // a new one
+	}
+	if err != nil || v.Topic == def.Topic {
+		return err
+	}
+	line := slices.IndexFunc(lines(text), func(l string) bool { return strings.HasPrefix(l, "topic:") }) + 1
+	return &ProblemsError{[]Problem{{Line: max(line, 1), Code: "other-topic", Detail: v.Topic}}}
 }
 
 func (d *Desk) insert(ctx context.Context, tx *sql.Tx, ente string, v *Version) error {

@@ -81,13 +81,17 @@ func (a *Application) CodeSigns() bool {
 }
 
 // codeTo is where a code goes: to the address that the ente knows already, else to the one
-// of the form, and never to the operator's own.
+// of the form, and never to the operator's own. A code that signs an istanza goes to none
+// that was typed at this desk: whoever types it could be whoever reads it.
 func (d *Desk) codeTo(ctx context.Context, tx *sql.Tx, v Visitor, a *Application) (string, error) {
 	r, err := person.RecordOf(ctx, tx, a.Actor(), a.Ente)
 	if err != nil {
 		return "", err
 	}
 	to := r.Email()
+	if to == "" && a.Service.Act == service.Istanza {
+		return "", ErrReached
+	}
 	if to == "" {
 		to = a.recipient()
 	}

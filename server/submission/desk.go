@@ -211,7 +211,11 @@ var (
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
 	ErrCodeAct  = &RefusedError{"code-act"} // a one-time code does not sign this
 	ErrIdentity = &RefusedError{"identity"} // the identity document shown at the desk is missing
+	ErrCosigner = &RefusedError{"cosigner"} // who signs besides is who acts
+	ErrSpace    = &RefusedError{"space"}    // too much is attached and not sent
 	ErrSelf     = &RefusedError{"self"}     // an operator does not file for oneself
+	ErrOwn      = &RefusedError{"own"}      // nor decides about the own application (L. 241/1990, art. 6-bis)
+	ErrReached  = &RefusedError{"reached"}  // a code that signs goes to an address that the ente knew before
 )
 
 // RefusedError is something that is not done, with a stable code.

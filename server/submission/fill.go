@@ -8,17 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/citel-pa/citel/pkcs/message"
-	"github.com/citel-pa/citel/server/attachment"
-	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/mandate"
-	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/resident"
@@ -58,6 +53,9 @@ func (d *Desk) may(ctx context.Context, q mandate.Querier, v Visitor, s *service
 		if owner, err = person.Get(ctx, q, m.Principal); err != nil {
 			return nil, err
 		}
+		if v.Operator != nil && owner.CodiceFiscale == v.Operator.Code {
+			return nil, ErrSelf
+		}
 	} else if !slices.Contains(s.Actors, string(owner.Category())) {
 		return nil, ErrActor
 	}
@@ -83,11 +81,13 @@ var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // Begin is Start with answers that are there already; a field that the answers have, empty
 // too, is not prefilled. id is the page's (store.NewID): a form that is sent twice begins
-// one draft (ErrBegun). An id that is no such id is not found.
+// one draft (ErrBegun), which has the id that DraftID gives. An id that is no such id is
+// not found.
 func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answers map[string]string) (*Application, error) {
 	if !idForm.MatchString(id) {
 		return nil, ErrNotFound
 	}
+	id = d.DraftID(id)
 	a := &Application{ID: id, Ente: v.Ente, Credential: v.Credential, Level: v.Level, Profile: v.Profile, State: StateDraft, Email: v.Email, Mandate: v.Mandate, Created: d.now().UTC()}
 	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
 		var before int
@@ -180,6 +180,11 @@ func (d *Desk) known(ctx context.Context, tx resident.Querier, v Visitor) (map[s
 		return out, nil
 	}
 	out["person.code"], out["person.given"], out["person.family"] = v.Person.CodiceFiscale, v.Person.Given, v.Person.Family
+	// An operator who may not look people up does not read them by filling a form in: who is
+	// said to be there need not be.
+	if v.Operator != nil && !v.Operator.Has(role.UsersRead, role.RegistryRead) {
+		return out, nil
+	}
 	r, err := person.RecordOf(ctx, tx, v.Person.ID, v.Ente)
 	if err != nil {
 		return nil, err
@@ -196,7 +201,6 @@ func (d *Desk) known(ctx context.Context, tx resident.Querier, v Visitor) (map[s
 			out["record.born"] = born.Format(time.DateOnly)
 		}
 	}
-	// An operator who may not look records up does not read them by filling a form in.
 	if v.Operator == nil && v.Level < session.Media || v.Operator != nil && !role.Can(*v.Operator, v.Ente, role.RegistryRead) {
 		return out, nil
 	}
@@ -331,6 +335,9 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 	if privacy != a.Service.Privacy.Version || a.Service.Declaration && !warned {
 		return nil, ErrNotices
 	}
+	if err := d.otherSigners(ctx, a); err != nil {
+		return nil, err
+	}
 	files, err := d.Files(ctx, a)
 	if err != nil {
 		return nil, err
@@ -354,6 +361,9 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		if !sameFields(now.Fields, a.Fields) {
 			return ErrState // it was changed in another tab meanwhile
 		}
+		if same, err := sameFiles(ctx, tx, id, files); err != nil || !same {
+			return errors.Join(err, ErrState)
+		}
 		warnedAt := ""
 		if warned {
 			warnedAt = store.Time(a.Made)
@@ -366,6 +376,7 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		return d.step(ctx, tx, id, Step{Kind: "made", State: StateToSign, Operator: a.Operator, Person: a.Actor()})
 	})
 	if err != nil {
+		d.unmade(ctx, v, a)
 		return nil, err
 	}
 	return d.Get(ctx, v, id)
@@ -467,320 +478,6 @@ func (d *Desk) Discard(ctx context.Context, v Visitor, id string) error {
 	})
 	if err == nil {
 		d.remove(ctx, gone...)
-	}
-	return err
-}
-
-func (a *Application) file(what string) string {
-	return "applications/" + a.ID[:2] + "/" + a.ID + what
-}
-
-// documentFile has the document's hash in its name: one that was made before is another.
-func (a *Application) documentFile() string { return a.file("-" + a.Fingerprint()[:16] + ".pdf") }
-
-// Document opens the document, byte for byte as it is signed.
-func (d *Desk) Document(ctx context.Context, a *Application) (io.ReadCloser, error) {
-	if len(a.SHA256) == 0 {
-		return nil, ErrNotFound
-	}
-	return d.Store.OpenFile(ctx, a.documentFile())
-}
-
-// people reads those who are named in the document.
-func (d *Desk) people(ctx context.Context, a *Application) (owner, agent *person.Person, err error) {
-	if a.Person != 0 {
-		if owner, err = person.Get(ctx, d.Store, a.Person); err != nil {
-			return nil, nil, err
-		}
-	} else {
-		owner = &person.Person{}
-		if err := d.Store.QueryRowContext(ctx, "SELECT given, family FROM credential WHERE id = ?", a.Credential).Scan(&owner.Given, &owner.Family); err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, nil, fmt.Errorf("submission: %w", err)
-		}
-	}
-	if a.Agent != 0 {
-		agent, err = person.Get(ctx, d.Store, a.Agent)
-	}
-	return owner, agent, err
-}
-
-// whoFields are the lines that name owner, agent with title, and operator.
-func (d *Desk) whoFields(ctx context.Context, a *Application) ([]pdf.Field, error) {
-	w, err := d.Who(ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	out := []pdf.Field{{Label: text("application.owner"), Value: w.Owner.Name()}}
-	if w.Owner.CodiceFiscale != "" {
-		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: w.Owner.CodiceFiscale})
-	} else {
-		out = append(out, pdf.Field{Label: text("submission.codice-fiscale"), Value: text("application.not-proved")})
-	}
-	if w.Agent != nil {
-		out = append(out, pdf.Field{Label: text("application.agent"), Value: w.Agent.Name() + ", " + w.Agent.CodiceFiscale + " (" + w.Title + ")"})
-	}
-	if w.Operator != "" {
-		out = append(out, pdf.Field{Label: text("application.operator"), Value: w.Operator})
-	}
-	return out, nil
-}
-
-func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io.Writer) error {
-	e, err := d.Enti.Get(ctx, a.Ente)
-	if err != nil {
-		return err
-	}
-	title := a.Service.Title.It
-	self := a.Service.Act == service.SelfCertification
-	doc := pdf.New(pdf.Info{Title: title + " - " + e.Name, Lang: "it-IT", Author: e.Name, Subject: e.Name, Created: a.Made.In(register.Rome()), ID: documentID(a.ID)})
-	doc.Heading(1, title)
-	if self {
-		selfHead(doc, a)
-	} else {
-		office, err := d.officeFor(ctx, d.Store, a)
-		if err != nil {
-			return err
-		}
-		doc.Paragraph(text("application.to", "ente", e.Name, "office", office))
-	}
-	if d.Trust != nil && d.Trust.HasTest() {
-		doc.Note(text("submission.test-note"))
-	}
-	who, err := d.whoFields(ctx, a)
-	if err != nil {
-		return err
-	}
-	if self {
-		selfBody(doc, a, who)
-	} else {
-		doc.Heading(2, text("submission.applicant"))
-		doc.Fields(who)
-		for _, b := range a.Service.Preview(a.Fields, message.Italian) {
-			doc.Heading(2, b.Title)
-			var fields []pdf.Field
-			for _, l := range b.Lines {
-				fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
-			}
-			doc.Fields(fields)
-		}
-	}
-	if len(files) > 0 {
-		doc.Heading(2, text("application.attachments"))
-		var items []string
-		for _, f := range files {
-			items = append(items, text("application.attachment", "name", f.Name, "hash", fmt.Sprintf("%x", f.SHA256)))
-		}
-		doc.List(items)
-	}
-	if a.Service.Declaration {
-		if self {
-			doc.Heading(2, text("application.self-heading"))
-			doc.Paragraph(text("application.self-warnings"))
-		} else {
-			doc.Heading(2, text("application.declaration"))
-			doc.Paragraph(text("application.warnings"))
-		}
-	}
-	if !self { // the notice is between the person and the ente, and not for whom it is meant for
-		doc.Paragraph(text("application.privacy", "version", a.Service.Privacy.Version))
-	}
-	doc.Paragraph(text("application.made", "time", a.Made.In(register.Rome()).Format("02/01/2006 15:04")))
-	if self {
-		selfFoot(doc)
-		doc.Footer(text("application.self-footer", "id", a.ID))
-	} else {
-		doc.Footer(text("submission.form-footer", "id", a.ID))
-	}
-	_, err = doc.WriteTo(w)
-	return err
-}
-
-// FileState is what the scanner said.
-type FileState string
-
-// The states of a file.
-const (
-	FileWaiting  FileState = "waiting"
-	FileClean    FileState = "clean"
-	FileInfected FileState = "infected"
-)
-
-// Slots besides those that the service wants.
-const (
-	SlotPaper    = "paper"    // the scan of the document signed by hand
-	SlotIdentity = "identity" // a copy of the document of identity
-	SlotMore     = "more"     // what an office asked for
-)
-
-// maxFiles of an application.
-const maxFiles = 30
-
-// File is an attachment.
-type File struct {
-	ID      string
-	Slot    string
-	Name    string
-	Kind    attachment.Kind
-	Size    int64
-	SHA256  []byte
-	State   FileState
-	Threat  string
-	Sent    bool // with the application, or as an answer to a request
-	Created time.Time
-}
-
-func (f *File) name() string { return "attachments/" + f.ID[:2] + "/" + f.ID }
-
-// Attach takes a file: what it is is told by its content, and what could act, hide or harm
-// is refused with the reason (*attachment.Refused).
-func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r io.ReaderAt, size int64) (*File, error) {
-	a, err := d.Get(ctx, v, id)
-	if err != nil {
-		return nil, err
-	}
-	known := slot == SlotIdentity || slot == SlotPaper || slot == SlotMore && a.State == StateMore ||
-		slices.ContainsFunc(a.Service.Attachments, func(x service.Attachment) bool { return x.ID == slot })
-	if !known {
-		return nil, ErrFiles
-	}
-	kind, err := attachment.Check(ctx, r, size, d.Limits)
-	var refused *attachment.Refused
-	if errors.As(err, &refused) {
-		return nil, errors.Join(err, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.ApplicationFile, PersonID: a.Actor(), Credential: v.Credential, Address: v.Address,
-			Detail: map[string]string{"application": id, "refused": refused.Code}}))
-	}
-	if err != nil {
-		return nil, err
-	}
-	f := &File{ID: store.NewID(), Slot: slot, Name: attachment.TidyName(name, kind), Kind: kind, Size: size, State: FileWaiting, Created: d.now().UTC()}
-	if d.Scanner == nil {
-		f.State = FileClean
-	}
-	h := sha256.New()
-	if err := d.Store.WriteFile(ctx, f.name(), io.TeeReader(io.NewSectionReader(r, 0, size), h)); err != nil {
-		return nil, err
-	}
-	f.SHA256 = h.Sum(nil)
-	states := []State{StateDraft}
-	switch slot {
-	case SlotPaper:
-		states = []State{StateToSign}
-	case SlotIdentity:
-		states = []State{StateDraft, StateToSign}
-	case SlotMore:
-		states = []State{StateMore}
-	}
-	err = d.change(ctx, v, id, states, func(tx *sql.Tx, _ *Application) error {
-		var n int
-		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ?", id).Scan(&n); err != nil {
-			return err
-		}
-		if n >= maxFiles {
-			return ErrFiles
-		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO application_file (id, application, slot, name, kind, size, sha256, state, created) VALUES (?,?,?,?,?,?,?,?,?)",
-			f.ID, id, f.Slot, f.Name, string(f.Kind), f.Size, f.SHA256, string(f.State), store.Time(f.Created))
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(err, d.Store.RemoveFile(ctx, f.name()))
-	}
-	if d.Scanner != nil {
-		if err := d.scanFile(ctx, f); err != nil {
-			d.Log.Warn("an attachment waits for the scanner", "ente", a.Ente, "error", err)
-		}
-	}
-	return f, nil
-}
-
-// Detach takes a file of a draft away.
-func (d *Desk) Detach(ctx context.Context, v Visitor, id, file string) error {
-	err := d.change(ctx, v, id, []State{StateDraft, StateToSign, StateMore}, func(tx *sql.Tx, a *Application) error {
-		r, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE id = ? AND application = ? AND sent = 0 AND (slot IN ('paper', 'identity', 'more') OR ? = 'draft')", file, id, string(a.State))
-		if err != nil {
-			return err
-		}
-		if n, err := r.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, ErrNotFound)
-		}
-		return nil
-	})
-	if err == nil {
-		d.remove(ctx, (&File{ID: file}).name())
-	}
-	return err
-}
-
-// Files lists an application's attachments.
-func (d *Desk) Files(ctx context.Context, a *Application) (out []*File, err error) {
-	return d.files(ctx, "application = ? ORDER BY created, id", a.ID)
-}
-
-func (d *Desk) files(ctx context.Context, where string, args ...any) (out []*File, err error) {
-	rows, err := d.Store.QueryContext(ctx, "SELECT id, slot, name, kind, size, sha256, state, threat, sent, created FROM application_file WHERE "+where, args...) //nolint:gosec // our own words
-	if err != nil {
-		return nil, fmt.Errorf("submission: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var f File
-		var created string
-		if err := rows.Scan(&f.ID, &f.Slot, &f.Name, &f.Kind, &f.Size, &f.SHA256, &f.State, &f.Threat, &f.Sent, &created); err != nil {
-			return nil, fmt.Errorf("submission: %w", err)
-		}
-		f.Created = store.ParseTime(created)
-		out = append(out, &f)
-	}
-	return out, rows.Err()
-}
-
-// OpenFile opens an attachment that the scanner called clean. It is sent as a download,
-// with File.Kind's media type and a CSP sandbox.
-func (d *Desk) OpenFile(ctx context.Context, a *Application, id string) (*File, io.ReadCloser, error) {
-	all, err := d.Files(ctx, a)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, f := range all {
-		if f.ID != id {
-			continue
-		}
-		if f.State != FileClean {
-			return f, nil, ErrScan
-		}
-		r, err := d.Store.OpenFile(ctx, f.name())
-		return f, r, err
-	}
-	return nil, nil, ErrNotFound
-}
-
-func (d *Desk) scanFile(ctx context.Context, f *File) error {
-	r, err := d.Store.OpenFile(ctx, f.name())
-	if err != nil {
-		return err
-	}
-	verdict, err := d.Scanner.Scan(ctx, r, f.Size)
-	if err := errors.Join(err, r.Close()); err != nil {
-		return err
-	}
-	f.State, f.Threat = FileClean, ""
-	if !verdict.Clean {
-		f.State, f.Threat = FileInfected, verdict.Threat
-	}
-	_, err = d.Store.ExecContext(ctx, "UPDATE application_file SET state = ?, threat = ? WHERE id = ?", string(f.State), f.Threat, f.ID)
-	return err
-}
-
-// ScanWaiting asks about files again that the scanner gave no verdict on.
-func (d *Desk) ScanWaiting(ctx context.Context) error {
-	if d.Scanner == nil {
-		return nil
-	}
-	all, err := d.files(ctx, "state = 'waiting' ORDER BY created LIMIT 100")
-	for _, f := range all {
-		if err = d.scanFile(ctx, f); err != nil {
-			break // it is down: the next round asks again
-		}
 	}
 	return err
 }

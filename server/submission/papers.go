@@ -22,6 +22,17 @@ type Paper struct {
 	Open                   func(ctx context.Context) (io.ReadCloser, error)
 }
 
+// called is what the document of an application is called as a file, without its ending.
+func (a *Application) called() string {
+	switch a.Service.Act {
+	case service.SelfCertification:
+		return "autocertificazione"
+	case service.Message:
+		return "comunicazione"
+	}
+	return "istanza"
+}
+
 // Papers lists everything that an application's file holds: document, signed files with
 // their reports, attachments, receipt, steps, the form that it was made with.
 func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
@@ -31,7 +42,7 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 	ready := func(data []byte) func(context.Context) (io.ReadCloser, error) {
 		return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 	}
-	out := []Paper{{"istanza.pdf", "application/pdf", a.Service.Title.It, stored(a.documentFile())}}
+	out := []Paper{{a.called() + ".pdf", "application/pdf", a.Service.Title.It, stored(a.documentFile())}}
 	signed, err := d.Signatures(ctx, a)
 	if err != nil {
 		return nil, err
@@ -44,7 +55,7 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 		}
 		if !slices.Contains(seen, s.File) {
 			seen = append(seen, s.File)
-			out = append(out, Paper{fmt.Sprintf("istanza-%d.pdf.p7m", i+1), "application/pkcs7-mime", a.Service.Title.It, stored(s.File)})
+			out = append(out, Paper{fmt.Sprintf("%s-%d.pdf.p7m", a.called(), i+1), "application/pkcs7-mime", a.Service.Title.It, stored(s.File)})
 		}
 		out = append(out, Paper{fmt.Sprintf("rapporto-%d.json", i+1), "application/json", "Rapporto di verifica", ready(report)})
 	}

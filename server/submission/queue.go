@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -196,7 +197,30 @@ func (d *Desk) atDesk(ctx context.Context, a role.Actor, id string, write bool) 
 	if err != nil {
 		return nil, err
 	}
-	return x, role.Check(a, a.Ente, right(x.Service.Topic, write))
+	if err := role.Check(a, a.Ente, right(x.Service.Topic, write)); err != nil || !write {
+		return x, err
+	}
+	own, err := d.Own(ctx, a, x)
+	if err == nil && own && x.shownTo(a) {
+		err = ErrOwn
+	}
+	return x, err
+}
+
+// Own tells whether an application is an operator's own affair: sent by or for the own
+// person, or signed too. Whoever has an interest in it keeps away and leaves it to a
+// colleague (L. 241/1990, art. 6-bis).
+func (d *Desk) Own(ctx context.Context, by role.Actor, a *Application) (bool, error) {
+	if slices.Contains(a.Service.Signers(a.Fields), by.Code) {
+		return true, nil
+	}
+	var n int
+	err := d.Store.QueryRowContext(ctx, "SELECT count(*) FROM person WHERE code = ? AND (id IN (?, ?) OR id = (SELECT person FROM credential WHERE id = ? AND joined <> ''))",
+		by.Code, a.Person, a.Agent, a.Credential).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("submission: %w", err)
+	}
+	return n > 0, nil
 }
 
 // Names gives the name of whose each application is, by its id; that of a weak credential

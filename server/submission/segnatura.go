@@ -118,7 +118,7 @@ func (d *Desk) marked(ctx context.Context, x *Application, e *register.Entry) ([
 		}
 		return []register.File{{Name: "risposta.pdf", MediaType: "application/pdf", Title: e.Subject, SHA256: e.SHA256, Sealed: sealed}}, nil
 	}
-	out := []register.File{{Name: "istanza.pdf", MediaType: "application/pdf", Title: e.Subject, SHA256: e.SHA256}}
+	out := []register.File{{Name: x.called() + ".pdf", MediaType: "application/pdf", Title: e.Subject, SHA256: e.SHA256}}
 	signed, err := d.Signatures(ctx, x)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (d *Desk) marked(ctx context.Context, x *Application, e *register.Entry) ([
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, register.File{Name: fmt.Sprintf("istanza-%d.pdf.p7m", i+1), MediaType: "application/pkcs7-mime", Title: e.Subject, SHA256: sum, Signed: true})
+		out = append(out, register.File{Name: fmt.Sprintf("%s-%d.pdf.p7m", x.called(), i+1), MediaType: "application/pkcs7-mime", Title: e.Subject, SHA256: sum, Signed: true})
 	}
 	files, err := d.Files(ctx, x)
 	if err != nil {

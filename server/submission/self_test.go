@@ -119,7 +119,7 @@ func TestSelfCertification(t *testing.T) {
 			t.Fatalf("%+v %v", sent, err)
 		}
 		papers, err := c.d.Papers(ctx, sent)
-		if err != nil || len(papers) == 0 || papers[0].Name != "istanza.pdf" {
+		if err != nil || len(papers) == 0 || papers[0].Name != "autocertificazione.pdf" {
 			t.Error(papers, err)
 		}
 		// An operator who may not look records up gets none of them by filling a form in; who

@@ -140,7 +140,12 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	return d.change(ctx, v, a.ID, []State{StateToSign}, func(tx *sql.Tx, now *Application) error {
+	var gone []string
+	err = d.change(ctx, v, a.ID, []State{StateToSign}, func(tx *sql.Tx, now *Application) error {
+		before, err := signatures(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
 		if !bytes.Equal(now.SHA256, a.SHA256) {
 			return ErrOtherContent // it was made anew meanwhile
 		}
@@ -160,22 +165,32 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				return err
 			}
 		}
+		after, err := signatures(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		for _, s := range before { // who signs again replaces the own file, unless others' signatures are in it
+			if !slices.ContainsFunc(after, func(x *Signature) bool { return x.File == s.File }) {
+				gone = append(gone, s.File)
+			}
+		}
 		if v.Person.ID == a.Actor() {
-			if err := d.askCosigners(ctx, tx, a, wanted[1:]); err != nil {
+			if err := d.askCosigners(ctx, tx, a, wanted[1:], after); err != nil {
 				return err
 			}
 		}
 		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Person: v.Person.ID})
 	})
+	if err != nil {
+		gone = []string{name}
+	}
+	d.remove(context.WithoutCancel(ctx), gone...)
+	return err
 }
 
 // askCosigners tells those who are known here, and have not signed yet, that a document waits
 // for them: the mail names neither what it is nor whose.
-func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, codes []string) error {
-	all, err := signatures(ctx, tx, a.ID)
-	if err != nil {
-		return err
-	}
+func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, codes []string, all []*Signature) error {
 	for _, code := range codes {
 		if slices.ContainsFunc(all, func(s *Signature) bool { return s.Code == code }) {
 			continue

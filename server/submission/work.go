@@ -211,6 +211,10 @@ func (d *Desk) Reroute(ctx context.Context, a role.Actor, id, office, words stri
 	if office == "" || len([]rune(office)) > maxOffice {
 		return ErrOffice
 	}
+	// Where nobody works nobody answers: one misspelt, or made up, would hide it.
+	if known, err := d.Offices(ctx, a.Ente); err != nil || !slices.Contains(known, office) {
+		return errors.Join(err, ErrOffice)
+	}
 	return d.move(ctx, a, id, deed{kind: "reroute", words: words, office: office, in: waiting, do: func(_ *sql.Tx, x *Application) error {
 		if office == x.Office {
 			return ErrOffice
@@ -268,11 +272,18 @@ func (d *Desk) Withdraw(ctx context.Context, v Visitor, id, words string) error 
 		if _, err := tx.ExecContext(ctx, "UPDATE application SET state = 'withdrawn', closed = ? WHERE id = ?", store.Time(d.now()), id); err != nil {
 			return err
 		}
-		if err := d.step(ctx, tx, id, Step{Kind: "withdraw", State: StateWithdrawn, Person: x.Actor(), Office: x.Office, Text: words}); err != nil {
+		e := audit.Event{Ente: x.Ente, Kind: audit.ApplicationMoved, PersonID: x.Person, Credential: v.Credential, Address: v.Address,
+			Detail: map[string]string{"application": id, "act": "withdraw", "protocol": x.Protocol()}}
+		var who int64 // the person or who acts, whoever of the two sent it
+		if v.Person != nil {
+			if who = v.Person.ID; who != x.Person {
+				e.Detail["agent"] = fmt.Sprint(who)
+			}
+		}
+		if err := d.step(ctx, tx, id, Step{Kind: "withdraw", State: StateWithdrawn, Person: who, Office: x.Office, Text: words}); err != nil {
 			return err
 		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: x.Ente, Kind: audit.ApplicationMoved, PersonID: x.Person, Credential: v.Credential, Address: v.Address,
-			Detail: map[string]string{"application": id, "act": "withdraw", "protocol": x.Protocol()}})
+		return d.Audit.WriteTx(ctx, tx, e)
 	})
 }
 
@@ -422,6 +433,14 @@ func (d *Desk) follow(ctx context.Context, system Outside, a *Application) error
 		return errors.New("the outside system gave no number")
 	}
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		// One number stands for one document; a second receipt with it would be false.
+		var there int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application WHERE ente = ? AND outside = ? AND id <> ?", a.Ente, number, a.ID).Scan(&there); err != nil {
+			return err
+		}
+		if there > 0 {
+			return fmt.Errorf("%w: it gave the number %q, which another document has", register.ErrRefused, number)
+		}
 		r, err := tx.ExecContext(ctx, "UPDATE application SET outside = ?, changed = ? WHERE id = ? AND outside = ''", number, store.Time(d.now()), a.ID)
 		if err != nil {
 			return err

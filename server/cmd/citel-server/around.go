@@ -48,7 +48,7 @@ func (s *server) connect(revocation *trust.Revocation) error {
 		if err != nil {
 			return exit(command.Usage, fmt.Errorf("--scanner: %w", err))
 		}
-		s.rooms.Applications.Scanner = scanner
+		s.rooms.Applications.Scanner, s.rooms.Mandates.Scanner = scanner, scanner
 	}
 	to := f.deposit
 	if to == "" {

@@ -39,18 +39,18 @@ func TestAround(t *testing.T) {
 		if withLists {
 			s.lists = &lists.Loader{}
 		}
-		s.rooms.Applications.Scanner, s.rooms.Applications.Outside, s.rooms.Seals.Stamp, s.rooms.Deposits.To = nil, nil, nil, nil
+		s.rooms.Applications.Scanner, s.rooms.Mandates.Scanner, s.rooms.Applications.Outside, s.rooms.Seals.Stamp, s.rooms.Deposits.To = nil, nil, nil, nil, nil
 		err := s.connect(nil)
 		return s, log.String(), err
 	}
 	s, log, err := connect(aroundFlags{}, false)
-	if err != nil || s.rooms.Applications.Scanner != nil || len(s.rooms.Applications.Outside) > 0 || s.rooms.Seals.Stamp != nil ||
+	if err != nil || s.rooms.Applications.Scanner != nil || s.rooms.Mandates.Scanner != nil || len(s.rooms.Applications.Outside) > 0 || s.rooms.Seals.Stamp != nil ||
 		s.rooms.Deposits.To != deposit.Folder(filepath.Join(dir, "conservazione")) || !strings.Contains(log, "NOT scanned") {
 		t.Error(err, log)
 	}
 	s, log, err = connect(aroundFlags{scanner: "icap://127.0.0.1/avscan", deposit: "/srv/x", tsa: "http://tsa.example/", tsaTrust: []string{anchors},
 		protocol: []string{"prova=https://protocollo.example/x"}, protocolSecret: []string{"prova=" + token}}, false)
-	if _, ok := s.rooms.Applications.Scanner.(*attachment.ICAP); err != nil || !ok || s.rooms.Deposits.To != deposit.Folder("/srv/x") || s.rooms.Seals.Stamp == nil ||
+	if _, ok := s.rooms.Applications.Scanner.(*attachment.ICAP); err != nil || !ok || s.rooms.Mandates.Scanner != s.rooms.Applications.Scanner || s.rooms.Deposits.To != deposit.Folder("/srv/x") || s.rooms.Seals.Stamp == nil ||
 		s.rooms.Applications.Outside["prova"] == nil || strings.Contains(log, "NOT scanned") {
 		t.Error(err, log)
 	}

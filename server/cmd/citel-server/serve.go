@@ -208,6 +208,11 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	revocation := &trust.Revocation{Store: s.trust, Fetch: s.fetcher, Keep: kept}
 	policy := validation.Strict()
 	s.rooms.Applications.Trust, s.rooms.Applications.Revocation, s.rooms.Applications.Policy = s.trust, revocation, policy
+	temp, err := s.store.TempDir()
+	if err != nil {
+		return nil, exit(command.InputOutput, err)
+	}
+	s.rooms.Applications.Limits.Dir, s.rooms.Mandates.Limits.Dir = temp, temp
 	if err := s.connect(revocation); err != nil {
 		return nil, err
 	}
@@ -251,10 +256,6 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	consolePages, err2 := desk.Handler()
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, exit(command.Unavailable, err)
-	}
-	temp, err := s.store.TempDir()
-	if err != nil {
-		return nil, exit(command.InputOutput, err)
 	}
 	api := &verification.Service{
 		Ente: e.Code, Keys: &apikey.Room{Store: s.store, Ente: e.Code, Audit: s.rooms.Audit}, Trust: s.trust, Revocation: revocation, Policy: validation.Default(),

@@ -31,6 +31,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/pkcs/version"
@@ -166,7 +167,7 @@ func status(r *http.Response) error {
 
 func number(s string) (string, error) {
 	s = strings.TrimSpace(s)
-	if s == "" || len(s) > maxNumber || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+	if s == "" || len(s) > maxNumber || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == '\uFFFD' }) {
 		return "", errors.New("outside: the protocol system gave no usable number")
 	}
 	return s, nil
