@@ -178,6 +178,9 @@ func TestCriterionElements(t *testing.T) {
 		}
 	}
 	has(t, v.get("/deleghe/nuova"), `<li><a href="/area">`, `<li><a href="/deleghe">`)
+	if a := v.get("/pratiche/ffffffffffffffffffffffffffffffff"); strings.Count(a.body, `<li><a href="/pratiche">Le mie pratiche</a></li>`) != 1 {
+		t.Error("the way to an application does not lead over the list once:", a.body)
+	}
 	// The emblem only where the ente has said so.
 	if a := d.visitor().get("/enti/altro/"); strings.Contains(a.body, "Finanziato dall") || strings.Contains(a.body, "regione.example") {
 		t.Error("another ente's footer")

@@ -174,8 +174,10 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				gone = append(gone, s.File)
 			}
 		}
-		if v.Person.ID == a.Actor() {
-			if err := d.askCosigners(ctx, tx, a, wanted[1:], after); err != nil {
+		// Who signs the same document again mails nobody a second time.
+		again := slices.ContainsFunc(before, func(s *Signature) bool { return s.Code == wanted[0] })
+		if v.Person.ID == a.Actor() && !again {
+			if err := d.askCosigners(ctx, tx, a, wanted[1:]); err != nil {
 				return err
 			}
 		}
@@ -190,7 +192,11 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 
 // askCosigners tells those who are known here, and have not signed yet, that a document waits
 // for them: the mail names neither what it is nor whose.
-func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, codes []string, all []*Signature) error {
+func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, codes []string) error {
+	all, err := signatures(ctx, tx, a.ID)
+	if err != nil {
+		return err
+	}
 	for _, code := range codes {
 		if slices.ContainsFunc(all, func(s *Signature) bool { return s.Code == code }) {
 			continue

@@ -95,8 +95,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 				if (x.type === "radio" || x.type === "checkbox") x.click(); else { x.value = "` + value + `"; x.dispatchEvent(new Event("change", {bubbles: true})); } return true; })()`
 			do(t, ctx, name, chromedp.Evaluate[bool](set))
 		}
-		do(t, ctx, "next", chromedp.Click(".form-buttons button"))
-		time.Sleep(300 * time.Millisecond)
+		k.turn(".form-buttons button")
 	}
 	k.where("Controlla con la persona")
 	do(t, ctx, "warned", chromedp.Evaluate[bool](`document.getElementById("f-warned").click(), document.getElementById("f-privacy").click(), true`))
@@ -109,8 +108,8 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	id := strings.Split(at.Path, "/")[3]
 	for _, slot := range []string{"paper", "identity"} {
 		do(t, ctx, slot, chromedp.SetUploadFiles("#f-file-"+slot, []string{scan}))
-		do(t, ctx, slot, chromedp.Click("form:has(#f-file-"+slot+") button"))
-		k.where("Il file è salvato")
+		k.turn("form:has(#f-file-" + slot + ") button")
+		k.seen("ul.kept-files + form:has(#f-file-" + slot + ")")
 	}
 	do(t, ctx, "sign and send", chromedp.Click("form[action$='/firma/foglio'] button"))
 	k.where("La pratica è inviata")
