@@ -50,6 +50,8 @@ func TestEveryLinkOfEveryRole(t *testing.T) {
 				case b.status == http.StatusSeeOther:
 					queue = append(queue, b.header.Get("Location"))
 					continue
+				case b.status == http.StatusConflict && strings.HasSuffix(at, "/segnatura.xml") && strings.Contains(b.body, "IPA"):
+					continue // this town has no codes yet: the page says where they are set
 				case b.status != http.StatusOK:
 					t.Errorf("%s: %d", at, b.status)
 					continue
@@ -57,7 +59,7 @@ func TestEveryLinkOfEveryRole(t *testing.T) {
 					continue
 				}
 				reached++
-				if k := consoleKey.FindString(b.body); k != "" {
+				if k := consoleKey.FindString(b.body); k != "" && !strings.HasSuffix(at, "/schema-servizi") { // which names keys of services
 					t.Errorf("%s: the key %q stands on the page", at, k)
 				}
 				for _, m := range slices.Concat(consoleLink.FindAllStringSubmatch(b.body, -1), getForm.FindAllStringSubmatch(b.body, -1)) {

@@ -212,17 +212,18 @@ func (c *Console) operatorReset(r *request) error {
 func (c *Console) roles(r *request) error {
 	t := &table{ID: "roles", Caption: r.T("console.m-roles"), Head: r.heads("f-role", "f-name", "f-description", "f-reading", "f-permissions")}
 	for _, x := range role.List() {
-		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Reading}, {Text: permissions(x), Mono: true}})
+		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Reading}, {Text: r.permissions(x)}})
 	}
 	return r.page(http.StatusOK, "list", r.T("console.m-roles"), data{"Table": t, "Intro": r.T("console.roles-intro")})
 }
 
-func permissions(x *role.Role) string {
+// permissions says what a role may do.
+func (r *request) permissions(x *role.Role) string {
 	var out []string
 	for _, p := range x.Permissions {
-		out = append(out, string(p))
+		out = append(out, r.T("permission."+strings.ReplaceAll(string(p), ".", "-")))
 	}
-	return strings.Join(out, " ")
+	return strings.Join(out, "; ")
 }
 
 // profiles is "Associazione Operatore - Ruolo": the operators with their roles.
@@ -274,7 +275,7 @@ func (c *Console) showProfile(r *request, status int, wrong string) error {
 			continue
 		}
 		held = append(held, text)
-		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Reading}, {Text: permissions(x), Mono: true}})
+		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Reading}, {Text: r.permissions(x)}})
 	}
 	d := data{"Facts": r.facts("f-person", o.Name(), "f-operator-code", o.Code, "f-state", r.T("desk.state-"+string(o.State)), "f-application", role.Application), "Tables": []table{t}, "Wrong": wrong}
 	if may {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/town"
@@ -205,4 +207,13 @@ func TestWaysIn(t *testing.T) {
 		b.send(path+"/accedi", "ente", "prova", "user", town.FormOf(3).Code, "password", "sbagliata davvero")
 	}
 	b.wants(http.StatusTooManyRequests, "secondi e riprova")
+}
+
+// Every permission has its words, in both languages.
+func TestPermissionsHaveWords(t *testing.T) {
+	for _, p := range role.All {
+		if key := "permission." + strings.ReplaceAll(string(p), ".", "-"); !message.Has(key) {
+			t.Errorf("%s has no words", key)
+		}
+	}
 }
