@@ -62,8 +62,8 @@ var load = sync.OnceValue(func() map[string]sentence {
 })
 
 // Text gives the sentence of a key ("wire.pin-wrong") with its {name}
-// placeholders filled from args, which are name, value pairs. An unknown key
-// gives the key itself, so that nothing shown is ever empty.
+// placeholders filled from args, which are name, value pairs; an Italian {ente} takes its
+// article (article.go). An unknown key gives the key itself, so that nothing shown is ever empty.
 func Text(lang Lang, key string, args ...any) string {
 	s, ok := load()[key]
 	if !ok {
@@ -73,12 +73,19 @@ func Text(lang Lang, key string, args ...any) string {
 	if text == "" {
 		text = s[Italian]
 	}
+	return fill(lang, text, args...)
+}
+
+func fill(lang Lang, text string, args ...any) string {
 	if len(args) == 0 {
 		return text
 	}
 	pairs := make([]string, 0, len(args))
 	for i := 0; i+1 < len(args); i += 2 {
 		pairs = append(pairs, fmt.Sprintf("{%v}", args[i]), fmt.Sprint(args[i+1]))
+		if lang == Italian && args[i] == "ente" {
+			text = article(text, "{ente}", fmt.Sprint(args[i+1]))
+		}
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }

@@ -84,7 +84,11 @@ func (c *Console) assisted(r *request) error {
 		}
 		t.Rows = append(t.Rows, []cell{{Text: a.Service.Title.In(r.lang), Link: assistedPath + "/" + a.ID}, {Text: whoLine(who)}, {Text: r.applicationState(a.State)}, {Text: a.Protocol()}, {Text: moment(a.Created)}})
 	}
-	return r.page(http.StatusOK, "list", r.T("console.m-assisted"), data{"Intro": r.T("assisted.intro", "days", shownDays), "Table": t, "Links": []nextStep{{r.T("assisted.m-new"), assistedPath + "/nuova"}}})
+	intro := r.T("assisted.intro", "days", shownDays)
+	if len(list) >= submission.Listed {
+		intro += " " + r.T("assisted.list-cut", "n", len(list))
+	}
+	return r.page(http.StatusOK, "list", r.T("console.m-assisted"), data{"Intro": intro, "Table": t, "Links": []nextStep{{r.T("assisted.m-new"), assistedPath + "/nuova"}}})
 }
 
 // whoLine names whoever is at the desk, and for whom.
@@ -208,7 +212,7 @@ func (c *Console) assistedBegin(r *request) error {
 	case err == nil:
 		return r.done(assistedPath+"/"+a.ID, "assisted.started")
 	case errors.Is(err, submission.ErrBegun):
-		r.redirect(assistedPath + "/" + in.ID)
+		r.redirect(assistedPath + "/" + c.Rooms.Applications.DraftID(in.ID))
 		return nil
 	}
 	if text := r.refusedText(err); text != "" {

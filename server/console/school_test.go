@@ -105,11 +105,11 @@ func TestSchool(t *testing.T) {
 
 		// What was declared is verified and corrected, with the reason.
 		file := call + "/domande/" + one.ID
-		b.get(file).wants(http.StatusOK, "Come si formano i punti", "Entrambi i genitori lavorano", "decide a parità di punti", "9000,00 €")
+		b.get(file).wants(http.StatusOK, "Come si formano i punti", "Entrambi i genitori lavorano", "decide a parità di punti", "9.000,00 €")
 		b.send(file+"/verifica", "campo", "both-work", "valore", "").wants(http.StatusUnprocessableEntity, "Scrivi il motivo")
 		b.send(file+"/verifica", "campo", "both-work", "valore", "yes").wants(http.StatusSeeOther)
 		b.get(file).send(file+"/verifica", "campo", "isee", "valore", "10.000,00", "motivo", "banca dati INPS").wants(http.StatusSeeOther)
-		b.follow().wants(http.StatusOK, "banca dati INPS", "10000,00 €", "Salvato")
+		b.follow().wants(http.StatusOK, "banca dati INPS", "10.000,00 €", "Salvato")
 		b.send(call+"/elenco", "tipo", "final").wants(http.StatusConflict, "Pubblica prima la graduatoria provvisoria")
 		b.send(call+"/elenco", "tipo", "provisional").wants(http.StatusSeeOther).follow().wants(http.StatusOK, "provvisoria, da pubblicare", code, "ammessa", "lista d'attesa")
 		b.get(call + "/elenco/1/pdf").wants(http.StatusNotFound)

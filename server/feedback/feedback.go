@@ -135,7 +135,7 @@ func (d *Desk) Send(ctx context.Context, r Report, address string) (*Report, err
 	if len(wrong) > 0 {
 		return nil, &FieldsError{wrong}
 	}
-	if ok, wait := d.limiter.Allow(address); !ok {
+	if ok, wait := d.limiter.Allow(limit.Caller(address)); !ok {
 		return nil, &TooSoonError{wait}
 	}
 	public, err := d.Enti.Public(ctx, r.Ente)

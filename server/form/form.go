@@ -193,7 +193,7 @@ type Block struct {
 type Answer struct{ ID, Label, Value string }
 
 // Read lays out what was answered: what is not asked with these answers is not there, and
-// what was left open is shown as "-".
+// what was left open says so.
 func Read(d *service.Definition, values map[string]string, l message.Lang) (out []Block) {
 	for i, s := range d.Sections {
 		b := Block{ID: s.ID, Title: s.Title.In(l), Sensitive: s.Sensitive, N: i + 1}
@@ -203,7 +203,7 @@ func Read(d *service.Definition, values map[string]string, l message.Lang) (out 
 			}
 			v := q.Show(values[q.ID], l)
 			if v == "" {
-				v = "-"
+				v = message.Text(l, "form.left-open")
 			}
 			b.Answers = append(b.Answers, Answer{q.ID, q.Label.In(l), v})
 		}

@@ -27,6 +27,9 @@ const (
 // MaxFields bounds what is kept of one form, in bytes of JSON.
 const MaxFields = 64 << 10
 
+// MaxForms bounds what is kept of one owner; the oldest goes for a new one.
+const MaxForms = 20
+
 // Errors of this room.
 var (
 	ErrNotFound = errors.New("kept: nothing is kept")
@@ -95,13 +98,31 @@ func (d *Desk) Keep(ctx context.Context, o Owner, ente, service string, fields m
 		return ErrTooLarge
 	}
 	now := d.now()
-	_, err = d.Store.ExecContext(ctx, `INSERT INTO kept (owner, ente, service, fields, changed, expires) VALUES (?,?,?,?,?,?)
-		ON CONFLICT (owner, ente, service) DO UPDATE SET fields = excluded.fields, changed = excluded.changed, expires = excluded.expires`,
-		string(o), ente, service, string(data), store.Time(now), store.Time(now.Add(o.life())))
-	if err != nil {
-		return fmt.Errorf("kept: %w", err)
+	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO kept (owner, ente, service, fields, changed, expires) VALUES (?,?,?,?,?,?)
+			ON CONFLICT (owner, ente, service) DO UPDATE SET fields = excluded.fields, changed = excluded.changed, expires = excluded.expires`,
+			string(o), ente, service, string(data), store.Time(now), store.Time(now.Add(o.life())))
+		if err == nil {
+			err = trim(ctx, tx, o)
+		}
+		if err != nil {
+			return fmt.Errorf("kept: %w", err)
+		}
+		return nil
+	})
+}
+
+// trim leaves an owner's newest MaxForms.
+func trim(ctx context.Context, tx *sql.Tx, o Owner) error {
+	var last string
+	err := tx.QueryRowContext(ctx, "SELECT changed FROM kept WHERE owner = ? ORDER BY changed DESC LIMIT 1 OFFSET ?", string(o), MaxForms-1).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
 	}
-	return nil
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "DELETE FROM kept WHERE owner = ? AND changed < ?", string(o), last)
+	}
+	return err
 }
 
 // Get finds the newest form that any of the owners has for a service.
@@ -174,6 +195,9 @@ func (d *Desk) Move(ctx context.Context, from, to Owner) error {
 			string(to), store.Time(d.now().Add(to.life())), string(from), store.Time(d.now()))
 		if err == nil {
 			_, err = tx.ExecContext(ctx, "DELETE FROM kept WHERE owner = ?", string(from))
+		}
+		if err == nil {
+			err = trim(ctx, tx, to)
 		}
 		if err != nil {
 			return fmt.Errorf("kept: %w", err)

@@ -2,6 +2,7 @@ package kept_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,4 +74,33 @@ func TestOwnerOfAJoinedDebole(t *testing.T) {
 	if joined == kept.Of(&session.Session{Level: session.Forte, Person: 7, Credential: "f"}) {
 		t.Error(joined)
 	}
+}
+
+// An owner fills no database: beyond a number of forms the oldest go, after a login too.
+func TestKeptIsBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		d := &kept.Desk{Store: s, Now: func() time.Time { return now }}
+		phone, maria := kept.Browser("a phone"), kept.Of(&session.Session{Level: session.Media, Person: 7, Credential: "m"})
+		for i := range kept.MaxForms + 5 {
+			for _, o := range []kept.Owner{phone, maria} {
+				now = now.Add(time.Second)
+				if err := d.Keep(t.Context(), o, "prova", fmt.Sprint(o[:3], i), map[string]string{"a": "b"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		count := func(o kept.Owner, newest string) {
+			t.Helper()
+			all, err := d.List(t.Context(), "prova", o)
+			if err != nil || len(all) != kept.MaxForms || all[0].Service != newest {
+				t.Errorf("%d %+v %v", len(all), all[0], err)
+			}
+		}
+		count(phone, fmt.Sprint("bro", kept.MaxForms+4))
+		if err := d.Move(t.Context(), phone, maria); err != nil {
+			t.Fatal(err)
+		}
+		count(maria, fmt.Sprint("per", kept.MaxForms+4))
+	})
 }

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -31,6 +32,20 @@ func TestLimit(t *testing.T) {
 	}
 	if got := ask(http.MethodPost, "192.0.2.2:1"); got != http.StatusOK {
 		t.Errorf("another address: %d", got)
+	}
+	for i := range int(l.limiter.Burst) { // of a home's IPv6 network every request has another address
+		if got := ask(http.MethodPost, fmt.Sprintf("[2001:db8:1:2::%x]:1", i+1)); got != http.StatusOK {
+			t.Fatal(got)
+		}
+	}
+	if got := ask(http.MethodPost, "[2001:db8:1:2:ffff::1]:1"); got != http.StatusTooManyRequests {
+		t.Errorf("one too many of a network: %d", got)
+	}
+	if got := ask(http.MethodPost, "[2001:db8:1:3::1]:1"); got != http.StatusOK {
+		t.Errorf("another network: %d", got)
+	}
+	if got := ask(http.MethodPost, "[::ffff:192.0.2.1]:1"); got != http.StatusTooManyRequests {
+		t.Errorf("the first, written in another way: %d", got)
 	}
 	at = at.Add(time.Second)
 	if got := ask(http.MethodPost, "192.0.2.1:2"); got != http.StatusOK {

@@ -3,6 +3,7 @@ package limit
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -17,11 +18,24 @@ func NewWrites(now func() time.Time) *Writes {
 
 // Allow takes one request of an address, with or without its port.
 func (l *Writes) Allow(address string) bool {
+	ok, _ := l.limiter.Allow(Caller(address))
+	return ok
+}
+
+// Caller is whom an address stands for, with or without its port. Of IPv6 one caller has a
+// network of 64 bits at least (RFC 6177), and takes as many addresses of it as it wants.
+func Caller(address string) string {
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		address = host
 	}
-	ok, _ := l.limiter.Allow(address)
-	return ok
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
 }
 
 // Wrap limits a handler's requests that change something.

@@ -14,6 +14,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/ente"
 	letters "github.com/citel-pa/citel/server/mail"
+	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/smtp"
 	"github.com/citel-pa/citel/testdata/town"
@@ -156,7 +157,7 @@ func TestOnce(t *testing.T) {
 func TestEveryKindHasItsText(t *testing.T) {
 	for _, k := range []letters.Kind{letters.ConfirmEmail, letters.AlreadyThere, letters.ResetDebole, letters.NoAccount, letters.Activation, letters.NewLogin,
 		letters.Released, letters.Activated, letters.PasswordChanged, letters.Joined, letters.StateChanged,
-		letters.ApplicationReceived, letters.ApplicationNumber, letters.ApplicationMore, letters.ApplicationMessage, letters.ApplicationAnswered, letters.ApplicationClosed, letters.ApplicationCode,
+		letters.ApplicationReceived, letters.ApplicationNumber, letters.ApplicationMore, letters.ApplicationMessage, letters.ApplicationAnswered, letters.ApplicationClosed, letters.ApplicationCode, letters.ApplicationSign,
 		letters.RankingPublished, letters.RankingOffer, letters.RankingAnswer} {
 		for _, l := range []message.Lang{message.Italian, message.English} {
 			for _, part := range []string{"-subject", "-text"} {
@@ -166,6 +167,39 @@ func TestEveryKindHasItsText(t *testing.T) {
 					t.Errorf("%s in %s: %q", key, l, text)
 				}
 			}
+		}
+	}
+}
+
+// A link leads to the ente's own pages: at the root of its origin, or in its part of the
+// server's; the console is one for all.
+func TestLinksLeadToTheEntesPages(t *testing.T) {
+	tn := town.New(t, storetest.New(t, store.SQLite))
+	s := smtp.Start(t, false)
+	set(t, tn, s, "starttls")
+	admin := tn.Operator("altro", 5, "R6")
+	mine := ente.Mail{From: "sportello@altro.example", Host: s.Address, Security: "starttls"}
+	if err := tn.Enti.SetMail(t.Context(), admin, "altro", mine); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ ente, origin, path, want string }{
+		{"prova", "", "/pratiche/x", "http://127.0.0.1:8480/pratiche/x"},
+		{"altro", "", "/pratiche/x", "http://127.0.0.1:8480/enti/altro/pratiche/x"},
+		{"altro", "http://127.0.0.1:8480", "/deleghe", "http://127.0.0.1:8480/enti/altro/deleghe"},
+		{"altro", "", "/registrazione/conferma?codice=y", "http://127.0.0.1:8480/enti/altro/registrazione/conferma?codice=y"},
+		{"altro", "", "/consolleente/attiva?codice=y", "http://127.0.0.1:8480/consolleente/attiva?codice=y"},
+		{"altro", "https://altro.example", "/deleghe", "https://altro.example/deleghe"},
+	} {
+		if _, err := tn.Store.ExecContext(t.Context(), "UPDATE ente SET origin = ? WHERE code = 'altro'", c.origin); err != nil {
+			t.Fatal(err)
+		}
+		queue(t, tn, letters.Message{Ente: c.ente, To: "maria@example.org", Kind: letters.MandateAsked, Link: c.path})
+		if err := tn.Postman.Deliver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := s.Messages()
+		if len(all) == 0 || !strings.Contains(all[len(all)-1].Body, "\n"+c.want+"\n") && !strings.Contains(all[len(all)-1].Body, c.want+"\r") {
+			t.Errorf("%+v: %+v", c, all[len(all)-1].Body)
 		}
 	}
 }

@@ -40,6 +40,7 @@ const (
 	ApplicationAnswered Kind = "application-answered" //
 	ApplicationClosed   Kind = "application-closed"   //
 	ApplicationCode     Kind = "application-code"     // number: a code that the desk asks for
+	ApplicationSign     Kind = "application-sign"     // another person's document waits for the signature
 
 	MandateAsked    Kind = "mandate-asked"    // somebody asks to act, or to be acted for; link
 	MandateAccepted Kind = "mandate-accepted" // likewise

@@ -28,8 +28,10 @@ type Postman struct {
 	Enti  *ente.Directory
 	// Origin is the server's, for enti that have none of their own: links begin with it.
 	Origin string
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Main is the ente that has the server's origin for itself.
+	Main string
+	Log  *slog.Logger
+	Now  func() time.Time
 	// TLS is for servers whose certificate no public authority has issued.
 	TLS *tls.Config
 }
@@ -112,6 +114,26 @@ func (p *Postman) send(ctx context.Context, q queued) error {
 	return err
 }
 
+// What the paths of pages begin with: the portal's pages of an ente that shares the server's
+// origin, and the console, which is one for all.
+const (
+	entePath    = "/enti/"
+	consolePath = "/consolleente/"
+)
+
+// link is where a path of an ente's pages is.
+func (p *Postman) link(e *ente.Ente, path string) string {
+	switch {
+	case e.Code == p.Main:
+		return p.Origin + path
+	case e.Origin != "" && e.Origin != p.Origin:
+		return e.Origin + path
+	case strings.HasPrefix(path, consolePath):
+		return p.Origin + path
+	}
+	return p.Origin + entePath + e.Code + path
+}
+
 // compose writes the message (RFC 5322): Italian, then English.
 func (p *Postman) compose(e *ente.Ente, s *ente.Mail, q queued) ([]byte, error) {
 	to, err := mail.ParseAddress(q.To)
@@ -120,11 +142,7 @@ func (p *Postman) compose(e *ente.Ente, s *ente.Mail, q queued) ([]byte, error) 
 	}
 	link := ""
 	if q.Link != "" {
-		origin := e.Origin
-		if origin == "" {
-			origin = p.Origin
-		}
-		link = origin + q.Link
+		link = p.link(e, q.Link)
 	}
 	args := []any{"ente", e.Name, "number", q.Number, "link", link}
 	subject := message.Text(message.Italian, "mail."+string(q.Kind)+"-subject", args...)

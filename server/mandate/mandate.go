@@ -288,9 +288,12 @@ func scan(row interface{ Scan(...any) error }) (*Mandate, error) {
 	return &m, nil
 }
 
+// Listed is how many mandates a list has at most, the newest.
+const Listed = 200
+
 // Of lists the mandates in which a person is one of the two, newest first.
 func (d *Desk) Of(ctx context.Context, ente string, who int64) (out []*Mandate, err error) {
-	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" FROM mandate WHERE ente = ? AND (principal = ? OR agent = ?) ORDER BY created DESC LIMIT 200", ente, who, who)
+	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" FROM mandate WHERE ente = ? AND (principal = ? OR agent = ?) ORDER BY created DESC LIMIT ?", ente, who, who, Listed)
 	if err != nil {
 		return nil, fmt.Errorf("mandate: %w", err)
 	}

@@ -34,6 +34,10 @@ const (
 // a mail each time.
 const maxAsked = 10
 
+// maxDaily bounds what one person asks for in a day, whatever became of it: who takes a
+// wish back may ask again, and mails somebody else with both.
+const maxDaily = 30
+
 // By is who does something online.
 type By struct {
 	Person  int64
@@ -122,13 +126,14 @@ func (d *Desk) Ask(ctx context.Context, ente string, by By, w Wish) (*Mandate, e
 // account finds the other one, or makes an account that has the name that was written. A
 // name that is there is never replaced: who asks has proved nothing of it.
 func (d *Desk) account(ctx context.Context, tx *sql.Tx, kind person.Kind, code string, w Wish) (*person.Person, error) {
+	given, name := written(w.Given), written(w.Name)
+	// Asked for in any case: what is missing would tell whether there is an account.
+	if w.Kind != Delegate && name == "" || w.Kind == Minor && given == "" {
+		return nil, invalid("name", "the name")
+	}
 	p, err := person.ByCode(ctx, tx, kind, code)
 	if !errors.Is(err, person.ErrNotFound) {
 		return p, err
-	}
-	given, name := written(w.Given), written(w.Name)
-	if w.Kind != Delegate && name == "" || w.Kind == Minor && given == "" {
-		return nil, invalid("name", "the name")
 	}
 	if w.Kind == Company {
 		given = ""
@@ -155,19 +160,22 @@ func written(s string) string {
 
 // room refuses a second one of the kind between two, and too many that wait.
 func (d *Desk) room(ctx context.Context, tx *sql.Tx, m *Mandate) error {
-	var there, waiting int
+	var there, waiting, lately int
 	today := d.now().In(register.Rome()).Format(time.DateOnly)
 	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM mandate WHERE ente = ? AND kind = ? AND principal = ? AND agent = ? AND (state = 'asked' OR state = 'active' AND scope = ? AND (until = '' OR until >= ?))",
 		m.Ente, string(m.Kind), m.Principal, m.Agent, strings.Join(m.Scope, " "), today).Scan(&there)
 	if err == nil {
 		err = tx.QueryRowContext(ctx, "SELECT count(*) FROM mandate WHERE asked_by = ? AND state = 'asked'", m.AskedBy).Scan(&waiting)
 	}
+	if err == nil {
+		err = tx.QueryRowContext(ctx, "SELECT count(*) FROM mandate WHERE asked_by = ? AND created > ?", m.AskedBy, store.Time(d.now().Add(-24*time.Hour))).Scan(&lately)
+	}
 	switch {
 	case err != nil:
 		return err
 	case there > 0:
 		return ErrThere
-	case waiting >= maxAsked:
+	case waiting >= maxAsked, lately >= maxDaily:
 		return ErrTooMany
 	}
 	return nil
@@ -226,9 +234,10 @@ func (d *Desk) Acting(ctx context.Context, ente, id string, agent int64) (*Manda
 }
 
 // NamesOther tells whether somebody may read the other one's name: not who asked and got no
-// yes, or a codice fiscale would be enough to learn whose it is.
+// yes, of the other one or of the desk, or a codice fiscale would be enough to learn whose
+// it is.
 func (m *Mandate) NamesOther(who int64) bool {
-	return m.State == Active || m.AskedBy != who || m.Operator != 0
+	return m.State == Active || m.AskedBy != who || m.Operator != 0 && m.State != Refused
 }
 
 // tell mails people who have an address. It is of no act's outcome.

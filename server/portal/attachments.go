@@ -139,6 +139,8 @@ func (r *request) attach(a *submission.Application, up *upload) (string, error) 
 		return r.T("attachment." + refused.Code), nil
 	case errors.Is(err, submission.ErrFiles):
 		return r.T("application.files"), nil
+	case errors.Is(err, submission.ErrSpace):
+		return r.T("application.space"), nil
 	case err != nil:
 		return "", err
 	case f.State == submission.FileInfected:

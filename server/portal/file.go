@@ -2,7 +2,6 @@ package portal
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -259,7 +258,7 @@ func (v *view) Plus(i int) int { return i + 1 }
 func (v *view) Limit() string { return megabytes(v.maxBytes()) }
 
 // Euro writes an amount for people.
-func (v *view) Euro(cents int) string { return fmt.Sprintf("%d,%02d euro", cents/100, cents%100) }
+func (v *view) Euro(cents int) string { return service.Euros(cents) }
 
 // Size is a file's, for people.
 func (v *view) Size(n int64) string {

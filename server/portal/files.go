@@ -112,6 +112,7 @@ type line struct {
 type lists struct {
 	ToSign, Drafts, Open, Ended []line
 	Closed                      int // that the level does not open
+	Cut                         int // how many are shown, where there may be more
 	Need                        session.Level
 }
 
@@ -138,6 +139,9 @@ func (r *request) lists() (*lists, []submission.Message, error) {
 		}
 	}
 	out, names := &lists{}, map[int64]string{}
+	if len(all) >= submission.Listed {
+		out.Cut = len(all)
+	}
 	add := func(to *[]line, a *submission.Application) error {
 		x := line{Application: a, Unread: unread[a.ID]}
 		if a.Person != 0 && (v.Person == nil || a.Person != v.Person.ID) {

@@ -133,7 +133,11 @@ func (p *Portal) mandates(r *request) error {
 			gave = append(gave, x)
 		}
 	}
-	return r.render("deleghe", "mandate.title", map[string]any{"Waiting": waiting, "Have": have, "Gave": gave, "Past": past,
+	cut := 0
+	if len(all) >= mandate.Listed {
+		cut = len(all)
+	}
+	return r.render("deleghe", "mandate.title", map[string]any{"Cut": cut, "Waiting": waiting, "Have": have, "Gave": gave, "Past": past,
 		"Lists": []mandateList{{"waiting", waiting}, {"have", have}, {"gave", gave}, {"past", past}}})
 }
 

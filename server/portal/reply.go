@@ -76,11 +76,7 @@ func (r *request) posted(field string) (values map[string]string, files []replyF
 
 // aside writes one byte more than is taken at most: whoever judges it says why.
 func (r *request) aside(part *multipart.Part) (*replyFile, error) {
-	dir, err := r.p.Store.TempDir()
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(dir, "upload-*")
+	f, err := os.CreateTemp(r.apps().Limits.Dir, "citel-upload-*")
 	if err != nil {
 		return nil, err
 	}

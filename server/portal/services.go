@@ -285,7 +285,7 @@ func (p *Portal) begun(r *request) error {
 	id := r.r.PostForm.Get("_bozza")
 	a, err := r.apps().Begin(r.ctx(), r.visitor(), s.ID, id, values)
 	if errors.Is(err, submission.ErrBegun) { // the form was sent twice
-		if a, err = r.apps().Get(r.ctx(), r.visitor(), id); err == nil {
+		if a, err = r.apps().Get(r.ctx(), r.visitor(), r.apps().DraftID(id)); err == nil {
 			return r.to(r.nextStep(a))
 		}
 	}
@@ -407,7 +407,7 @@ func (v *view) Step(a *submission.Application) string { return v.nextStep(a) }
 
 // Fee is what a service costs.
 func (v *view) Fee(d *service.Definition) string {
-	return fmt.Sprintf("%d,%02d €", d.Fee.Cents/100, d.Fee.Cents%100)
+	return service.Euros(d.Fee.Cents)
 }
 
 // Here is an address of this place in full, to be passed on.

@@ -69,6 +69,7 @@ type Options struct {
 	Store  *store.Store
 	Keys   *keys.Ring
 	Origin string // the server's, as a browser writes it
+	Ente   string // code of the ente that has the origin for itself
 	Secure bool   // https
 	Demo   bool
 	Log    *slog.Logger
@@ -92,7 +93,7 @@ func New(o Options) *Rooms {
 	r.Operators = &operator.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Guard: r.Guard, Four: r.Four, Sessions: r.Console, Now: now}
 	r.Credentials = &credential.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, People: r.People, Guard: r.Guard, Four: r.Four, Sessions: r.Citizens, Now: now}
 	r.Envelopes = &envelope.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Credentials: r.Credentials, Guard: r.Guard, Sessions: r.Citizens, Now: now}
-	r.Postman = &mail.Postman{Store: o.Store, Enti: r.Enti, Origin: o.Origin, Log: o.Log, Now: now}
+	r.Postman = &mail.Postman{Store: o.Store, Enti: r.Enti, Origin: o.Origin, Main: o.Ente, Log: o.Log, Now: now}
 	r.Services = &service.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Mandates = &mandate.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Feedback = feedback.New(o.Store, r.Audit, r.Enti, now)

@@ -107,6 +107,15 @@ func cents(v string) (int, bool) {
 
 func euro(n int) string { return fmt.Sprintf("%d,%02d", n/100, n%100) }
 
+// Euros writes an amount, in cents, for people: "12.345,60 €".
+func Euros(cents int) string {
+	whole := strconv.Itoa(cents / 100)
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "." + whole[i:]
+	}
+	return fmt.Sprintf("%s,%02d €", whole, cents%100)
+}
+
 // bound reads a day, or years from today.
 func bound(s string) func(time.Time) time.Time {
 	if s == "" {
@@ -139,8 +148,8 @@ func (q Question) Show(v string, l message.Lang) string {
 		}
 		return strings.Join(out, "; ")
 	case Money:
-		if v != "" {
-			return v + " €"
+		if n, ok := cents(v); ok {
+			return Euros(n)
 		}
 	case Date:
 		if d, err := time.Parse(time.DateOnly, v); err == nil {
@@ -196,7 +205,7 @@ func (d *Definition) Preview(values map[string]string, l message.Lang) (out []Bl
 			}
 			v := q.Show(values[q.ID], l)
 			if v == "" {
-				v = "-"
+				v = message.Text(l, "form.left-open")
 			}
 			b.Lines = append(b.Lines, Line{q.Label.In(l), v})
 		}

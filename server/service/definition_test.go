@@ -111,7 +111,7 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("a draft needs nothing: %v", errs)
 	}
 	blocks := d.Preview(got, message.Italian)
-	if len(blocks) != 5 || !blocks[4].Sensitive || blocks[3].Lines[3].Value != "12345,60 €" {
+	if len(blocks) != 5 || !blocks[4].Sensitive || blocks[3].Lines[3].Value != "12.345,60 €" {
 		t.Errorf("%+v", blocks)
 	}
 	in["other"], in["other-cf"], in["other-signs"] = "consents", town.FormOf(4).Code, "on"

@@ -64,7 +64,7 @@ func (d *Desk) AtDesk(ctx context.Context, a role.Actor, days int) ([]*Applicati
 		return nil, err
 	}
 	since := d.now().In(register.Rome()).AddDate(0, 0, -days)
-	return d.query(ctx, "WHERE ente = ? AND operator = ? AND (state IN ('draft', 'to-sign') OR sent >= ?) ORDER BY created DESC LIMIT ?", a.Ente, a.Operator, store.Time(since), listed)
+	return d.query(ctx, "WHERE ente = ? AND operator = ? AND (state IN ('draft', 'to-sign') OR sent >= ?) ORDER BY created DESC LIMIT ?", a.Ente, a.Operator, store.Time(since), Listed)
 }
 
 // codeSubject binds a code to the very document.

@@ -211,6 +211,8 @@ var (
 	ErrAssisted = &RefusedError{"assisted"} // what the way of signing at the desk needs is missing
 	ErrCodeAct  = &RefusedError{"code-act"} // a one-time code does not sign this
 	ErrIdentity = &RefusedError{"identity"} // the identity document shown at the desk is missing
+	ErrCosigner = &RefusedError{"cosigner"} // who signs besides is who acts
+	ErrSpace    = &RefusedError{"space"}    // too much is attached and not sent
 	ErrSelf     = &RefusedError{"self"}     // an operator does not file for oneself
 	ErrOwn      = &RefusedError{"own"}      // nor decides about the own application (L. 241/1990, art. 6-bis)
 	ErrReached  = &RefusedError{"reached"}  // a code that signs goes to an address that the ente knew before
@@ -328,8 +330,8 @@ func (d *Desk) actsFor(ctx context.Context, v Visitor, a *Application) (bool, er
 	return false, nil
 }
 
-// listed bounds a visitor's list.
-const listed = 200
+// Listed is how many applications a list has at most, the newest.
+const Listed = 200
 
 // List gives a visitor's applications, newest first: with a mandate, those of whom the
 // visitor acts for; without, the own, and those that the visitor made for others by a
@@ -346,7 +348,7 @@ func (d *Desk) List(ctx context.Context, v Visitor) (out []*Application, err err
 		where = "(person = ? OR agent = ? OR person = 0 AND credential IN (SELECT id FROM credential WHERE person = ? AND joined <> ''))"
 		args = []any{v.Person.ID, v.Person.ID, v.Person.ID}
 	}
-	all, err := d.query(ctx, "WHERE ente = ? AND "+where+" ORDER BY created DESC LIMIT ?", append(append([]any{v.Ente}, args...), listed)...)
+	all, err := d.query(ctx, "WHERE ente = ? AND "+where+" ORDER BY created DESC LIMIT ?", append(append([]any{v.Ente}, args...), Listed)...)
 	if err != nil || v.Person == nil {
 		return all, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/pdf"
@@ -107,6 +108,9 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 			doc.Fields(fields)
 		}
 	}
+	// The copy of a document of identity goes with the signature, and may still be changed
+	// after the document is made.
+	files = slices.DeleteFunc(slices.Clone(files), func(f *File) bool { return f.Slot == SlotIdentity })
 	if len(files) > 0 {
 		doc.Heading(2, text("application.attachments"))
 		var items []string

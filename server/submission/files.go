@@ -91,7 +91,10 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	case SlotMore:
 		states = []State{StateMore}
 	}
-	err = d.change(ctx, v, id, states, func(tx *sql.Tx, _ *Application) error {
+	err = d.change(ctx, v, id, states, func(tx *sql.Tx, now *Application) error {
+		if err := space(ctx, tx, now, size); err != nil {
+			return err
+		}
 		var n int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ?", id).Scan(&n); err != nil {
 			return err
@@ -192,15 +195,25 @@ func (d *Desk) scanFile(ctx context.Context, f *File) error {
 	return err
 }
 
-// ScanWaiting asks about files again that the scanner gave no verdict on.
+// scanFailures in a row mean that the scanner is down.
+const scanFailures = 5
+
+// ScanWaiting asks about files again that the scanner gave no verdict on, in no order: those
+// that it never gets through with keep no others waiting.
 func (d *Desk) ScanWaiting(ctx context.Context) error {
 	if d.Scanner == nil {
 		return nil
 	}
-	all, err := d.files(ctx, "state = 'waiting' ORDER BY created LIMIT 100")
+	all, err := d.files(ctx, "state = 'waiting' ORDER BY random() LIMIT 100")
+	failures := 0
 	for _, f := range all {
-		if err = d.scanFile(ctx, f); err != nil {
-			break // it is down: the next round asks again
+		one := d.scanFile(ctx, f)
+		if one == nil {
+			failures = 0
+			continue
+		}
+		if err, failures = one, failures+1; failures == scanFailures {
+			break // the next round asks again
 		}
 	}
 	return err

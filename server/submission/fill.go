@@ -81,11 +81,13 @@ var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // Begin is Start with answers that are there already; a field that the answers have, empty
 // too, is not prefilled. id is the page's (store.NewID): a form that is sent twice begins
-// one draft (ErrBegun). An id that is no such id is not found.
+// one draft (ErrBegun), which has the id that DraftID gives. An id that is no such id is
+// not found.
 func (d *Desk) Begin(ctx context.Context, v Visitor, serviceID, id string, answers map[string]string) (*Application, error) {
 	if !idForm.MatchString(id) {
 		return nil, ErrNotFound
 	}
+	id = d.DraftID(id)
 	a := &Application{ID: id, Ente: v.Ente, Credential: v.Credential, Level: v.Level, Profile: v.Profile, State: StateDraft, Email: v.Email, Mandate: v.Mandate, Created: d.now().UTC()}
 	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
 		var before int
@@ -333,6 +335,9 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 	if privacy != a.Service.Privacy.Version || a.Service.Declaration && !warned {
 		return nil, ErrNotices
 	}
+	if err := d.otherSigners(ctx, a); err != nil {
+		return nil, err
+	}
 	files, err := d.Files(ctx, a)
 	if err != nil {
 		return nil, err
@@ -356,6 +361,9 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		if !sameFields(now.Fields, a.Fields) {
 			return ErrState // it was changed in another tab meanwhile
 		}
+		if same, err := sameFiles(ctx, tx, id, files); err != nil || !same {
+			return errors.Join(err, ErrState)
+		}
 		warnedAt := ""
 		if warned {
 			warnedAt = store.Time(a.Made)
@@ -368,6 +376,7 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		return d.step(ctx, tx, id, Step{Kind: "made", State: StateToSign, Operator: a.Operator, Person: a.Actor()})
 	})
 	if err != nil {
+		d.unmade(ctx, v, a)
 		return nil, err
 	}
 	return d.Get(ctx, v, id)

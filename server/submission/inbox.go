@@ -104,8 +104,8 @@ func (d *Desk) ToSign(ctx context.Context, v Visitor) (out []*Application, err e
 	if v.Person == nil || v.Person.CodiceFiscale == "" {
 		return nil, nil
 	}
-	all, err := d.query(ctx, "WHERE ente = ? AND office = '' AND state = 'to-sign' AND person <> ? AND fields LIKE ? ORDER BY created DESC LIMIT 200",
-		v.Ente, v.Person.ID, `%"`+v.Person.CodiceFiscale+`"%`) // letters and digits: no sign of LIKE is in it
+	all, err := d.query(ctx, "WHERE ente = ? AND office = '' AND state = 'to-sign' AND person <> ? AND fields LIKE ? ORDER BY created DESC LIMIT ?",
+		v.Ente, v.Person.ID, `%"`+v.Person.CodiceFiscale+`"%`, Listed) // letters and digits: no sign of LIKE is in it
 	for _, a := range all {
 		if a.Actor() != v.Person.ID && d.cosigns(v, a) {
 			out = append(out, a)

@@ -13,6 +13,7 @@ import (
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/pki"
 )
@@ -136,9 +137,16 @@ func TestEvidence(t *testing.T) {
 		if all, err := c.d.ToSign(ctx, v); err != nil || len(all) != 0 {
 			t.Error(all, err)
 		}
-		for n, x := range map[int]submission.Visitor{0: v, 2: other} {
-			if _, err := c.d.Sign(ctx, x, a.ID, bytes.NewReader(c.signed(a, pki.Invented(n))), message.Italian); err != nil {
+		// Who signs second is told once who sent it has signed, where an address is known.
+		if _, err := c.Store.ExecContext(ctx, "INSERT INTO credential (id, kind, ente, person, handle, email, state, created, changed) VALUES ('c2', 'debole', 'prova', ?, 'seconda@example.org', 'seconda@example.org', 'active', ?, ?)", other.Person.ID, store.Time(c.Today()), store.Time(c.Today())); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{0, 2} {
+			if _, err := c.d.Sign(ctx, map[int]submission.Visitor{0: v, 2: other}[n], a.ID, bytes.NewReader(c.signed(a, pki.Invented(n))), message.Italian); err != nil {
 				t.Fatal(err)
+			}
+			if m := c.Mails("seconda@example.org"); len(m) != 1 || m[0] != [2]string{"application-sign", "/pratiche/" + a.ID} {
+				t.Error(m)
 			}
 		}
 		if a, err = c.d.Send(ctx, v, a.ID); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
@@ -139,7 +140,12 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	return d.change(ctx, v, a.ID, []State{StateToSign}, func(tx *sql.Tx, now *Application) error {
+	var gone []string
+	err = d.change(ctx, v, a.ID, []State{StateToSign}, func(tx *sql.Tx, now *Application) error {
+		before, err := signatures(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
 		if !bytes.Equal(now.SHA256, a.SHA256) {
 			return ErrOtherContent // it was made anew meanwhile
 		}
@@ -159,8 +165,64 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				return err
 			}
 		}
+		after, err := signatures(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		for _, s := range before { // who signs again replaces the own file, unless others' signatures are in it
+			if !slices.ContainsFunc(after, func(x *Signature) bool { return x.File == s.File }) {
+				gone = append(gone, s.File)
+			}
+		}
+		// Who signs the same document again mails nobody a second time.
+		again := slices.ContainsFunc(before, func(s *Signature) bool { return s.Code == wanted[0] })
+		if v.Person.ID == a.Actor() && !again {
+			if err := d.askCosigners(ctx, tx, a, wanted[1:]); err != nil {
+				return err
+			}
+		}
 		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Person: v.Person.ID})
 	})
+	if err != nil {
+		gone = []string{name}
+	}
+	d.remove(context.WithoutCancel(ctx), gone...)
+	return err
+}
+
+// askCosigners tells those who are known here, and have not signed yet, that a document waits
+// for them: the mail names neither what it is nor whose.
+func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, codes []string) error {
+	all, err := signatures(ctx, tx, a.ID)
+	if err != nil {
+		return err
+	}
+	for _, code := range codes {
+		if slices.ContainsFunc(all, func(s *Signature) bool { return s.Code == code }) {
+			continue
+		}
+		p, err := person.ByCode(ctx, tx, person.Natural, code)
+		if errors.Is(err, person.ErrNotFound) {
+			continue // who sent it tells them: the page says so
+		}
+		if err != nil {
+			return err
+		}
+		record, err := person.RecordOf(ctx, tx, p.ID, a.Ente)
+		if err != nil {
+			return err
+		}
+		to := record.Email()
+		if to == "" {
+			if to, err = credential.EmailOf(ctx, tx, p.ID); err != nil {
+				return err
+			}
+		}
+		if err := mail.Queue(ctx, tx, mail.Message{Ente: a.Ente, To: to, Kind: mail.ApplicationSign, Link: "/pratiche/" + a.ID}, d.now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recipient is where the person is written to.

@@ -272,11 +272,18 @@ func (d *Desk) Withdraw(ctx context.Context, v Visitor, id, words string) error 
 		if _, err := tx.ExecContext(ctx, "UPDATE application SET state = 'withdrawn', closed = ? WHERE id = ?", store.Time(d.now()), id); err != nil {
 			return err
 		}
-		if err := d.step(ctx, tx, id, Step{Kind: "withdraw", State: StateWithdrawn, Person: x.Actor(), Office: x.Office, Text: words}); err != nil {
+		e := audit.Event{Ente: x.Ente, Kind: audit.ApplicationMoved, PersonID: x.Person, Credential: v.Credential, Address: v.Address,
+			Detail: map[string]string{"application": id, "act": "withdraw", "protocol": x.Protocol()}}
+		var who int64 // the person or who acts, whoever of the two sent it
+		if v.Person != nil {
+			if who = v.Person.ID; who != x.Person {
+				e.Detail["agent"] = fmt.Sprint(who)
+			}
+		}
+		if err := d.step(ctx, tx, id, Step{Kind: "withdraw", State: StateWithdrawn, Person: who, Office: x.Office, Text: words}); err != nil {
 			return err
 		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: x.Ente, Kind: audit.ApplicationMoved, PersonID: x.Person, Credential: v.Credential, Address: v.Address,
-			Detail: map[string]string{"application": id, "act": "withdraw", "protocol": x.Protocol()}})
+		return d.Audit.WriteTx(ctx, tx, e)
 	})
 }
 

@@ -74,7 +74,7 @@ func New(t testing.TB, s *store.Store) *Town {
 func On(t testing.TB, s *store.Store, ring *keys.Ring) *Town {
 	t.Helper()
 	town := &Town{t: t, clock: &Clock{at: time.Now().UTC().Truncate(time.Millisecond)}}
-	town.Rooms = rooms.New(rooms.Options{Store: s, Keys: ring, Origin: "http://127.0.0.1:8480", Demo: true, Log: slog.New(slog.DiscardHandler), Now: town.clock.Now})
+	town.Rooms = rooms.New(rooms.Options{Store: s, Keys: ring, Origin: "http://127.0.0.1:8480", Ente: "prova", Demo: true, Log: slog.New(slog.DiscardHandler), Now: town.clock.Now})
 	if _, err := town.Enti.Ensure(t.Context(), ente.Ente{Code: "prova", IDEnte: "DEMO", Name: "Comune di Prova", Origin: "http://127.0.0.1:8480"}); err != nil {
 		t.Fatal(err)
 	}

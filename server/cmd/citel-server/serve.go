@@ -193,7 +193,7 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
-	s.rooms = rooms.New(rooms.Options{Store: s.store, Keys: ring, Origin: f.origin, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, Log: s.log})
+	s.rooms = rooms.New(rooms.Options{Store: s.store, Keys: ring, Origin: f.origin, Ente: f.code, Secure: strings.HasPrefix(f.origin, "https://"), Demo: f.demo, Log: s.log})
 	if err := s.rooms.CheckKeys(ctx); err != nil {
 		return nil, exit(command.InputOutput, err)
 	}
