@@ -90,10 +90,11 @@ func (v *visitor) begin(service string, values url.Values) string {
 	for k, s := range values {
 		x[k] = s
 	}
-	if a := v.sendValues(service, x); a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, "/pratiche/"+m[1]+"/") {
+	at := "/pratiche/" + v.d.Applications.DraftID(m[1])
+	if a := v.sendValues(service, x); a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, at+"/") {
 		v.d.t.Fatalf("it does not begin: %d %s", a.code, a.to)
 	}
-	return "/pratiche/" + m[1]
+	return at
 }
 
 func pairs(x ...string) url.Values {
