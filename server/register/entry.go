@@ -172,7 +172,7 @@ func (d *Desk) Get(ctx context.Context, ente string, n Number) (*Entry, error) {
 	return e, d.check(ctx, e)
 }
 
-// ErrUnsealed: an entry without a seal after one that has it.
+// ErrUnsealed is an entry without a seal after one that has it.
 var ErrUnsealed = errors.New("register: no seal")
 
 // check looks at an entry's seal. Those of before the register have none, and come before
