@@ -14,9 +14,7 @@ import (
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
-	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
-	"github.com/citel-pa/citel/server/submission"
 )
 
 // How much of lists the area shows, and how much their own pages do.
@@ -104,9 +102,7 @@ func (r *request) keptForms() (out []keptForm, err error) {
 			continue // what was typed into a step waits in that step
 		}
 		x := keptForm{Form: f}
-		if service.All[f.Service] != nil {
-			x.Title = r.T("service." + f.Service + "-title")
-		} else if s, err := r.p.Rooms.Services.Current(r.ctx(), r.ente.Code, f.Service); err == nil {
+		if s, err := r.p.Rooms.Services.Current(r.ctx(), r.ente.Code, f.Service); err == nil {
 			x.Title = s.Title.In(r.lang)
 		} else {
 			continue
@@ -152,22 +148,6 @@ func (r *request) relations() (out []relation, err error) {
 		out = append(out, x)
 	}
 	return out, nil
-}
-
-// applications are those that the level opens, and how many it does not.
-func (r *request) applications() (open []*submission.Submission, closed int, err error) {
-	all, err := r.office.List(r.ctx(), r.person.ID)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, s := range all {
-		if r.level < s.Service.Level {
-			closed++
-			continue
-		}
-		open = append(open, s)
-	}
-	return open, closed, nil
 }
 
 // own is one of the citizen's credentials, as the own page shows it.

@@ -206,18 +206,14 @@ func (r *request) before(d map[string]any, l *lists) error {
 	if r.level < session.Media || r.mandate != "" {
 		return nil
 	}
-	drafts, err := r.office.Drafts(r.ctx(), r.person.ID)
-	if err != nil {
-		return err
-	}
-	sent, closed, err := r.applications()
+	sent, closed, err := r.archived()
 	if err != nil {
 		return err
 	}
 	if l.Closed += closed; closed > 0 {
 		l.Need = session.Forte
 	}
-	d["OldDrafts"], d["OldSent"] = drafts, sent
+	d["OldSent"] = sent
 	return nil
 }
 

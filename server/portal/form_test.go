@@ -90,12 +90,11 @@ func (v *visitor) begin(service string, values url.Values) string {
 	for k, s := range values {
 		x[k] = s
 	}
-	a = v.sendValues(service, x)
-	id, _, ok := strings.Cut(strings.TrimPrefix(a.to, "/pratiche/"), "/") // the server's, not the form's
-	if a.code != http.StatusSeeOther || !ok {
+	at := "/pratiche/" + v.d.Applications.DraftID(m[1])
+	if a := v.sendValues(service, x); a.code != http.StatusSeeOther || !strings.HasPrefix(a.to, at+"/") {
 		v.d.t.Fatalf("it does not begin: %d %s", a.code, a.to)
 	}
-	return "/pratiche/" + id
+	return at
 }
 
 func pairs(x ...string) url.Values {

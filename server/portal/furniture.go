@@ -23,7 +23,7 @@ type crumb struct{ Link, Text string }
 
 // sections are what pages are below, by the first part of their address.
 var sections = map[string]crumb{ //nolint:gochecknoglobals // a table
-	"servizi": {"/servizi", "modulo.services-title"}, "pratiche": {"/pratiche", "pratica.list-title"}, "bozze": {"/area", "portal.area-title"}, "domande": {"/area", "portal.area-title"},
+	"servizi": {"/servizi", "modulo.services-title"}, "pratiche": {"/pratiche", "pratica.list-title"}, "domande": {"/area", "portal.area-title"},
 	"deleghe": {"/area", "portal.area-title"}, "area": {"/area", "portal.area-title"}, "scarica": {"/aiuto", "portal.help-title"}, "accessibilita": {"/accessibilita", "portal.accessibility-title"},
 }
 
@@ -50,8 +50,6 @@ func (v *view) Nav(first string) bool {
 	switch first {
 	case "servizi":
 		return at == "servizi"
-	case "area":
-		return slices.Contains([]string{"area", "bozze"}, at)
 	case "aiuto":
 		return at == "aiuto" || at == "scarica"
 	}

@@ -9,15 +9,13 @@ import (
 
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/login"
-	"github.com/citel-pa/citel/server/submission"
 )
 
 // place is an ente with the address that its pages are below.
 type place struct {
-	ente   *ente.Ente
-	base   string // "" at the root of an origin, "/enti/SLUG" where the origin is shared
-	desk   *login.Desk
-	office *submission.Office
+	ente *ente.Ente
+	base string // "" at the root of an origin, "/enti/SLUG" where the origin is shared
+	desk *login.Desk
 }
 
 type placeKey struct{}
@@ -141,7 +139,7 @@ func (p *Portal) at(ctx context.Context, code string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	pl := &place{ente: e, base: p.home0(e), desk: p.Desk, office: p.Office}
+	pl := &place{ente: e, base: p.home0(e), desk: p.Desk}
 	if e.Code == p.Ente.Code {
 		e.Origin, e.Active = p.Ente.Origin, true
 	}
@@ -151,9 +149,9 @@ func (p *Portal) at(ctx context.Context, code string) (*place, error) {
 	if e.Origin == "" {
 		e.Origin = p.Ente.Origin // tokens are bound to where the pages are
 	}
-	desk, validator, office := *p.Desk, *p.Desk.Validator, *p.Office
+	desk, validator := *p.Desk, *p.Desk.Validator
 	validator.Origin = e.Origin
-	desk.Ente, desk.Validator, office.Ente = *e, &validator, *e
-	pl.desk, pl.office = &desk, &office
+	desk.Ente, desk.Validator = *e, &validator
+	pl.desk = &desk
 	return pl, nil
 }

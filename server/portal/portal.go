@@ -36,8 +36,7 @@ import (
 // its origin below /enti/SLUG, of those with an origin of their own at its root.
 type Portal struct {
 	Ente     ente.Ente
-	Desk     *login.Desk        // of Ente; the others' are made after it
-	Office   *submission.Office // likewise
+	Desk     *login.Desk // of Ente; the others' are made after it
 	Sessions *session.Manager
 	Store    *store.Store
 	Audit    *audit.Log

@@ -17,7 +17,6 @@ import (
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/pkcs/trust"
 	"github.com/citel-pa/citel/server/envelope"
-	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/portal"
@@ -26,7 +25,6 @@ import (
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
-	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -51,19 +49,13 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keys.Open(storetest.Dir(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
-	anchors := trust.NewStore(trust.AllowTest())
 	citizens := *d.Citizens
 	citizens.Ente = main.Code
 	d.portal = &portal.Portal{
 		Ente: *main, Sessions: &citizens, Store: s, Audit: d.Audit, Rooms: d.Rooms, Demo: true, AgentPorts: []int{52310}, Log: log, Now: d.Today,
 		Desk: &login.Desk{Ente: *main, Nonces: &login.Nonces{Store: s, Now: d.Today}, Sessions: &citizens, Store: s, Audit: d.Audit, Log: log, Credentials: d.Credentials,
-			Validator: &authtoken.Validator{Origin: origin, Store: anchors}, Now: d.Today},
-		Office: &submission.Office{Ente: *main, Store: s, Trust: anchors, Keys: ring, Audit: d.Audit, Log: log, Now: d.Today},
+			Validator: &authtoken.Validator{Origin: origin, Store: trust.NewStore(trust.AllowTest())}, Now: d.Today},
 	}
 	if d.handler, err = d.portal.Handler(); err != nil {
 		t.Fatal(err)

@@ -1,11 +1,15 @@
 package portal
 
 import (
+	"bufio"
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -190,3 +194,27 @@ func (v *view) Query(name string) string { return v.r.URL.Query().Get(name) }
 
 // Level is what the session opens in this ente.
 func (v *view) Level() string { return v.level.String() }
+
+// file sends a file of ours.
+func (r *request) file(f io.ReadCloser, kind, disposition, name string) error {
+	return r.stream(f, func(h http.Header) {
+		h.Set("Content-Type", kind)
+		h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
+	})
+}
+
+// stream sends a file. What fails before its first byte has a page of its own; what fails
+// later breaks the connection off: half a document must not look whole.
+func (r *request) stream(f io.ReadCloser, headers func(http.Header)) error {
+	whole := bufio.NewReaderSize(f, 32<<10)
+	if _, err := whole.Peek(1); err != nil && !errors.Is(err, io.EOF) {
+		return errors.Join(err, f.Close())
+	}
+	headers(r.w.Header())
+	_, err := io.Copy(r.w, whole)
+	if err := errors.Join(err, f.Close()); err != nil {
+		r.p.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}

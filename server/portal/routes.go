@@ -63,15 +63,14 @@ var general = []route{ //nolint:gochecknoglobals // a table
 	{"GET /area/credenziali/{id}/password", session.Forte, (*Portal).resetPage, false},
 	{"POST /area/credenziali/{id}/password", session.Forte, (*Portal).resetSent, false},
 
-	{"GET /bozze/{id}", session.Media, (*Portal).draft, false},
-	{"GET /bozze/{id}/istanza.pdf", session.Media, (*Portal).draftPDF, false},
-	{"POST /api/bozze/{id}/firma", session.Media, (*Portal).apiSigned, false},
+	// What was sent before services were data (archive.go).
+	{"GET /bozze/{rest...}", session.None, (*Portal).oldDraft, false},
 	{"GET /domande", session.Media, (*Portal).list, false},
-	{"GET /domande/{id}", session.Media, (*Portal).receipt, false},
-	{"GET /domande/{id}/ricevuta.pdf", session.Media, (*Portal).receiptPDF, false},
-	{"GET /domande/{id}/istanza.pdf", session.Media, (*Portal).contentPDF, false},
-	{"GET /domande/{id}/istanza.pdf.p7m", session.Media, (*Portal).signedFile, false},
-	{"GET /domande/{id}/rapporto.json", session.Media, (*Portal).report, false},
+	{"GET /domande/{id}", session.Forte, (*Portal).receipt, false},
+	{"GET /domande/{id}/ricevuta.pdf", session.Forte, (*Portal).receiptPDF, false},
+	{"GET /domande/{id}/istanza.pdf", session.Forte, (*Portal).contentPDF, false},
+	{"GET /domande/{id}/istanza.pdf.p7m", session.Forte, (*Portal).signedFile, false},
+	{"GET /domande/{id}/rapporto.json", session.Forte, (*Portal).report, false},
 
 	// Addresses of the first system (old.go).
 	{"GET /citel", session.None, (*Portal).old, true},

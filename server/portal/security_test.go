@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/citel-pa/citel/server/portal"
 	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -74,7 +78,7 @@ func TestCSRF(t *testing.T) {
 		if method != http.MethodPost || strings.HasPrefix(path, "/api/login/") {
 			continue
 		}
-		path = strings.NewReplacer("{service}", "iscrizione-nido", "/bozze/{id}", "/bozze/"+things.draft, "/pratiche/{id}", things.application, "{n}", "1", "{file}", "x", "{id}", things.credential).Replace(path)
+		path = strings.NewReplacer("{service}", "iscrizione-nido", "/pratiche/{id}", things.application, "{n}", "1", "{file}", "x", "{id}", things.credential).Replace(path)
 		for _, token := range []string{"", "x", strings.Repeat("A", 43)} {
 			v := d.visitor()
 			v.card(1)
@@ -342,5 +346,56 @@ func TestNothingWithoutALevel(t *testing.T) {
 	}
 	if a := x.send(r); verdict(a) != window {
 		t.Errorf("a console's id opens the portal: %d", a.code)
+	}
+}
+
+// What an operator began at the desk has what the registry knows: its person sees it at the
+// level of its service, and not with less.
+func TestDraftOfTheDeskNeedsItsServicesLevel(t *testing.T) {
+	d := newDesk(t)
+	w, _ := d.media(1)
+	desk := d.Operator("prova", 9, "R-CAF1")
+	a, err := d.Applications.Begin(t.Context(), submission.Visitor{Ente: "prova", Person: d.at(1).Person, Operator: &desk, Shown: "Carta d'identità AA00000AA"}, "iscrizione-nido", store.NewID(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"", "/passo/1", "/riepilogo", "/allegati"} {
+		if x := w.get("/pratiche/" + a.ID + path); verdict(x) != window || !strings.Contains(x.to, "serve=forte") {
+			t.Errorf("media at %q: %d %s", path, x.code, x.to)
+		}
+	}
+	lacks(t, w.get("/pratiche"), a.ID)
+	v := d.visitor()
+	v.card(1)
+	if x := v.get("/pratiche/" + a.ID + "/passo/1"); x.code != http.StatusOK {
+		t.Errorf("forte: %d %s", x.code, x.to)
+	}
+}
+
+// What is put aside of an answer's files goes, and leaves no folder behind.
+func TestRepliesLeaveNothingAside(t *testing.T) {
+	d := newDesk(t)
+	d.Applications.Limits.Dir = t.TempDir()
+	before, err := d.Store.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := d.visitor()
+	v.card(1)
+	a := d.enrolled(1)
+	at := "/pratiche/" + a.ID
+	for range 3 {
+		v.replies(at, at+"/risposta", map[string][]byte{"a.png": picture(t), "b.png": picture(t)}, "words", "Ecco", "do", "send")
+	}
+	for _, dir := range []string{filepath.Dir(before), d.Applications.Limits.Dir} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != filepath.Base(before) {
+				t.Errorf("left behind: %s", e.Name())
+			}
+		}
 	}
 }

@@ -261,6 +261,18 @@ func (r *request) signProblem(err error) (code, text string) {
 	return code, message.Text(r.lang, "submission."+code, "why", why)
 }
 
+// reason is the sentence of the finding that decided.
+func reason(e *submission.InvalidError) string {
+	for _, s := range e.Report.Signatures {
+		for _, m := range s.Messages {
+			if m.Level == "FAIL" {
+				return m.Text
+			}
+		}
+	}
+	return ""
+}
+
 // apiSignature takes the signed file. It is sent as it is, in the request's body.
 func (p *Portal) apiSignature(r *request) error {
 	if !r.session.CheckCSRF(r.r.Header.Get("X-CSRF-Token")) {

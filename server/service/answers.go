@@ -3,12 +3,15 @@ package service
 import (
 	"fmt"
 	"math"
+	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/pkcs/profile"
 )
 
 // Asked tells whether a question is asked, given what was answered before.
@@ -42,20 +45,30 @@ func (d *Definition) Validate(get func(id string) string, now time.Time, complet
 }
 
 func (q Question) check(v string, now time.Time) (string, string) {
-	field := Field{Name: q.ID, Kind: q.Kind, Max: q.Max, After: bound(q.After), Before: bound(q.Before)}
-	for _, o := range q.Options {
-		field.Options = append(field.Options, o.Value)
+	limit := q.Max
+	if limit == 0 {
+		limit = 120
+	}
+	switch {
+	case q.Kind == Choices || q.Kind == Number || q.Kind == Money: // as long as their values are
+	case utf8.RuneCountInString(v) > limit:
+		return v, "error-long"
 	}
 	switch q.Kind {
+	case Choice:
+		if !slices.Contains(q.values(), v) {
+			return "", "error-choice"
+		}
 	case Choices:
 		var out []string
-		for _, o := range field.Options { // in the form's order, each once
-			if slices.Contains(strings.Split(v, ","), o) {
+		given, all := strings.Split(v, ","), q.values()
+		for _, o := range all { // in the form's order, each once
+			if slices.Contains(given, o) {
 				out = append(out, o)
 			}
 		}
-		for _, x := range strings.Split(v, ",") {
-			if !slices.Contains(field.Options, x) {
+		for _, x := range given {
+			if !slices.Contains(all, x) {
 				return "", "error-choice"
 			}
 		}
@@ -72,8 +85,46 @@ func (q Question) check(v string, now time.Time) (string, string) {
 			return v, "error-money"
 		}
 		return euro(n), q.within(n)
+	case Check:
+		return "yes", ""
+	case CAP:
+		if !capForm.MatchString(v) {
+			return v, "error-cap"
+		}
+	case Phone:
+		if !phoneForm.MatchString(v) {
+			return v, "error-phone"
+		}
+	case Email:
+		a, err := mail.ParseAddress(v)
+		if err != nil || a.Address != v || !strings.Contains(v[strings.LastIndex(v, "@")+1:], ".") {
+			return v, "error-email"
+		}
+	case CodiceFiscale:
+		cf, err := profile.ParseCodiceFiscale(v)
+		if err != nil {
+			return v, "error-codice-fiscale"
+		}
+		return string(cf), ""
+	case Date:
+		d, err := time.Parse(time.DateOnly, v)
+		if err != nil {
+			return v, "error-date"
+		}
+		today := now.Truncate(24 * time.Hour)
+		if q.After != "" && d.Before(bound(q.After, today)) || q.Before != "" && d.After(bound(q.Before, today)) {
+			return v, "error-date-range"
+		}
 	}
-	return field.check(v, now)
+	return v, ""
+}
+
+// values are those of the options.
+func (q Question) values() (out []string) {
+	for _, o := range q.Options {
+		out = append(out, o.Value)
+	}
+	return out
 }
 
 func (q Question) within(n int) string {
@@ -116,17 +167,14 @@ func Euros(cents int) string {
 	return fmt.Sprintf("%s,%02d €", whole, cents%100)
 }
 
-// bound reads a day, or years from today.
-func bound(s string) func(time.Time) time.Time {
-	if s == "" {
-		return nil
-	}
+// bound reads a day, or years from today; its form was checked.
+func bound(s string, today time.Time) time.Time {
 	if y, ok := strings.CutSuffix(s, "y"); ok {
-		n, _ := strconv.Atoi(y) // its form was checked
-		return years(n)
+		n, _ := strconv.Atoi(y)
+		return today.AddDate(n, 0, 0)
 	}
 	day, _ := time.Parse(time.DateOnly, s)
-	return func(time.Time) time.Time { return day }
+	return day
 }
 
 // Show writes an answer for people.

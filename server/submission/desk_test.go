@@ -49,20 +49,34 @@ func newCounter(t *testing.T, place *town.Town) *counter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anchors := trust.NewStore(trust.AllowTest())
-	if _, err := anchors.AddPEM(p.AnchorsPEM(pki.CNS), "cns", profile.CNS); err != nil {
-		t.Fatal(err)
+	d := place.Applications
+	d.Policy, d.Log = validation.Strict(), slog.New(slog.DiscardHandler)
+	c := &counter{Town: place, t: t, d: d, pki: p}
+	c.anchors()
+	c.lists()
+	return c
+}
+
+// anchors trusts the cards' issuer, of whose lists nothing is known yet.
+func (c *counter) anchors() {
+	c.t.Helper()
+	c.d.Trust = trust.NewStore(trust.AllowTest())
+	c.d.Revocation = &trust.Revocation{Store: c.d.Trust}
+	if _, err := c.d.Trust.AddPEM(c.pki.AnchorsPEM(pki.CNS), "cns", profile.CNS); err != nil {
+		c.t.Fatal(err)
 	}
-	list, err := p.CRL(p.CNS)
+}
+
+// lists has the issuer's newest list.
+func (c *counter) lists() {
+	c.t.Helper()
+	list, err := c.pki.CRL(c.pki.CNS)
 	if err == nil {
-		err = anchors.AddCRL(list, "cns")
+		err = c.d.Trust.AddCRL(list, "cns")
 	}
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	d := place.Applications
-	d.Trust, d.Revocation, d.Policy, d.Log = anchors, &trust.Revocation{Store: anchors}, validation.Strict(), slog.New(slog.DiscardHandler)
-	return &counter{Town: place, t: t, d: d, pki: p}
 }
 
 func each(t *testing.T, f func(t *testing.T, c *counter)) {
@@ -88,7 +102,7 @@ func (c *counter) visitor(n int) submission.Visitor {
 	return submission.Visitor{Ente: "prova", Level: session.Forte, Profile: "cns", Person: c.account(person.Natural, pki.Invented(n).CF), Email: "persona@example.org", Address: "192.0.2.1:1"}
 }
 
-func (c *counter) signed(a *submission.Application, who pki.Person) []byte {
+func (c *counter) document(a *submission.Application) []byte {
 	c.t.Helper()
 	f, err := c.d.Document(context.Background(), a)
 	if err != nil {
@@ -98,9 +112,18 @@ func (c *counter) signed(a *submission.Application, who pki.Person) []byte {
 	if err := errors.Join(err, f.Close()); err != nil {
 		c.t.Fatal(err)
 	}
-	id := c.pki.MustIssue(c.t, pki.CNS, pki.P256, who)
+	return content
+}
+
+func (c *counter) signed(a *submission.Application, who pki.Person) []byte {
+	c.t.Helper()
+	return c.signedWith(c.pki.MustIssue(c.t, pki.CNS, pki.P256, who), c.document(a))
+}
+
+func (c *counter) signedWith(id *pki.Identity, content []byte) []byte {
+	c.t.Helper()
 	var out bytes.Buffer
-	err = cades.Sign(context.Background(), cades.SignOptions{Certificate: id.Cert, SigningTime: time.Now(),
+	err := cades.Sign(context.Background(), cades.SignOptions{Certificate: id.Cert, SigningTime: time.Now(),
 		Sign: func(_ context.Context, sum []byte, o crypto.SignerOpts) ([]byte, error) {
 			return id.Key.Sign(rand.Reader, sum, o)
 		},

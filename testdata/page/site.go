@@ -122,6 +122,8 @@ func (s *Site) CSRF(ctx context.Context, path string) (string, error) {
 	return string(m[1]), nil
 }
 
+var draftPath = regexp.MustCompile(`^/pratiche/[0-9a-f]{32}`)
+
 var draftField = regexp.MustCompile(`name="_bozza" value="([0-9a-f]{32})"`)
 
 // Apply fills in the form of a service, step by step, accepts warnings and notice, and has
@@ -136,7 +138,7 @@ func (s *Site) Apply(ctx context.Context, service string, steps []url.Values) (s
 	if csrf == nil || draft == nil {
 		return "", fmt.Errorf("page: no form on %s", last)
 	}
-	at := "/pratiche/" + string(draft[1])
+	at := ""
 	for i, step := range steps {
 		path, v := fmt.Sprintf("%s/passo/%d", at, i+1), url.Values{"_script": {"1"}}
 		if i == 0 {
@@ -148,7 +150,10 @@ func (s *Site) Apply(ctx context.Context, service string, steps []url.Values) (s
 		if last, err = s.Send(ctx, path, string(csrf[1]), v); err != nil {
 			return "", err
 		}
-		if !strings.HasPrefix(last, at+"/") || last == fmt.Sprintf("%s/passo/%d", at, i+1) {
+		if m := draftPath.FindString(last); i == 0 && m != "" {
+			at = m // the server's own name for the draft
+		}
+		if at == "" || !strings.HasPrefix(last, at+"/") || last == fmt.Sprintf("%s/passo/%d", at, i+1) {
 			return "", fmt.Errorf("page: step %d leads to %s", i+1, last)
 		}
 	}

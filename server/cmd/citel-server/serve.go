@@ -35,7 +35,6 @@ import (
 	"github.com/citel-pa/citel/server/portal"
 	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/store"
-	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/server/verification"
 )
 
@@ -227,9 +226,6 @@ func (f *serveFlags) wire(ctx context.Context) (_ *server, err error) {
 		Desk: &login.Desk{
 			Ente: e, Nonces: &login.Nonces{Store: s.store}, Sessions: &citizens, Store: s.store, Audit: s.rooms.Audit, Log: s.log, Credentials: s.rooms.Credentials,
 			Validator: &authtoken.Validator{Origin: f.origin, Store: s.trust, Revocation: revocation, Policy: atLogin},
-		},
-		Office: &submission.Office{
-			Ente: e, Store: s.store, Trust: s.trust, Revocation: revocation, Policy: policy, Keys: ring, Audit: s.rooms.Audit, Log: s.log,
 		},
 	}
 	if f.proxy {
