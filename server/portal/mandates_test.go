@@ -138,7 +138,7 @@ func TestActingForAnother(t *testing.T) {
 	if x := act(c, "/deleghe/"+id+"/revoca"); x.to != "/deleghe?fatto=revocata" {
 		t.Fatal(x.code)
 	}
-	if x := act(up, "/servizi/nido"); x.code != http.StatusConflict || !strings.Contains(x.body, "non vale più") {
+	if x := act(up, "/servizi/nido"); x.code != http.StatusConflict || !strings.Contains(x.body, "non vale più") || !strings.Contains(x.body, `id="mandates" href="/deleghe"`) {
 		t.Errorf("sent by a mandate that was revoked: %d %s", x.code, x.to)
 	}
 	if x := up.get("/area"); strings.Contains(x.body, banner) {

@@ -330,7 +330,9 @@ func (r *request) fail(err error) {
 		return
 	}
 	r.status = status
-	if err := r.render("error", title, map[string]any{"Body": r.T(body)}); err != nil {
+	// Where the remedy is another choice of whom one acts for, the page leads there.
+	acting := r.level >= mandate.LevelAct && (body == "mandate.over-body" || body == "application.actor")
+	if err := r.render("error", title, map[string]any{"Body": r.T(body), "Acting": acting}); err != nil {
 		r.p.Log.Error("answer failed", "error", err)
 	}
 }

@@ -31,8 +31,12 @@ def walk(node, depth=0):
 def window():
     desktop = Atspi.get_desktop(0)
     for i in range(desktop.get_child_count()):
-        app = desktop.get_child_at_index(i)
-        if app is not None and "citel-window" in (app.get_name() or ""):
+        try:
+            app = desktop.get_child_at_index(i)
+            ours = app is not None and "citel-window" in (app.get_name() or "")
+        except Exception:  # a window that went away while another one opens
+            continue
+        if ours:
             yield from walk(app)
 
 

@@ -173,6 +173,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	shot(t, desk.ctx, "company-10-revoked")
 	confirm(t, ctx)
 	one.where("La delega non vale più")
+	one.seen("a#mandates")
 	shot(t, ctx, "company-11-over")
 	for _, path := range []string{"/pratiche/" + second + "/riepilogo", "/pratiche/" + second + "/firma", "/pratiche/" + second, "/pratiche/" + id, "/pratiche/" + id + "/ricevuta.pdf"} {
 		if status := do(t, ctx, path, chromedp.Evaluate[int](`fetch("`+path+`").then(r => r.status)`, chromedp.EvalAwaitPromise)); status != 404 {
@@ -189,6 +190,7 @@ func TestACompanysRepresentative(t *testing.T) {
 		t.Error("the form opens for somebody who is no company")
 	}
 	one.reads("closed", "scegli prima per chi operi")
+	one.seen("a#mandates")
 	shot(t, ctx, "company-12-closed")
 	office.open(h.origin+"/consolleente/pratiche?stato=tutte", number)
 	if strings.Contains(do(t, office.ctx, "the queue", chromedp.Evaluate[string](`document.querySelector("main").innerHTML`)), second) {
