@@ -71,7 +71,11 @@ func (c *checker) words(path string, w Words) {
 
 func oneOf[T ~string](c *checker, path string, v T, all ...T) {
 	if !slices.Contains(all, v) {
-		c.say(path, "one-of", fmt.Sprintf("%s: %q (%v)", path, v, all))
+		var may []string
+		for _, x := range all {
+			may = append(may, string(x))
+		}
+		c.say(path, "one-of", fmt.Sprintf("%s: %q (%s)", path, v, strings.Join(may, ", ")))
 	}
 }
 

@@ -6,8 +6,13 @@ const hex = (b: ArrayBuffer): string => Array.from(new Uint8Array(b), (x) => x.t
 
 run("card-sign", async (box, signal) => {
   const answer = await fetch(box.dataset["document"] ?? "", { signal, credentials: "same-origin" });
+  // The session is over, or the application is no longer the visitor's: its page says so.
+  if (!answer.ok || answer.redirected) {
+    location.reload();
+    return;
+  }
   const bytes = new Uint8Array(await answer.arrayBuffer());
-  if (!answer.ok || hex(await crypto.subtle.digest("SHA-256", bytes)) !== box.dataset["sha256"]) {
+  if (hex(await crypto.subtle.digest("SHA-256", bytes)) !== box.dataset["sha256"]) {
     problem(document.getElementById("words")?.dataset["changed"] ?? "");
     return;
   }
