@@ -423,8 +423,11 @@ func TestWhoMay(t *testing.T) {
 		}
 		// A weak credential's message goes by itself to the office of its topic, without
 		// being an istanza.
-		a := c.made(weak, "instradamento", map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno"})
+		a := c.made(weak, "instradamento", map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno", "email": "estranea@example.org"})
 		a, err := c.d.Send(ctx, weak, a.ID)
+		if a != nil && a.To() != "w@example.org" {
+			t.Error("a form of somebody whom nobody knows mails", a.To())
+		}
 		if err != nil || a.Office != "Ambiente" || a.Letter != "" || a.Number.Number == 0 {
 			t.Fatalf("%+v, %v", a, err)
 		}

@@ -225,9 +225,10 @@ func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, cod
 	return nil
 }
 
-// recipient is where the person is written to.
+// recipient is where the person is written to: the address in the form, but for somebody
+// whom nobody has proved the one that was confirmed, so that a form mails no stranger.
 func (a *Application) recipient() string {
-	if a.Fields["email"] != "" {
+	if a.Fields["email"] != "" && (a.Person != 0 || a.Email == "") {
 		return a.Fields["email"]
 	}
 	return a.Email
