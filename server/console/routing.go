@@ -22,6 +22,7 @@ import (
 var routingModule = menuModule{Title: "console.m-routing", Groups: []menuGroup{{"", []menuLink{
 	link("queue", "/pratiche", atDesk...),
 	link("counts", "/pratiche/conteggi", atDesk...),
+	link("ratings", "/valutazioni", seesRatings...),
 	link("topics", "/uffici/argomenti", role.InfrastructureRead, role.RoutingRead),
 	link("workplaces", "/uffici/operatori", role.InfrastructureRead),
 }}}}
