@@ -82,7 +82,7 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	keys("write", "Ufficio aperto dalle 9 alle 13.")
 	tab("Rispondi") // the button
 	keys("send", "\r")
-	chromium.Do(s, "answered", chromedp.WaitVisible(`a[href$="/carte/risposta.pdf"]`))
+	s.Wait(`a[href$="/carte/risposta.pdf"]`)
 	s.Check("risposta")
 	if x, err := w.Applications.Get(t.Context(), v, a.ID); err != nil || x.State != "answered" {
 		t.Error(x, err)

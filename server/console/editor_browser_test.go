@@ -35,7 +35,7 @@ func TestEditorInABrowser(t *testing.T) {
 	s.Check("nuovo-servizio")
 	s.Open(at, "#f-testo")
 	chromium.Do(s, "check", chromedp.Click(`button[value="check"]`))
-	chromium.Do(s, "problems", chromedp.WaitVisible("#wrong"))
+	s.Wait("#wrong")
 	s.Check("editor")
 	// The number of a line stands where its text is (both begin at the same height, lines are 20px).
 	if got := s.JS(`(() => { const a = document.getElementById("L1").getBoundingClientRect(), b = document.getElementById("L101").getBoundingClientRect(); return String((b.top - a.top) / 100) + " " + getComputedStyle(document.getElementById("f-testo")).lineHeight })()`); got != "20 20px" {
@@ -52,17 +52,17 @@ func TestEditorInABrowser(t *testing.T) {
 		chromium.Do(s, "tab", chromedp.KeyEvent("\t"))
 	}
 	chromium.Do(s, "enter", chromedp.KeyEvent("\r"))
-	chromium.Do(s, "the difference", chromedp.WaitVisible("#t-diff"))
+	s.Wait("#t-diff")
 	s.Check("differenze")
 	chromium.Do(s, "publish", chromedp.Focus(`form[action$="/pubblica"] button`))
 	chromium.Do(s, "enter", chromedp.KeyEvent("\r"))
-	chromium.Do(s, "published", chromedp.WaitVisible(".page-links"))
+	s.Wait(".page-links")
 	if v, err := w.Services.Current(t.Context(), "prova", "iscrizione-nido"); err != nil || v.Number != 1 {
 		t.Fatal(v, err)
 	}
 	s.Open(at, "#f-testo")
 	chromium.Do(s, "preview", chromedp.Click(`button[value="preview"]`))
-	chromium.Do(s, "preview", chromedp.WaitVisible("#f-child-given"))
+	s.Wait("#f-child-given")
 	s.Check("anteprima")
 	s.Open(at+"/versioni", "#t-versions")
 	s.Check("versioni")

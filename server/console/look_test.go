@@ -38,7 +38,7 @@ func TestRegistryInABrowser(t *testing.T) {
 		s.Open(at+"/importazioni", `input[type="file"]`)
 		chromium.Do(s, "the file", chromedp.SetUploadFiles(`input[type="file"]`, []string{list}))
 		enter(`form[enctype] button`)
-		chromium.Do(s, "the dry run", chromedp.WaitVisible(`form[action$="/conferma"]`))
+		s.Wait(`form[action$="/conferma"]`)
 	}
 	s.Open(at+"/importazioni", `input[type="file"]`)
 	s.Check("registry-imports")
@@ -57,15 +57,15 @@ func TestRegistryInABrowser(t *testing.T) {
 		chromium.Do(s, x.name, chromedp.SendKeys(`input[name="`+x.name+`"]`, x.value))
 	}
 	chromium.Do(s, "Enter", chromedp.KeyEvent(kb.Enter))
-	chromium.Do(s, "found", chromedp.WaitVisible(`a[href*="/schede/"]`))
+	s.Wait(`a[href*="/schede/"]`)
 	s.Check("registry-found")
 	enter(`a[href*="/schede/"]`)
-	chromium.Do(s, "the record", chromedp.WaitVisible(`form[action$="/correggi"]`))
+	s.Wait(`form[action$="/correggi"]`)
 	chromium.Do(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
 	chromium.Do(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
 	chromium.Do(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
 	chromium.Do(s, "Enter", chromedp.KeyEvent(kb.Enter))
-	chromium.Do(s, "corrected", chromedp.WaitVisible(`#t-corrections`))
+	s.Wait(`#t-corrections`)
 	s.Check("registry-record")
 
 	write(registryLine(40, "Via Prova 1", "56100"), registryLine(43, "Via Prova 9", "56100"))

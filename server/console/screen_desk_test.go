@@ -31,7 +31,7 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Open(path+"/deleghe/nuova", "#f-kind")
 	s.Check("delega-nuova")
 	chromium.Do(s, "submit", chromedp.Click("[name=act][value=confirm]"))
-	chromium.Do(s, "errors", chromedp.WaitVisible("#wrong"))
+	s.Wait("#wrong")
 	s.Check("delega-errori")
 
 	caf := as(t, w, h, w.Operator("prova", 5, "R-CAF1"), "192.0.2.8:1")
@@ -46,7 +46,7 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Open(path+"/assistita/nuova", "#f-service")
 	s.Check("assistita-nuova")
 	chromium.Do(s, "submit", chromedp.Click("[name=act][value=confirm]"))
-	chromium.Do(s, "errors", chromedp.WaitVisible("#wrong"))
+	s.Wait("#wrong")
 	s.Check("assistita-errori")
 
 	// The first step with the keyboard.
@@ -62,7 +62,7 @@ func TestDeskInABrowser(t *testing.T) {
 	}
 	s.Tab(`e.matches(".form-buttons button")`)
 	chromium.Do(s, "enter", chromedp.KeyEvent(kb.Enter))
-	chromium.Do(s, "the next step", chromedp.WaitVisible("#f-email"))
+	s.Wait("#f-email")
 	s.Check("assistita-passo-2")
 	caf.get(one+"/passo/2").send(one+"/passo/2", "relation", "guardian", "email", "genitore@example.org", "other", "none").wants(http.StatusSeeOther)
 	s.Open(one+"/allegati", "#f-file-custody")
@@ -73,7 +73,7 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Open(one+"/firma", "#card-sign")
 	s.Check("assistita-firma")
 	chromium.Do(s, "without the scans", chromedp.Click("form[action$='/firma/foglio'] button"))
-	chromium.Do(s, "why not", chromedp.WaitVisible("#wrong-note"))
+	s.Wait("#wrong-note")
 	s.Check("assistita-firma-errore")
 	for _, slot := range []string{"paper", "identity"} {
 		caf.get(one+"/firma").file(one+"/allegati", "file", slot+".png", picture(t), "slot", slot).wants(http.StatusSeeOther)
@@ -81,6 +81,6 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Open(one+"/firma", "#card-sign")
 	s.Check("assistita-firma-scansioni")
 	chromium.Do(s, "on paper", chromedp.Click("form[action$='/firma/foglio'] button"))
-	chromium.Do(s, "sent", chromedp.WaitVisible(".alert-success"))
+	s.Wait(".alert-success")
 	s.Check("assistita-inviata")
 }

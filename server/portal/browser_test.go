@@ -28,7 +28,7 @@ func TestWayInABrowser(t *testing.T) {
 	s.Open(nursery, "#begin")
 	s.Check("servizio")
 	chromium.Do(s, "begin", chromedp.Click("#begin"))
-	chromium.Do(s, "the first step", chromedp.WaitVisible("#f-child-given"))
+	s.Wait("#f-child-given")
 	s.Check("compila")
 	at := v.begin(nursery, nurserySteps()[0])
 
@@ -54,12 +54,12 @@ func TestWayInABrowser(t *testing.T) {
 	for _, keys := range []string{"\t", pki.Invented(2).CF, "\t", "\t", "\r"} {
 		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}
-	chromium.Do(s, "the third step", chromedp.WaitVisible("#f-first"))
+	s.Wait("#f-first")
 	if f := d.app(at).Fields; f["other-cf"] != pki.Invented(2).CF || f["email"] != "mail@example.org" {
 		t.Error(f)
 	}
 	chromium.Do(s, "on", chromedp.Click("#next"))
-	chromium.Do(s, "the summary of errors", chromedp.WaitVisible("#wrong"))
+	s.Wait("#wrong")
 	if s.JS(`document.activeElement.id`) != "wrong" {
 		t.Error("the summary of errors is not focused")
 	}
@@ -79,7 +79,7 @@ func TestWayInABrowser(t *testing.T) {
 	chromium.Do(s, "warned", chromedp.Click("#warned"))
 	chromium.Do(s, "privacy", chromedp.Click("#privacy"))
 	chromium.Do(s, "on", chromedp.Click("#next"))
-	chromium.Do(s, "the signature", chromedp.WaitVisible("#card-sign"))
+	s.Wait("#card-sign")
 	s.Check("firma")
 
 	// Two who sign.

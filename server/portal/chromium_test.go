@@ -33,7 +33,7 @@ func TestTownInABrowser(t *testing.T) {
 	}
 	chromium.Do(s, "search", chromedp.Focus("#cerca"))
 	chromium.Do(s, "search", chromedp.KeyEvent("nido\r"))
-	chromium.Do(s, "search", chromedp.WaitVisible("#found"))
+	s.Wait("#found")
 
 	me := v.card(1)
 	var child *person.Person
@@ -60,7 +60,7 @@ func TestTownInABrowser(t *testing.T) {
 	s.Open("/deleghe", "h1")
 	chromium.Do(s, "choose", chromedp.Focus(`input[value="`+m.ID+`"] ~ button`))
 	chromium.Do(s, "choose", chromedp.KeyEvent("\r"))
-	chromium.Do(s, "banner", chromedp.WaitVisible("#acting"))
+	s.Wait("#acting")
 	s.Check("town-acting")
 	if got := s.JS(`document.getElementById(document.querySelector("main").getAttribute("aria-describedby")).textContent`); !strings.Contains(got, "Ada Esempio") {
 		t.Errorf("main is described by %q", got)

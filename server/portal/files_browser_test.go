@@ -49,7 +49,7 @@ func TestFilesInABrowser(t *testing.T) {
 	if n := chromium.Do(b, "stars", chromedp.Evaluate[string](`document.querySelector("input[name=stars]:checked").value`)); n != "3" {
 		t.Errorf("the keys choose %s stars", n)
 	}
-	chromium.Do(b, "question", chromedp.WaitVisible(".rate-negative"))
+	b.Wait(".rate-negative")
 	if shown := chromium.Do(b, "other question", chromedp.Evaluate[bool](`document.querySelector(".rate-positive").checkVisibility()`)); shown {
 		t.Error("both questions are shown")
 	}

@@ -210,6 +210,6 @@ func TestRankingInABrowser(t *testing.T) {
 	for _, keys := range []string{" ", "\t", "\r"} {
 		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}
-	chromium.Do(s, "accepted", chromedp.WaitVisible("#accepted"))
+	s.Wait("#accepted")
 	s.Check("accettato")
 }

@@ -124,7 +124,7 @@ func TestOwnRecordInABrowser(t *testing.T) {
 	s.Check("own-record")
 	s.JS(`document.querySelector("#record button").focus(), ""`)
 	chromium.Do(s, "Enter on the first report", chromedp.KeyEvent(kb.Enter))
-	chromium.Do(s, "the report's form", chromedp.WaitVisible(`[name="should-be"]`))
+	s.Wait(`[name="should-be"]`)
 	s.Check("own-report")
 	x, _ := d.media(23)
 	none := d.screen(x)

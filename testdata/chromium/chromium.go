@@ -4,6 +4,7 @@ package chromium
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -103,11 +104,37 @@ func Do[T any](w *Window, what string, a chromedp.Action[T]) T {
 	return v
 }
 
+// Wait waits until the page is there and a selector's element is seen. It asks the page
+// again and again: chromedp's own waiting holds on to the document that it began with, and
+// never ends where a page took its place meanwhile.
+func (w *Window) Wait(selector string) {
+	w.T.Helper()
+	quoted, err := json.Marshal(selector)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	seen := `(() => { const e = document.querySelector(` + string(quoted) + `); return document.readyState === "complete" && e !== null && e.getClientRects().length > 0 })()`
+	ctx, cancel := context.WithTimeout(w.Context, patience)
+	defer cancel()
+	for {
+		there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](seen))
+		if err == nil && there {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			w.Shot("failed")
+			w.T.Fatalf("%s is not seen: %v", selector, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // Open goes to a path and waits until a selector's element is seen.
 func (w *Window) Open(path, wait string) {
 	w.T.Helper()
 	Do(w, path, chromedp.Navigate(w.Origin+path))
-	Do(w, path+" "+wait, chromedp.WaitVisible(wait))
+	w.Wait(wait)
 }
 
 // Shot takes a picture of the whole page.
