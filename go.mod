@@ -3,14 +3,14 @@ module github.com/citel-pa/citel
 go 1.26.0
 
 require (
-	github.com/boombuler/barcode v1.1.0
 	fyne.io/systray v1.12.2
+	github.com/boombuler/barcode v1.1.0
 	github.com/creack/pty v1.1.24
 	github.com/ebfe/scard v0.0.0-20241214075232-7af069cabc25
 	github.com/evanw/esbuild v0.28.2
 	github.com/go-fonts/liberation v0.3.3
-	github.com/google/go-cmp v0.7.0
 	github.com/godbus/dbus/v5 v5.2.2
+	github.com/google/go-cmp v0.7.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/miekg/pkcs11 v1.1.2
