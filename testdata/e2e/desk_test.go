@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -67,20 +68,20 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	// The desk.
 	ctx := browser(t)
 	k := keyboard{t, ctx}
-	do(t, ctx, "console", chromedp.Navigate(d.origin+"/consolleente/accedi"))
-	do(t, ctx, "login", chromedp.WaitVisible("#f-user"))
+	do(t, ctx, "console", chromium.Navigate(d.origin+"/consolleente/accedi"))
+	do(t, ctx, "login", chromium.Seen("#f-user"))
 	fill(t, ctx, "user", d.operators["R-PAAS"][0], "password", d.operators["R-PAAS"][1])
 	where(t, ctx, "/consolleente/")
-	do(t, ctx, "a new one", chromedp.Navigate(d.origin+"/consolleente/assistita/nuova"))
-	do(t, ctx, "a new one", chromedp.WaitVisible("#f-service"))
+	do(t, ctx, "a new one", chromium.Navigate(d.origin+"/consolleente/assistita/nuova"))
+	do(t, ctx, "a new one", chromium.Seen("#f-service"))
 	for name, value := range map[string]string{
 		"service": "iscrizione-nido", "code": who.CF, "family": who.Surname, "given": who.Given,
 		"document.kind": "identity-card", "document.number": "CA00000AA", "document.issuer": "Comune di Prova", "document.issued": "01-02-2024",
 		"document.expires": time.Now().AddDate(5, 0, 0).Format("02-01-2006"),
 	} {
-		do(t, ctx, name, chromedp.SetValue("[name='"+name+"']", value))
+		do(t, ctx, name, chromium.SetValue("[name='"+name+"']", value))
 	}
-	do(t, ctx, "begin", chromedp.Click("[name=act][value=confirm]"))
+	do(t, ctx, "begin", chromium.Click("[name=act][value=confirm]"))
 	k.where("Passo 1 di 5")
 	child := pki.Child(1)
 	for _, step := range []map[string]string{
@@ -99,19 +100,19 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	}
 	k.where("Controlla con la persona")
 	do(t, ctx, "warned", chromedp.Evaluate[bool](`document.getElementById("f-warned").click(), document.getElementById("f-privacy").click(), true`))
-	do(t, ctx, "make", chromedp.Click("form[action$='/riepilogo'] button"))
+	do(t, ctx, "make", chromium.Click("form[action$='/riepilogo'] button"))
 	k.where("La persona firma")
-	at, err := url.Parse(do(t, ctx, "where", chromedp.Location()))
+	at, err := url.Parse(do(t, ctx, "where", chromium.Location()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := strings.Split(at.Path, "/")[3]
 	for _, slot := range []string{"paper", "identity"} {
-		do(t, ctx, slot, chromedp.SetUploadFiles("#f-file-"+slot, []string{scan}))
+		do(t, ctx, slot, chromium.Upload("#f-file-"+slot, scan))
 		k.turn("form:has(#f-file-" + slot + ") button")
 		k.seen("ul.kept-files + form:has(#f-file-" + slot + ")")
 	}
-	do(t, ctx, "sign and send", chromedp.Click("form[action$='/firma/foglio'] button"))
+	do(t, ctx, "sign and send", chromium.Click("form[action$='/firma/foglio'] button"))
 	k.where("La pratica è inviata")
 	shot(t, ctx, "desk-sent")
 
@@ -132,9 +133,9 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	d = start()
 	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{52390}})
 	ctx = browser(t)
-	do(t, ctx, "the citizen", chromedp.Navigate(d.origin+"/pratiche/"+id))
+	do(t, ctx, "the citizen", chromium.Navigate(d.origin+"/pratiche/"+id))
 	where(t, ctx, "/accedi")
-	do(t, ctx, "the card", chromedp.Click("#start"))
+	do(t, ctx, "the card", chromium.Click("#start"))
 	where(t, ctx, "/pratiche/"+id)
 	text := do(t, ctx, "the answer", chromedp.Evaluate[string](`document.querySelector("main").innerText`))
 	if !strings.Contains(text, "La domanda è accolta.") {
