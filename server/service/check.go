@@ -123,6 +123,9 @@ func (c *checker) run() {
 	if d.Retention < 0 || d.Retention > 100 {
 		c.say("retention", "years", strconv.Itoa(d.Retention))
 	}
+	if d.DraftDays != 0 && (d.DraftDays < LeastDraftDays || d.DraftDays > MostDraftDays) {
+		c.say("draft-days", "draft-days", strconv.Itoa(d.DraftDays))
+	}
 	if d.MinimumAge < 0 || d.MinimumAge > 100 {
 		c.say("minimum-age", "years", strconv.Itoa(d.MinimumAge))
 	}
