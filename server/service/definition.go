@@ -175,7 +175,9 @@ type Section struct {
 	Help  Words  `yaml:"help"`
 	// Sensitive data (Regulation (EU) 2016/679, art. 9) is asked apart, in a section of
 	// its own.
-	Sensitive bool       `yaml:"sensitive"`
+	Sensitive bool `yaml:"sensitive"`
+	// Repeat: it is answered once for each of several items; nil: once.
+	Repeat    *Repeat    `yaml:"repeat"`
 	Questions []Question `yaml:"fields"`
 }
 
