@@ -90,6 +90,18 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 	case !errors.Is(err, ErrState) && !errors.Is(err, register.ErrCodes):
 		return nil, err
 	}
+	if notice, err := d.NoticeOf(ctx, a); err == nil {
+		out = append(out, Paper{"preavviso.pdf", "application/pdf", "Comunicazione dei motivi ostativi", stored(notice.file)})
+	} else if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	heard, err := d.Observations(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range heard {
+		out = append(out, Paper{fmt.Sprintf("osservazioni-%d.pdf", o.N), "application/pdf", "Osservazioni", stored(o.file)})
+	}
 	if answer, err := d.AnswerOf(ctx, a); err == nil {
 		out = append(out, Paper{"risposta.pdf", "application/pdf", "Risposta", stored(answer.file)})
 	} else if !errors.Is(err, ErrNotFound) {
