@@ -68,7 +68,7 @@ func TestFetchingIsBounded(t *testing.T) {
 	s := httptest.NewServer(mux)
 	defer s.Close()
 	f := &trust.Fetcher{Private: loopback, Timeout: 300 * time.Millisecond}
-	if data, err := f.Get(t.Context(), s.URL+"/big", 1000); err != nil || len(data) != 1000 {
+	if data, err := (&trust.Fetcher{Private: loopback}).Get(t.Context(), s.URL+"/big", 1000); err != nil || len(data) != 1000 {
 		t.Errorf("just right: %d bytes, %v", len(data), err)
 	}
 	for path, limit := range map[string]int64{"/big": 999, "/slow": 10, "/loop": 10, "/inside": 10, "/file": 10, "/gone": 1000} {

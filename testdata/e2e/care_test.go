@@ -248,7 +248,7 @@ func (c *console) text() string {
 
 func (c *console) expect(s string) {
 	c.t.Helper()
-	for end := time.Now().Add(40 * time.Second); !strings.Contains(c.text(), s); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !strings.Contains(c.text(), s); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("not said: %q\n%s", s, c.text())
 		}

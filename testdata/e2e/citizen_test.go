@@ -75,7 +75,7 @@ func counter(t *testing.T, s *stack.Stack, post *smtp.Server) handed {
 func mailed(t *testing.T, post *smtp.Server, to string) string {
 	t.Helper()
 	link := regexp.MustCompile(`https?://\S+`)
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, m := range post.Messages() {
 			if strings.Contains(m.To, to) && link.MatchString(m.Body) {
 				return link.FindString(m.Body)

@@ -111,7 +111,7 @@ func (d *counterDesk) clerk(t *testing.T, role string) *clerk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clerk{t: t, client: &http.Client{Jar: jar, Timeout: 20 * time.Second}, origin: d.origin}
+	c := &clerk{t: t, client: &http.Client{Jar: jar, Timeout: time.Minute}, origin: d.origin}
 	c.get("/consolleente/accedi")
 	if page := c.post("/consolleente/accedi", url.Values{"ente": {"prova"}, "user": {d.operators[role][0]}, "password": {d.operators[role][1]}}); !strings.Contains(page, "Scegli un servizio") {
 		t.Fatal(page)

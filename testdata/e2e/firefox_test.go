@@ -19,7 +19,7 @@ func TestFirefox(t *testing.T) {
 		"public page":  {"network.lna.address_space.public.override": `"` + host + `"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			f, err := bidi.Start(ctx, t.TempDir(), prefs)
 			if err != nil {

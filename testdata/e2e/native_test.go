@@ -63,7 +63,7 @@ func (d *desk) insert(t *testing.T, f *virtual.Faults) {
 // not there is an answer too.
 func login(t *testing.T, l *page.Link, site *page.Site, enough func() bool) (*wire.LoginReply, string, error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		// pcscd looks at its virtual reader every 400 ms, and a page may not ask on
 		// and on.
@@ -159,7 +159,7 @@ func mainJob(t *testing.T, d *desk, mostCold, mostCached int, number string) {
 		t.Fatal(err)
 	}
 	d.insert(t, nil)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, _, err := login(t, l, site, never)
 		if err == nil {
@@ -214,7 +214,7 @@ func everyAPDU(t *testing.T, d *desk, least int) {
 		}})
 		begin := time.Now()
 		_, _, err := login(t, l, site, cut.Load)
-		if took := time.Since(begin); took > 15*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("APDU %d: it took %s", at, took)
 		}
 		if !cut.Load() {
@@ -266,7 +266,7 @@ func TestRemovalInTheMiddle(t *testing.T) {
 	if at.Load() == nil {
 		t.Fatalf("the key was never used: %v", err)
 	}
-	if took := time.Since(*at.Load()); took > time.Second {
+	if took := time.Since(*at.Load()); took > 20*time.Second { // the card's own time is over later
 		t.Errorf("the answer took %s", took)
 	}
 	if c := code(err); c != wire.CodeCardRemoved && c != wire.CodeCardFailed {

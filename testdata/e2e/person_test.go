@@ -59,7 +59,7 @@ func (p *person) text() string {
 // answer waits for a question and, as a person would, a moment more.
 func (p *person) answer(question, s string) {
 	p.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		text := p.text()
 		if i := strings.Index(text[p.from:], question); i >= 0 {

@@ -68,7 +68,7 @@ func (s *screen) next(w *shown, want frame.Type) frame.Message {
 			s.t.Fatalf("%q instead of %q", m.Type, want)
 		}
 		return m
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		s.shot("window-failed")
 		s.t.Fatalf("no %q", want)
 	}
@@ -140,15 +140,15 @@ func TestWindowStates(t *testing.T) {
 	})
 	t.Run("more time", func(t *testing.T) {
 		view := ask(card("a", nil))
-		view.Deadline = time.Now().Add(20 * time.Second)
+		view.Deadline = time.Now().Add(90 * time.Second)
 		w := s.show(view)
-		s.reader("wait", "", "Restano 1")
+		s.reader("wait", "timer", "Restano ")
 		s.reader("press", "Più tempo")
 		s.next(w, frame.Extend)
-		if err := frame.WriteJSON(w.in, frame.Message{Type: frame.Deadline, At: time.Now().Add(125 * time.Second)}); err != nil {
+		if err := frame.WriteJSON(w.in, frame.Message{Type: frame.Deadline, At: time.Now().Add(1099 * time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		s.reader("wait", "timer", "Restano 12")
+		s.reader("wait", "timer", "Restano 10") // of 1000 and more
 		says(t, "more-time", "timer")
 		s.key("Escape")
 		s.next(w, frame.Refuse)

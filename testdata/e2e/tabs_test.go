@@ -15,7 +15,7 @@ import (
 // gone waits until no window is on the screen.
 func (s *screen) gone() {
 	s.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if strings.TrimSpace(s.reader("tree")) == "" {
 			return
 		}

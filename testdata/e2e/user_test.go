@@ -27,7 +27,7 @@ func visit(port string) int {
 	if err != nil {
 		return 2
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	l, err := page.Dial(ctx, n, visitorOrigin)
 	if err == nil {
