@@ -81,6 +81,13 @@ func TestWayInABrowser(t *testing.T) {
 	chromium.Do(s, "on", chromium.Click("#next"))
 	s.Wait("#card-sign")
 	s.Check("firma")
+	if got := s.JS(`document.getElementById("card-sign").dataset.name`); got != d.app(at).DocumentName() || !strings.HasPrefix(got, "iscrizione-nido-") {
+		t.Errorf("the agent is told the name %q", got)
+	}
+	// The draft is discarded in another window: the page says so, and no card is asked.
+	v.sendValues(at+"/scarta", nil)
+	s.JS(`(document.getElementById("start").click(), "")`)
+	s.Wait("#error")
 
 	// Two who sign.
 	at = v.made(nil, pairs("other", "consents", "other-cf", pki.Invented(2).CF, "other-signs", "yes"))
