@@ -32,7 +32,7 @@ var demoOperator = regexp.MustCompile(`(?m)^  (\S{16})  password (\S+)  (\S+) `)
 func openDesk(t *testing.T) *counterDesk {
 	t.Helper()
 	s := town(t)
-	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: ports})
+	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: portFlags(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +187,7 @@ func (k keyboard) where(text string) {
 // An R16 operator logs in and hands an envelope out against a document, with the keyboard
 // alone.
 func TestConsoleHandsOutByKeyboard(t *testing.T) {
+	t.Parallel()
 	d := openDesk(t)
 	codes := d.printed(t, "1")
 	if len(codes) != 1 {
@@ -243,6 +244,7 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 // Every page of the console, at a desk's and a phone's width: axe-core finds nothing
 // serious, nothing is wider than a phone, and its picture is in build/screenshots.
 func TestConsolePages(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)

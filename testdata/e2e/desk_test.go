@@ -22,6 +22,7 @@ import (
 // A person at the desk files an istanza that is signed on paper; the office answers; the
 // citizen reads the answer with the card; the server is started anew after each of them.
 func TestAPersonAtTheDeskFiles(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	var p *stack.Process
 	origin := ""
@@ -33,7 +34,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 			}
 		}
 		var err error
-		o := stack.ServerOptions{Args: ports}
+		o := stack.ServerOptions{Args: portFlags(t)}
 		if origin != "" { // the same address: the browser's origin is what the card signs
 			u, err := url.Parse(origin)
 			if err != nil {
@@ -131,7 +132,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 
 	// The citizen, after another.
 	d = start()
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{agentPort(t)}})
 	ctx = browser(t)
 	do(t, ctx, "the citizen", chromium.Navigate(d.origin+"/pratiche/"+id))
 	where(t, ctx, "/accedi")

@@ -11,8 +11,9 @@ import (
 )
 
 func TestFirefox(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	host := strings.TrimPrefix(origin, "http://")
 	for name, prefs := range map[string]map[string]string{
 		"as installed": nil,
@@ -47,8 +48,8 @@ func TestFirefox(t *testing.T) {
 			step("open", f.Navigate(origin+"/accedi"))
 			click()
 			step("no agent", f.Until(ctx, `!document.getElementById("state-missing").hidden`))
-			port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
-			if port != 52390 {
+			port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
+			if port != agentPort(t) {
 				t.Fatalf("port %d", port)
 			}
 			step("the button", f.Until(ctx, `!document.getElementById("start").disabled`))

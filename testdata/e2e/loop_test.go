@@ -50,7 +50,7 @@ func newHouse(t *testing.T, s *stack.Stack) *house {
 // new passwords then.
 func (h *house) restart() {
 	h.t.Helper()
-	o, origin := stack.ServerOptions{Args: ports}, ""
+	o, origin := stack.ServerOptions{Args: portFlags(h.t)}, ""
 	if h.p != nil {
 		if err := h.p.Stop(); err != nil {
 			h.t.Fatal(err)

@@ -83,6 +83,7 @@ func never() bool { return false }
 
 // The main job with a card behind the real pcscd, read by the native drivers.
 func TestNative(t *testing.T) {
+	t.Parallel()
 	t.Run("cns", func(t *testing.T) { t.Parallel(); mainJob(t, newDesk(t, pki.CNS), 20, 8, pki.Citizens[0].CardID) })
 	t.Run("cie", func(t *testing.T) { t.Parallel(); mainJob(t, newDesk(t, pki.CIE), 60, 30, stack.VirtualService) })
 }
@@ -174,6 +175,7 @@ func mainJob(t *testing.T, d *desk, mostCold, mostCached int, number string) {
 
 // A wrong PIN uses one try of the card, and the page learns how many are left.
 func TestNativeWrongPIN(t *testing.T) {
+	t.Parallel()
 	t.Run("cns", func(t *testing.T) { t.Parallel(); wrongPIN(t, newDesk(t, pki.CNS), "99999") })
 	t.Run("cie", func(t *testing.T) { t.Parallel(); wrongPIN(t, newDesk(t, pki.CIE), "99999999") })
 }
@@ -193,6 +195,7 @@ func wrongPIN(t *testing.T, d *desk, wrong string) {
 // having seen the command: never a hang, never a success, and a PIN that may have
 // been used up is said to be.
 func TestTheLinkEndsAfterEveryAPDU(t *testing.T) {
+	t.Parallel()
 	t.Run("cns", func(t *testing.T) { t.Parallel(); everyAPDU(t, newDesk(t, pki.CNS), 14) })
 	t.Run("cie", func(t *testing.T) { t.Parallel(); everyAPDU(t, newDesk(t, pki.CIE), 20) })
 }
@@ -249,6 +252,7 @@ func everyAPDU(t *testing.T, d *desk, least int) {
 // The card is taken out in the middle of a signature: a typed error within a
 // second, and the next card works.
 func TestRemovalInTheMiddle(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, pki.CNS)
 	origin := serve(t, d.Stack)
 	l := dial(t, agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: origin, Native: true, Env: d.pcsc.Env()}), origin)

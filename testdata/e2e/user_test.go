@@ -43,6 +43,7 @@ func visit(port string) int {
 
 // The agent is its own user's: another one of the same computer gets nothing.
 func TestAnotherLocalUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user; .ci/run is root")
 	}

@@ -101,11 +101,17 @@ func (s *screen) key(names ...string) {
 	s.must("", "xdotool", append([]string{"key", "--delay", "60"}, names...)...)
 }
 
-// settle waits until a window takes input.
-func settle() { time.Sleep(700 * time.Millisecond) }
+// settle waits until a window takes input: half a second after it has drawn itself. How long
+// it draws on a busy machine is told by how long a small program takes.
+func settle() {
+	begin := time.Now()
+	_ = exec.Command("true").Run()
+	time.Sleep(700*time.Millisecond + 40*time.Since(begin))
+}
 
 // The main job with the window: found by a screen reader, answered on the keyboard.
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) { windowJob(t, kind) })
 	}
@@ -280,6 +286,7 @@ func hostilePDF() []byte {
 // A PDF that is more than what it shows is named so before the PIN; the person
 // refuses, and nothing is signed. One that is no PDF at all says so.
 func TestHostileDocuments(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t)
 	d := newDesk(t, pki.CNS)
 	d.insert(t, nil)
@@ -328,6 +335,7 @@ func TestHostileDocuments(t *testing.T) {
 
 // After a login in the window no process of ours that is still alive holds the PIN.
 func TestNoProcessKeepsThePIN(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t)
 	d := newDesk(t, pki.CIE)
 	d.insert(t, nil)

@@ -33,6 +33,7 @@ type Stack struct {
 	Dir    string
 	Agent  string // the programs
 	Server string
+	Env    []string // of the server, beside the caller's own
 	PKI    *pki.PKI
 	Cards  *softhsm.Store
 }
@@ -225,6 +226,7 @@ func (s *Stack) StartServer(ctx context.Context, o ServerOptions) (*Process, str
 		args = append(args, "--trust", kind+"="+s.path(kind+".pem"), "--crl", s.path(kind+".crl"))
 	}
 	cmd := exec.CommandContext(ctx, s.Server, append(args, o.Args...)...)
+	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	p, err := Start(cmd, nil)
 	if err != nil {
