@@ -170,7 +170,7 @@ func (s *Service) dial(ctx context.Context, address string) (net.Conn, error) {
 			done <- result{nil, err}
 			return
 		}
-		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", address)
+		conn, err := (&net.Dialer{Timeout: time.Minute}).Dial("tcp", address)
 		done <- result{conn, err}
 	}()
 	r := <-done
@@ -206,7 +206,7 @@ func (s *Service) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	s.cmd = cmd
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		if c, err := net.Dial("unix", s.socket()); err == nil {
