@@ -200,8 +200,7 @@ func TestFiguresAreNoFormulas(t *testing.T) {
 	}
 }
 
-// Each service keeps what it took for its own years, and one that keeps for good hides no
-// other's from the list of what is over.
+// Each service keeps what it took for its own years, or for good.
 func TestRetentionIsTheServices(t *testing.T) {
 	each(t, func(t *testing.T, c *counter) {
 		ctx, v, boss := t.Context(), c.visitor(0), c.Operator("prova", 1, "R6")
