@@ -2,8 +2,8 @@ package console
 
 import (
 	"errors"
+	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 
@@ -296,6 +296,6 @@ func (c *Console) assistedDocument(r *request) error {
 	}
 	h := r.w.Header()
 	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="istanza-`+url.PathEscape(d.ID[:8])+`.pdf"`)
+	h.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": d.DocumentName()}))
 	return r.send(f)
 }

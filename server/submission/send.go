@@ -299,6 +299,9 @@ func (d *Desk) sendTx(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 	if _, err := d.may(ctx, tx, v, a.Service.Definition); err != nil {
 		return err // a mandate that was revoked a moment ago, a service that has closed
 	}
+	if err := d.count(ctx, tx, v, a.Service); err != nil {
+		return err
+	}
 	letter, toCheck, err := d.proof(ctx, tx, v, a, wanted)
 	if err != nil {
 		return err
