@@ -14,10 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/testdata/pki"
 )
 
 // A citizen takes an application back while the office works on it: whoever comes second is
@@ -276,6 +278,53 @@ func TestReceiptOfAMessage(t *testing.T) {
 		flat := c.receipt(a, a.Number.String(), a.ID, a.Fingerprint(), "Un messaggio non è un'istanza e non avvia un procedimento", "Ambiente", "non provato")
 		if strings.Contains(flat, "art. 65") {
 			t.Error("a message is no istanza:", flat)
+		}
+	})
+}
+
+// A young person's card opens what a service allows at that age, from the birthday on.
+func TestAgeOpensFromTheBirthday(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		young, v := pki.Child(2), c.visitor(0)
+		v.Person = c.account(person.Natural, young.CF)
+		for _, x := range []struct {
+			years, days int
+			service     string
+			want        error
+		}{
+			{14, -1, "instradamento", submission.ErrAge}, {14, 0, "instradamento", nil},
+			{14, 0, "iscrizione-nido", submission.ErrAge}, {18, -1, "iscrizione-nido", submission.ErrAge}, {18, 0, "iscrizione-nido", nil},
+		} {
+			noon := time.Date(young.Born.Year()+x.years, young.Born.Month(), young.Born.Day()+x.days, 12, 0, 0, 0, register.Rome())
+			c.Move(noon.Sub(c.Today()))
+			if _, err := c.d.Start(t.Context(), v, x.service); !errors.Is(err, x.want) {
+				t.Errorf("%s at %d years and %d days: %v", x.service, x.years, x.days, err)
+			}
+		}
+	})
+}
+
+// Another office has no more time than the first: the term is the application's.
+func TestReroutedWithinTheTerm(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx, v, urp := t.Context(), c.visitor(0), c.Operator("prova", 6, "R12")
+		a := c.made(v, "instradamento", map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno"})
+		a, err := c.d.Send(ctx, v, a.ID)
+		if err != nil || a.Due == "" {
+			t.Fatal(a, err)
+		}
+		c.Move(10 * 24 * time.Hour)
+		if err := c.d.Reroute(ctx, urp, a.ID, "Tributi", "di vostra competenza"); err != nil {
+			t.Fatal(err)
+		}
+		b, err := c.d.Get(ctx, v, a.ID)
+		if err != nil || b.Due != a.Due || b.Office != "Tributi" || b.State != submission.StateSent {
+			t.Errorf("%+v, %v", b, err)
+		}
+		c.Move(30 * 24 * time.Hour)
+		late, err := c.d.Work(ctx, urp, submission.Queue{Offices: []string{"Tributi"}, Overdue: true})
+		if err != nil || len(late) != 1 || late[0].ID != a.ID {
+			t.Error("it is not overdue at the second office", late, err)
 		}
 	})
 }
