@@ -49,7 +49,13 @@ func testRelease() installer.Release {
 
 func pack(t *testing.T) string {
 	t.Helper()
-	o := options{root: "../..", out: t.TempDir(), work: t.TempDir(), release: testRelease(), listDays: 10}
+	return packed(t, options{release: testRelease(), listDays: 10})
+}
+
+// packed is the folder of a release, with scripts for programs.
+func packed(t *testing.T, o options) string {
+	t.Helper()
+	o.root, o.out, o.work = "../..", t.TempDir(), t.TempDir()
 	for _, p := range installer.Packages() {
 		built := scripts(t, t.TempDir(), p)
 		list, err := o.stage(t.Context(), p, built, built, "amd64")
@@ -157,10 +163,10 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-func TestSignedList(t *testing.T) {
-	o := options{out: t.TempDir(), release: testRelease(), listDays: 10}
-	var keys []minisign.PublicKey
-	for i := range 2 {
+// listKeys are keys for lists of releases, the private ones as files.
+func listKeys(t *testing.T, n int) (keys []minisign.PublicKey, paths []string) {
+	t.Helper()
+	for i := range n {
 		pub, priv, err := minisign.GenerateKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -173,8 +179,14 @@ func TestSignedList(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		keys, o.listKeys = append(keys, pub), append(o.listKeys, path)
+		keys, paths = append(keys, pub), append(paths, path)
 	}
+	return keys, paths
+}
+
+func TestSignedList(t *testing.T) {
+	keys, paths := listKeys(t, 2)
+	o := options{out: t.TempDir(), release: testRelease(), listDays: 10, listKeys: paths}
 	if err := os.WriteFile(filepath.Join(o.out, "citel-agent_1.2.3_amd64.deb"), []byte("a package"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -293,5 +293,5 @@ func (c *Console) assistedDocument(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.show("istanza-"+d.ID[:8]+".pdf", f)
+	return r.show(d.DocumentName(), f)
 }

@@ -161,6 +161,9 @@ func (c *Console) assistedCard(r *request) error {
 	}
 	code := submission.Code(err)
 	text := r.refusedText(err)
+	if errors.Is(err, submission.ErrOtherSigner) { // the portal's sentence speaks to whoever logged in
+		text = r.T("assisted.other-signer")
+	}
 	if text == "" {
 		return err
 	}

@@ -234,7 +234,7 @@ func (p *Portal) fileDocument(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", a.Service.ID+".pdf")
+	return r.file(f, "application/pdf", "inline", a.DocumentName())
 }
 
 func (p *Portal) fileReceipt(r *request) error {
@@ -249,7 +249,7 @@ func (p *Portal) fileReceipt(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", "ricevuta-"+fileReference(a)+".pdf")
+	return r.file(f, "application/pdf", "inline", "ricevuta-"+a.FileReference()+".pdf")
 }
 
 // fileAnswer is the office's answer, sealed, as it is in the register.
@@ -265,15 +265,7 @@ func (p *Portal) fileAnswer(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", "risposta-"+fileReference(a)+".pdf")
-}
-
-// fileReference names an application in a file's name.
-func fileReference(a *submission.Application) string {
-	if n := a.Number; n.Number > 0 {
-		return fmt.Sprintf("%d-%07d", n.Year, n.Number)
-	}
-	return a.ID[:12]
+	return r.file(f, "application/pdf", "inline", "risposta-"+a.FileReference()+".pdf")
 }
 
 // fileReport is what the verification of each signature came to, for programs.
@@ -300,7 +292,7 @@ func (p *Portal) fileReport(r *request) error {
 	for _, s := range signed {
 		out.Signatures = append(out.Signatures, one{s.Time.UTC().Format("2006-01-02T15:04:05.000Z"), s.ToCheck, s.Report})
 	}
-	r.w.Header().Set("Content-Disposition", web.Disposition("attachment", "rapporto-"+fileReference(a)+".json"))
+	r.w.Header().Set("Content-Disposition", web.Disposition("attachment", "rapporto-"+a.FileReference()+".json"))
 	return r.json(http.StatusOK, out)
 }
 
@@ -329,7 +321,7 @@ func (p *Portal) fileSigned(r *request) error {
 	if err := r.logged(a, "signed"); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	return r.download(f, "application/pkcs7-mime", fmt.Sprintf("%s-firma-%d.pdf.p7m", fileReference(a), n))
+	return r.download(f, "application/pkcs7-mime", fmt.Sprintf("%s-firma-%d.pdf.p7m", a.FileReference(), n))
 }
 
 func (p *Portal) fileEvidence(r *request) error {
@@ -337,7 +329,7 @@ func (p *Portal) fileEvidence(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.piped("application/zip", fmt.Sprintf("prove-%s-firma-%d.zip", fileReference(a), n), func(ctx context.Context, w io.Writer) error {
+	return r.piped("application/zip", fmt.Sprintf("prove-%s-firma-%d.zip", a.FileReference(), n), func(ctx context.Context, w io.Writer) error {
 		return r.apps().Evidence(ctx, a, n, r.lang, w)
 	}, func() error { return r.logged(a, "evidence") })
 }
@@ -363,7 +355,7 @@ func (p *Portal) filePapers(r *request) error {
 		return err
 	}
 	papers = append(papers, submission.Paper{Name: "messaggi.json", Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(words)), nil }})
-	return r.piped("application/zip", "pratica-"+fileReference(a)+".zip", func(ctx context.Context, w io.Writer) error {
+	return r.piped("application/zip", "pratica-"+a.FileReference()+".zip", func(ctx context.Context, w io.Writer) error {
 		z := zip.NewWriter(w)
 		for _, x := range papers {
 			if err := pack(ctx, z, x); err != nil {

@@ -236,7 +236,11 @@ func (r *request) fail(err error) {
 	var need *needError
 	var refused *submission.RefusedError
 	var moved *movedError
+	over := r.over(err)
 	switch {
+	case over != "":
+		status, title = http.StatusTooManyRequests, "limit.title"
+		r.w.Header().Set("Retry-After", "3600")
 	case errors.As(err, &moved) && !strings.HasPrefix(r.r.URL.Path, "/api/"):
 		if err := r.to(moved.to); err != nil {
 			r.p.Log.Error("answer failed", "error", err)
@@ -274,8 +278,12 @@ func (r *request) fail(err error) {
 	default:
 		r.p.Log.Error("request failed", "path", r.r.URL.Path, "error", err)
 	}
+	text := over
+	if text == "" {
+		text = r.T(body)
+	}
 	if strings.HasPrefix(r.r.URL.Path, "/api/") {
-		if err := r.apiError(status, "error", r.T(body)); err != nil {
+		if err := r.apiError(status, "error", text); err != nil {
 			r.p.Log.Error("answer failed", "error", err)
 		}
 		return
@@ -283,7 +291,7 @@ func (r *request) fail(err error) {
 	r.status = status
 	// Where the remedy is another choice of whom one acts for, the page leads there.
 	acting := r.level >= mandate.LevelAct && (body == "mandate.over-body" || body == "application.actor")
-	if err := r.render("error", title, map[string]any{"Body": r.T(body), "Acting": acting}); err != nil {
+	if err := r.render("error", title, map[string]any{"Body": text, "Acting": acting}); err != nil {
 		r.p.Log.Error("answer failed", "error", err)
 	}
 }

@@ -33,6 +33,19 @@ func (a *Application) called() string {
 	return "istanza"
 }
 
+// FileReference names an application in the names of its files: the protocol number or,
+// while there is none, the beginning of the id.
+func (a *Application) FileReference() string {
+	if n := a.Number; n.Number > 0 {
+		return fmt.Sprintf("%d-%07d", n.Year, n.Number)
+	}
+	return a.ID[:12]
+}
+
+// DocumentName is what the document is called where a person sees it as a file: in the
+// agent's window before the signature, in the browser, among the downloads.
+func (a *Application) DocumentName() string { return a.Service.ID + "-" + a.FileReference() + ".pdf" }
+
 // Papers lists everything that an application's file holds: document, signed files with
 // their reports, attachments, receipt, steps, the form that it was made with.
 func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
@@ -76,6 +89,18 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 		out = append(out, Paper{"segnatura.xml", "application/xml", "Segnatura di protocollo", ready(segnatura)})
 	case !errors.Is(err, ErrState) && !errors.Is(err, register.ErrCodes):
 		return nil, err
+	}
+	if notice, err := d.NoticeOf(ctx, a); err == nil {
+		out = append(out, Paper{"preavviso.pdf", "application/pdf", "Comunicazione dei motivi ostativi", stored(notice.file)})
+	} else if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	heard, err := d.Observations(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range heard {
+		out = append(out, Paper{fmt.Sprintf("osservazioni-%d.pdf", o.N), "application/pdf", "Osservazioni", stored(o.file)})
 	}
 	if answer, err := d.AnswerOf(ctx, a); err == nil {
 		out = append(out, Paper{"risposta.pdf", "application/pdf", "Risposta", stored(answer.file)})

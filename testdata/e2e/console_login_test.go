@@ -17,6 +17,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -64,7 +65,7 @@ func TestConsoleFirstAccess(t *testing.T) {
 	})
 	ctx := browser(t)
 	k := keyboard{t, ctx}
-	do(t, ctx, "activation", chromedp.Navigate(origin+link.RequestURI()))
+	do(t, ctx, "activation", chromium.Navigate(origin+link.RequestURI()))
 	k.where("Attiva il tuo accesso")
 	accessible(t, ctx, "attiva")
 	key, err := otp.NewKeyFromURL(html.UnescapeString(do(t, ctx, "the key", chromedp.Evaluate[string](`document.querySelector("[name=shown]").value`))))
@@ -99,19 +100,19 @@ func TestConsoleFirstAccess(t *testing.T) {
 	k.press(kb.Enter)
 	k.where("Scegli un servizio")
 	accessible(t, ctx, "sistema")
-	if menu := do(t, ctx, "menu", chromedp.Text("main")); strings.Contains(menu, "Riconoscimento") {
+	if menu := do(t, ctx, "menu", chromium.Text("main")); strings.Contains(menu, "Riconoscimento") {
 		t.Error("who runs the server sees citizens:", menu)
 	}
-	do(t, ctx, "enti", chromedp.Navigate(origin+"/consolleente/enti"))
+	do(t, ctx, "enti", chromium.Navigate(origin+"/consolleente/enti"))
 	accessible(t, ctx, "enti")
-	do(t, ctx, "an ente", chromedp.Navigate(origin+"/consolleente/nuovo-ente"))
+	do(t, ctx, "an ente", chromium.Navigate(origin+"/consolleente/nuovo-ente"))
 	accessible(t, ctx, "ente-nuovo")
 	k.write("[name=ente-code]", "nuovo")
 	k.write("[name=ente-name]", "Comune Nuovo")
 	k.press(kb.Enter)
 	k.where("Comune Nuovo")
 	accessible(t, ctx, "ente-di-sistema")
-	do(t, ctx, "first operator", chromedp.Navigate(origin+"/consolleente/enti/nuovo/operatore"))
+	do(t, ctx, "first operator", chromium.Navigate(origin+"/consolleente/enti/nuovo/operatore"))
 	other := pki.Citizens[1]
 	k.write("#f-code", other.CF)
 	k.write("#f-family", other.Surname)
@@ -147,7 +148,7 @@ func TestConsoleSessionWarned(t *testing.T) {
 	}
 	ctx := browser(t)
 	k := keyboard{t, ctx}
-	do(t, ctx, "login", chromedp.Navigate(origin+"/consolleente"))
+	do(t, ctx, "login", chromium.Navigate(origin+"/consolleente"))
 	k.where("Accesso operatori")
 	k.write("#f-user", m[1])
 	k.write("#f-password", m[2])
@@ -163,11 +164,11 @@ func TestConsoleSessionWarned(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, ctx, "to the front", chromedp.Evaluate[bool](`document.dispatchEvent(new Event("visibilitychange"))`))
-	do(t, ctx, "the warning", chromedp.WaitVisible("#session-warning"))
+	do(t, ctx, "the warning", chromium.Seen("#session-warning"))
 	accessible(t, ctx, "sessione")
 	k.to("#session-extend")
 	k.press(kb.Enter)
-	do(t, ctx, "it goes on", chromedp.WaitNotVisible("#session-warning"))
+	do(t, ctx, "it goes on", chromium.Until(`document.getElementById("session-warning")?.getClientRects().length === 0`))
 	var seen string
 	if err := db.QueryRowContext(t.Context(), "SELECT seen FROM session WHERE operator <> 0").Scan(&seen); err != nil {
 		t.Fatal(err)
@@ -211,16 +212,16 @@ func TestConsoleOperatorCard(t *testing.T) {
 	ctx := browser(t)
 	k := keyboard{t, ctx}
 	const password = "quattro cavalli blu"
-	do(t, ctx, "another's link", chromedp.Navigate(origin+others))
+	do(t, ctx, "another's link", chromium.Navigate(origin+others))
 	k.write("#f-password", password)
 	k.write("#f-again", password)
 	k.to("#start")
 	k.press(kb.Enter)
-	do(t, ctx, "another's card", chromedp.WaitVisible("#problem"))
-	if text := do(t, ctx, "why", chromedp.Text("#problem")); !strings.Contains(text, "non è di questo operatore") {
+	do(t, ctx, "another's card", chromium.Seen("#problem"))
+	if text := do(t, ctx, "why", chromium.Text("#problem")); !strings.Contains(text, "non è di questo operatore") {
 		t.Error(text)
 	}
-	do(t, ctx, "activation", chromedp.Navigate(origin+link))
+	do(t, ctx, "activation", chromium.Navigate(origin+link))
 	accessible(t, ctx, "attiva-carta")
 	k.write("#f-password", password)
 	k.write("#f-again", password)

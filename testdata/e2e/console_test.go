@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -177,13 +178,10 @@ func (k keyboard) write(selector, text string) {
 // where waits for a page by a text in its main part.
 func (k keyboard) where(text string) {
 	k.t.Helper()
-	for range 100 {
-		if do(k.t, k.ctx, text, chromedp.Evaluate[bool](`document.readyState === "complete" && (document.querySelector("main")?.innerText ?? "").includes(`+"`"+text+"`"+`)`)) {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
+	if _, err := chromium.Run(k.ctx, chromium.Until(`document.readyState === "complete" && (document.querySelector("main")?.innerText ?? "").includes(`+"`"+text+"`"+`)`)); err != nil {
+		shot(k.t, k.ctx, "failed")
+		k.t.Fatalf("no page with %q: %v\n%s", text, err, do(k.t, k.ctx, "the page", chromedp.Evaluate[string](`document.querySelector("main")?.innerText ?? ""`)))
 	}
-	k.t.Fatalf("no page with %q: %s", text, do(k.t, k.ctx, "the page", chromedp.Evaluate[string](`document.querySelector("main")?.innerText ?? ""`)))
 }
 
 // An R16 operator logs in and hands an envelope out against a document, with the keyboard
@@ -196,7 +194,7 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 	}
 	ctx := browser(t)
 	k := keyboard{t, ctx}
-	do(t, ctx, "login", chromedp.Navigate(d.origin+"/consolleente"))
+	do(t, ctx, "login", chromium.Navigate(d.origin+"/consolleente"))
 	k.where("Accesso operatori")
 	k.write("#f-user", d.operators["R16"][0])
 	k.write("#f-password", d.operators["R16"][1])
@@ -226,16 +224,13 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 	k.press(kb.Enter) // the expiry was forgotten
 	k.where("Ci sono campi da correggere")
 	k.to("a[href='#f-document.expires']")
-	k.press(kb.Enter)
-	// A key is three messages here, with time between them: the second of Enter's may go to
-	// the field behind the link, which sends the form once more.
-	time.Sleep(time.Second)
-	k.where("Ci sono campi da correggere")
+	do(t, ctx, "to the field", chromium.Follow())
+	do(t, ctx, "at the field", chromium.Until(`document.activeElement?.name === "document.expires"`))
 	k.write("[name='document.expires']", time.Now().AddDate(5, 0, 0).Format("02-01-2006"))
 	k.press(kb.Enter)
 	k.where("Busta consegnata")
 	shot(t, ctx, "console-consegnata")
-	code := do(t, ctx, "the holder's code", chromedp.Text("#holder-code"))
+	code := do(t, ctx, "the holder's code", chromium.Text("#holder-code"))
 	if len(code) != 8 {
 		t.Errorf("the holder's code is %q", code)
 	}
@@ -278,7 +273,7 @@ func TestConsolePages(t *testing.T) {
 	seen := func(t *testing.T, name, path string, phone bool) {
 		t.Helper()
 		if path != "" {
-			do(t, ctx, path, chromedp.Navigate(d.origin+path))
+			do(t, ctx, path, chromium.Navigate(d.origin+path))
 		}
 		keyboard{t, ctx}.where("")
 		do(t, ctx, name, chromedp.Evaluate[bool](string(script)+"; true"))
@@ -295,13 +290,13 @@ func TestConsolePages(t *testing.T) {
 	}
 	login := func(t *testing.T, role string) {
 		t.Helper()
-		do(t, ctx, "login", chromedp.Navigate(d.origin+"/consolleente/accedi"))
+		do(t, ctx, "login", chromium.Navigate(d.origin+"/consolleente/accedi"))
 		if do(t, ctx, "login", chromedp.Evaluate[bool](`!document.querySelector("#f-user")`)) {
-			do(t, ctx, "logout", chromedp.Click("form[action='/consolleente/esci'] button"))
+			do(t, ctx, "logout", chromium.Click("form[action='/consolleente/esci'] button"))
 		}
-		do(t, ctx, "login", chromedp.WaitVisible("#f-user"))
-		do(t, ctx, "user", chromedp.SendKeys("#f-user", d.operators[role][0]))
-		do(t, ctx, "password", chromedp.SendKeys("#f-password", d.operators[role][1]+kb.Enter))
+		do(t, ctx, "login", chromium.Seen("#f-user"))
+		do(t, ctx, "user", chromium.Type("#f-user", d.operators[role][0]))
+		do(t, ctx, "password", chromium.Type("#f-password", d.operators[role][1]+kb.Enter))
 		keyboard{t, ctx}.where("Scegli un servizio")
 	}
 	admins := [][2]string{
@@ -328,9 +323,9 @@ func TestConsolePages(t *testing.T) {
 				seen(t, p[0], p[1], phone)
 			}
 			if role == "R16" {
-				do(t, ctx, "an empty form", chromedp.Navigate(d.origin+"/consolleente/rilascio/persona"))
-				do(t, ctx, "an empty form", chromedp.Click("button[value=confirm]"))
-				do(t, ctx, "a form with errors", chromedp.WaitVisible("#wrong"))
+				do(t, ctx, "an empty form", chromium.Navigate(d.origin+"/consolleente/rilascio/persona"))
+				do(t, ctx, "an empty form", chromium.Click("button[value=confirm]"))
+				do(t, ctx, "a form with errors", chromium.Seen("#wrong"))
 				seen(t, "rilascio-errori", "", phone)
 			}
 		}

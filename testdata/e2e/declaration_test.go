@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/citel-pa/citel/pkcs/declaration"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
@@ -61,10 +60,10 @@ func TestLoginByDeclaration(t *testing.T) {
 		t.Errorf("the same declaration twice: %v", err)
 	}
 	b := browser(t)
-	do(t, b, "a service", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
-	do(t, b, "the window", chromedp.WaitVisible("#need"))
-	do(t, b, "log in", chromedp.Click("#start"))
+	do(t, b, "a service", chromium.Navigate(origin+"/servizi/iscrizione-nido/compila"))
+	do(t, b, "the window", chromium.Seen("#need"))
+	do(t, b, "log in", chromium.Click("#start"))
 	where(t, b, "/servizi/iscrizione-nido/compila")
-	do(t, b, "the form", chromedp.WaitVisible("#f-child-given"))
+	do(t, b, "the form", chromium.Seen("#f-child-given"))
 	shot(t, b, "citizen-by-declaration")
 }

@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -57,39 +56,39 @@ func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop 
 	who := pki.Citizens[0]
 
 	// The operator.
-	do(t, ctx, "console", chromedp.Navigate(d.origin+"/consolleente/accedi"))
-	do(t, ctx, "login", chromedp.WaitVisible("#f-user"))
+	do(t, ctx, "console", chromium.Navigate(d.origin+"/consolleente/accedi"))
+	do(t, ctx, "login", chromium.Seen("#f-user"))
 	fill(t, ctx, "user", d.operators["R16"][0], "password", d.operators["R16"][1])
 	where(t, ctx, "/consolleente/")
-	do(t, ctx, "hand-out", chromedp.Navigate(d.origin+"/consolleente/rilascio/persona"))
-	do(t, ctx, "hand-out", chromedp.WaitVisible("#f-envelope"))
+	do(t, ctx, "hand-out", chromium.Navigate(d.origin+"/consolleente/rilascio/persona"))
+	do(t, ctx, "hand-out", chromium.Seen("#f-envelope"))
 	for name, value := range map[string]string{
 		"envelope": codes[0], "code": who.CF, "family": who.Surname, "given": who.Given, "born": who.Born.Format("02/01/2006"), "birthPlace": "Pisa",
 		"document.kind": "identity-card", "document.number": "CA00000AA", "document.issuer": "Comune di Prova", "document.issued": "01-02-2024",
 		"document.expires": time.Now().AddDate(5, 0, 0).Format("02-01-2006"),
 	} {
-		do(t, ctx, name, chromedp.SetValue("[name='"+name+"']", value))
+		do(t, ctx, name, chromium.SetValue("[name='"+name+"']", value))
 	}
-	do(t, ctx, "sex", chromedp.Click("[name=sex][value="+who.Sex+"]"))
-	do(t, ctx, "confirm", chromedp.Click("[name=act][value=confirm]"))
-	do(t, ctx, "handed out", chromedp.WaitVisible("#holder-code"))
-	holder := do(t, ctx, "the holder's code", chromedp.Text("#holder-code"))
+	do(t, ctx, "sex", chromium.Click("[name=sex][value="+who.Sex+"]"))
+	do(t, ctx, "confirm", chromium.Click("[name=act][value=confirm]"))
+	do(t, ctx, "handed out", chromium.Seen("#holder-code"))
+	holder := do(t, ctx, "the holder's code", chromium.Text("#holder-code"))
 
 	// The citizen, in a browser of its own.
 	ctx = browser(t)
-	do(t, ctx, "/busta", chromedp.Navigate(d.origin+"/busta"))
-	do(t, ctx, "/busta", chromedp.WaitVisible("#f-utente"))
+	do(t, ctx, "/busta", chromium.Navigate(d.origin+"/busta"))
+	do(t, ctx, "/busta", chromium.Seen("#f-utente"))
 	fill(t, ctx, "utente", username, "pin", secret, "consegna", holder, "nuova", another)
 	where(t, ctx, "/area")
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "media") {
+	if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "media") {
 		t.Fatalf("level %q", level)
 	}
-	do(t, ctx, "a page for forte", chromedp.Navigate(d.origin+"/servizi/iscrizione-nido/compila"))
+	do(t, ctx, "a page for forte", chromium.Navigate(d.origin+"/servizi/iscrizione-nido/compila"))
 	where(t, ctx, "/accedi")
-	if text := do(t, ctx, "the window", chromedp.Text("#need")); !strings.Contains(text, "credenziale forte") {
+	if text := do(t, ctx, "the window", chromium.Text("#need")); !strings.Contains(text, "credenziale forte") {
 		t.Errorf("the window: %q", text)
 	}
-	do(t, ctx, "the card", chromedp.Click("#start"))
+	do(t, ctx, "the card", chromium.Click("#start"))
 	where(t, ctx, "/servizi/iscrizione-nido/compila")
 
 	// The log.

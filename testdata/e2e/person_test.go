@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/creack/pty"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
@@ -80,9 +80,9 @@ func (p *person) answer(question, s string) {
 // saysProblem waits until the page shows a problem and gives its words.
 func saysProblem(t *testing.T, ctx context.Context, name string) string {
 	t.Helper()
-	do(t, ctx, name, chromedp.WaitVisible("#problem"))
+	do(t, ctx, name, chromium.Seen("#problem"))
 	shot(t, ctx, name)
-	return do(t, ctx, name, chromedp.Text("#problem"))
+	return do(t, ctx, name, chromium.Text("#problem"))
 }
 
 // What goes wrong in front of a person, and what the page then says.
@@ -91,11 +91,10 @@ func TestThePersonDecides(t *testing.T) {
 	origin := serve(t, s, ports...)
 	p := seat(t, s)
 	ctx := browser(t)
-	do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
+	do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
 	press := func() {
 		t.Helper()
-		do(t, ctx, "the button", chromedp.WaitEnabled("#start"))
-		do(t, ctx, "press", chromedp.Click("#start"))
+		do(t, ctx, "press", chromium.Click("#start"))
 	}
 	said := func(name string, want ...string) {
 		t.Helper()
@@ -138,8 +137,8 @@ func TestThePersonDecides(t *testing.T) {
 	press()
 	p.answer("s = sì", "r\r")
 	p.answer("PIN", pin+"\r")
-	do(t, ctx, "my area", chromedp.WaitVisible("#level"))
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
+	do(t, ctx, "my area", chromium.Seen("#level"))
+	if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "forte") {
 		t.Errorf("level: %q", level)
 	}
 	if strings.Contains(p.text(), pin) {
@@ -152,14 +151,14 @@ func TestABlockedSiteStaysBlocked(t *testing.T) {
 	origin := serve(t, s, ports...)
 	p := seat(t, s)
 	ctx := browser(t)
-	do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-	do(t, ctx, "press", chromedp.Click("#start"))
+	do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+	do(t, ctx, "press", chromium.Click("#start"))
 	p.answer("s = sì", "b\r")
 	if got := saysProblem(t, ctx, "block"); !strings.Contains(got, "rifiutato") && !strings.Contains(got, "bloccato") {
 		t.Errorf("blocking: %q", got)
 	}
-	do(t, ctx, "again", chromedp.Navigate(origin+"/accedi"))
-	do(t, ctx, "press", chromedp.Click("#start"))
+	do(t, ctx, "again", chromium.Navigate(origin+"/accedi"))
+	do(t, ctx, "press", chromium.Click("#start"))
 	if got := saysProblem(t, ctx, "blocked"); !strings.Contains(got, "bloccato questo sito") {
 		t.Errorf("blocked: %q", got)
 	}
