@@ -219,8 +219,5 @@ func (c *Console) assistedReceipt(r *request) error {
 	if err != nil {
 		return err
 	}
-	h := r.w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="ricevuta.pdf"`)
-	return r.send(f)
+	return r.show("ricevuta.pdf", f)
 }
