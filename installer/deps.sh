@@ -56,7 +56,7 @@ esac
 # package=proof: a path or a command that shows that the package is there. A
 # command may come from elsewhere than the package (node, for one).
 build="gcc=cc libc6-dev=/usr/include/stdlib.h pkg-config=pkg-config libpcsclite-dev=/usr/include/PCSC/winscard.h libgtk-3-dev=/usr/include/gtk-3.0/gtk/gtk.h libwebkit2gtk-4.1-dev=/usr/include/webkitgtk-4.1 ca-certificates=/etc/ssl/certs/ca-certificates.crt nodejs=node npm=npm"
-demo="softhsm2=softhsm2-util openssl=openssl"
+demo="softhsm2=softhsm2-util openssl=openssl poppler-utils=pdfsig"
 # The virtual card of the demo; without it the demo takes SoftHSM.
 demo="$demo ${virtual:-}"
 windows="gcc-mingw-w64-x86-64=x86_64-w64-mingw32-gcc"

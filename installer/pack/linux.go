@@ -76,7 +76,7 @@ func (o *options) bare(p installer.Package, built map[string]string) error {
 func (o *options) packOne(p installer.Package, list []staged, format installer.Format, arch string) error {
 	info := &nfpm.Info{
 		Name: p.Name, Arch: arch, Platform: "linux", Version: o.release.Number(), VersionSchema: "none",
-		Section: p.Section, Priority: "optional", Maintainer: installer.Maintainer, Homepage: installer.Homepage,
+		Section: p.Section, Priority: "optional", Maintainer: installer.Maintainer, Homepage: installer.Homepage, License: installer.Licence,
 		Description: p.Summary + "\n" + p.Description, MTime: o.release.Date, DisableGlobbing: true,
 		Overridables: nfpm.Overridables{
 			Depends: p.Depends[format], Recommends: p.Recommends[format],
