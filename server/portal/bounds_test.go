@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -48,3 +49,31 @@ func TestOneMessageTooMany(t *testing.T) {
 		t.Errorf("the day after: %d %s", a.code, a.to)
 	}
 }
+
+// Who asks for too many links reads the same whether the address has an account or not.
+func TestTooManyLinks(t *testing.T) {
+	d := newDesk(t)
+	d.debole("zoe@example.org", "")
+	d.Move(time.Hour)
+	said := map[string]string{}
+	for _, to := range []string{"zoe@example.org", "nessuno@example.org"} {
+		var a answer
+		for range 6 {
+			a = d.visitor().post("/password", "email", to)
+		}
+		if a.code != http.StatusTooManyRequests {
+			t.Errorf("%s: %d", to, a.code)
+		}
+		has(t, a, "che qui abbia un account oppure no", "posta")
+		said[to] = strings.ReplaceAll(csrfField.ReplaceAllString(a.body, ""), to, "")
+	}
+	if said["zoe@example.org"] != said["nessuno@example.org"] {
+		t.Error("the pages differ")
+	}
+	a := d.visitor().post("/registrazione", "nome", "Nome", "cognome", "Cognome", "email", "nessuno@example.org", "categoria", "citizen", "nuova", password)
+	if a.code != http.StatusTooManyRequests || !strings.Contains(a.body, `value="Cognome"`) {
+		t.Errorf("a registration: %d", a.code)
+	}
+}
+
+var csrfField = regexp.MustCompile(`name="csrf" value="[^"]*"`)
