@@ -77,3 +77,15 @@ func TestTooManyLinks(t *testing.T) {
 }
 
 var csrfField = regexp.MustCompile(`name="csrf" value="[^"]*"`)
+
+// The pages of a draft say until when it stays.
+func TestDraftSaysItsEnd(t *testing.T) {
+	d := newDesk(t)
+	v := d.debole("zoe@example.org", "")
+	at := v.begin("/servizi/instradamento", pairs("topic", "waste", "subject", "Cassonetto", "text", "È rotto."))
+	until := d.Applications.DraftEnds(d.app(at)).Format("02/01/2006")
+	for _, page := range []string{at + "/passo/1", at + "/allegati", at + "/riepilogo"} {
+		has(t, v.get(page), `id="stays"`, "resta fino al "+until)
+	}
+	has(t, v.get("/pratiche"), "resta fino al "+until)
+}

@@ -147,6 +147,6 @@ func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
 		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), r.Quota.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
-		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
+		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.SweepDrafts(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
 	)
 }
