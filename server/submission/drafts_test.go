@@ -177,11 +177,11 @@ func TestDraftStays(t *testing.T) {
 		if got := c.ends(weak, m); got != c.rome(30) {
 			t.Errorf("by the service's own days until %s", got)
 		}
-		c.Move(17 * day)
+		c.Move(16 * day)
 		if c.sweep(); len(c.Mails("w@example.org")) != 1 {
 			t.Error("a debole is not told")
 		}
-		c.Move(14 * day)
+		c.Move(15 * day)
 		if c.sweep(); c.there(weak, m) {
 			t.Error("it is still there")
 		}
