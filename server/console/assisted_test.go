@@ -87,7 +87,10 @@ var nidoSteps = [][]string{
 	{"relation", "parent", "email", "genitore@example.org", "other", "none"},
 	{"first", "girasole", "time", "full"},
 	{},
-	{"vaccinated", "yes"},
+	{},
+	{"collectors.items", "1", "collectors.1.collector-given", "Nonna", "collectors.1.collector-family", "Esempio", "collectors.1.collector-born", "1960-02-03", "collectors.1.collector-is", "grandparent", "collectors.1.collector-phone", "06 1234567"},
+	{"vaccination", "done"},
+	{},
 }
 
 // toSign fills the nidoSteps's form in and makes its document.
@@ -95,11 +98,11 @@ func (b *browser) toSign(one string) {
 	b.t.Helper()
 	for i, step := range nidoSteps {
 		at := fmt.Sprintf("%s/passo/%d", one, i+1)
-		b.get(at).wants(http.StatusOK, fmt.Sprintf("Passo %d di 5", i+1)).send(at, step...).wants(http.StatusSeeOther)
+		b.get(at).wants(http.StatusOK, fmt.Sprintf("Passo %d di %d", i+1, len(nidoSteps))).send(at, step...).wants(http.StatusSeeOther)
 	}
 	b.follow().wants(http.StatusOK, "Controlla con la persona", "Girasole", "Bimba", message.Text(message.Italian, "application.warnings"))
-	b.send(one+"/riepilogo", "version", "1", "privacy", "yes").wants(http.StatusUnprocessableEntity, "conferma le avvertenze")
-	b.send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+	b.send(one+"/riepilogo", "version", "2", "privacy", "yes").wants(http.StatusUnprocessableEntity, "conferma le avvertenze")
+	b.send(one+"/riepilogo", "version", "2", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
 	b.follow().wants(http.StatusOK, "La persona firma", "Su carta")
 }
 
@@ -173,7 +176,7 @@ func TestAssistedOnPaper(t *testing.T) {
 		b.file(one+"/allegati", "file", "carta.png", picture(t), "slot", "identity").wants(http.StatusSeeOther)
 		// Corrected: the sheet that was signed goes with its document.
 		b.get(one + "/firma").send(one + "/riapri").wants(http.StatusSeeOther)
-		b.follow().send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+		b.follow().send(one+"/riepilogo", "version", "2", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
 		b.follow().send(one+"/firma/foglio").wants(http.StatusUnprocessableEntity, "Allega la scansione")
 		b.file(one+"/allegati", "file", "foglio.png", picture(t), "slot", "paper").wants(http.StatusSeeOther)
 		b.follow().send(one + "/firma/foglio").wants(http.StatusSeeOther)

@@ -105,7 +105,7 @@ func (d *desk) account(kind person.Kind, code, given, family string) *person.Per
 
 var enrolment = map[string]string{
 	"child-given": "Bimba", "child-family": "Esempio", "child-born": "2025-05-01", "relation": "parent", "email": "genitore@example.org", "other": "none", "first": "girasole",
-	"time": "full", "vaccinated": "yes", "diet": "medical",
+	"time": "full", "vaccination": "done", "diet": "medical",
 }
 
 func with(m map[string]string, pairs ...string) map[string]string {

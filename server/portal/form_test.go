@@ -141,7 +141,7 @@ func (v *visitor) filled(more ...url.Values) string {
 func (v *visitor) made(more ...url.Values) string {
 	v.d.t.Helper()
 	at := v.filled(more...)
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.to != at+"/firma" {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.to != at+"/firma" {
 		v.d.t.Fatalf("no document: %d %s", a.code, a.body)
 	}
 	return at
@@ -261,16 +261,16 @@ func TestFromSheetToNumber(t *testing.T) {
 	if strings.Contains(a.body, `id="gaps"`) {
 		t.Error("something is missing in a full form")
 	}
-	for _, x := range []url.Values{pairs("privacy", "yes", "version", "1"), pairs("warned", "yes", "version", "1"), pairs("warned", "yes", "privacy", "yes", "version", "0")} {
+	for _, x := range []url.Values{pairs("privacy", "yes", "version", "2"), pairs("warned", "yes", "version", "2"), pairs("warned", "yes", "privacy", "yes", "version", "0")} {
 		if a := v.sendValues(at+"/riepilogo", x); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "avvertenze") {
 			t.Errorf("%v: %d", x, a.code)
 		}
 	}
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.to != at+"/firma" {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.to != at+"/firma" {
 		t.Fatalf("%d %s", a.code, a.to)
 	}
 	// Twice, and back in the browser: the page is where the application is.
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.to != at+"/firma" {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.to != at+"/firma" {
 		t.Errorf("sent twice: %d %s", a.code, a.to)
 	}
 	for _, path := range []string{"/passo/1", "/riepilogo", "/allegati"} {
@@ -298,7 +298,7 @@ func TestFromSheetToNumber(t *testing.T) {
 		}
 		first = got
 	}
-	if x := d.app(at); x.State != submission.StateSent || x.Letter != "ab" || x.Privacy != "1" || x.Warned.IsZero() {
+	if x := d.app(at); x.State != submission.StateSent || x.Letter != "ab" || x.Privacy != "2" || x.Warned.IsZero() {
 		t.Errorf("%+v", x)
 	}
 	for _, path := range []string{"/firma", "/riepilogo", "/passo/1"} {
@@ -341,7 +341,7 @@ func TestAStepKeepsWhatIsWrong(t *testing.T) {
 		t.Error(x.Fields)
 	}
 	has(t, v.get(at+"/riepilogo"), `id="gaps"`, at+"/passo/1?da=riepilogo#f-child-cf", "E-mail")
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.code != http.StatusUnprocessableEntity {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.code != http.StatusUnprocessableEntity {
 		t.Errorf("made all the same: %d", a.code)
 	}
 	// Changed from the summary, back to the summary.

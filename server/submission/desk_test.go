@@ -138,7 +138,7 @@ func get(m map[string]string) func(string) string { return func(id string) strin
 
 var nursery = map[string]string{
 	"child-given": "Bimba", "child-family": "Esempio", "child-born": "2024-05-01", "relation": "parent", "email": "genitore@example.org", "other": "none", "first": "girasole",
-	"time": "full", "vaccinated": "on",
+	"time": "full", "vaccination": "done",
 }
 
 func child(m map[string]string, more ...string) map[string]string {

@@ -88,7 +88,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 		{"email": "genitore@example.org", "relation": "parent", "other": "none"},
 		{"first": "girasole", "time": "full"},
 		{},
-		{"vaccinated": "yes"},
+		{"vaccination": "done"},
 	} {
 		for name, value := range step {
 			set := `(() => { const all = [...document.getElementsByName("` + name + `")]; const x = all.find(e => (e.type === "radio" || e.type === "checkbox") && e.value === "` + value + `") ?? all[0];
