@@ -142,7 +142,7 @@ func (d *desk) made(v submission.Visitor, service string, values map[string]stri
 			d.t.Fatal(err)
 		}
 	}
-	if a, err = x.Make(ctx, v, a.ID, true, "1"); err != nil {
+	if a, err = x.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 		d.t.Fatal(err)
 	}
 	return a

@@ -105,7 +105,7 @@ func pairs(x ...string) url.Values {
 	return out
 }
 
-// nurserySteps are the answers of the nursery's five steps.
+// nurserySteps are the answers of the nursery's eight steps.
 func nurserySteps() []url.Values { return page.Nursery() }
 
 // nurseryForm is all of them, as the form that is written before the login asks.
@@ -225,7 +225,7 @@ func (v *visitor) uploads(path, slot, name string, data []byte) answer {
 func TestServicesByTopic(t *testing.T) {
 	d := newDesk(t)
 	has(t, d.visitor().get("/servizi"), "Educazione e formazione", `href="/servizi/iscrizione-nido"`, "Iscrizione al nido comunale", "Anagrafe e stato civile", "si può presentare adesso")
-	has(t, d.visitor().get(nursery), "Accedi e compila", "Provvedimento di affidamento", "Risposta entro 60 giorni", "il silenzio non equivale", "Responsabile del servizio Istruzione", "versione 1", "Gratuito", "artt. 15-22")
+	has(t, d.visitor().get(nursery), "Accedi e compila", "Provvedimento di affidamento", "Risposta entro 60 giorni", "il silenzio non equivale", "Responsabile del servizio Istruzione", "versione 2", "Gratuito", "artt. 15-22")
 	has(t, d.citizen(1).get(nursery), ">Compila<")
 	if a := d.visitor().get("/servizi/niente"); a.code != http.StatusNotFound {
 		t.Error(a.code)
@@ -245,7 +245,7 @@ func TestFromSheetToNumber(t *testing.T) {
 	steps := nurserySteps()
 	at := v.begin(nursery, steps[0])
 	for i := 1; i < len(steps); i++ {
-		has(t, v.get(fmt.Sprintf("%s/passo/%d", at, i+1)), `aria-current="step"`, fmt.Sprintf("Passo %d di 8", i+1), at+"/passo/1")
+		has(t, v.get(fmt.Sprintf("%s/passo/%d", at, i+1)), `aria-current="step"`, fmt.Sprintf("Passo %d di 11", i+1), at+"/passo/1")
 		want := fmt.Sprintf("%s/passo/%d", at, i+2)
 		if i == len(steps)-1 {
 			want = at + "/allegati"
@@ -257,7 +257,7 @@ func TestFromSheetToNumber(t *testing.T) {
 	}
 	has(t, v.get(at+"/allegati"), `id="none-needed"`)
 	a := v.get(at + "/riepilogo")
-	has(t, a, "Nina", "Arcobaleno", at+"/passo/3?da=riepilogo", `name="warned"`, `name="privacy"`, "artt. 46 e 47", "versione 1")
+	has(t, a, "Nina", "Arcobaleno", at+"/passo/3?da=riepilogo", `name="warned"`, `name="privacy"`, "artt. 46 e 47", "versione 2")
 	if strings.Contains(a.body, `id="gaps"`) {
 		t.Error("something is missing in a full form")
 	}
@@ -351,7 +351,7 @@ func TestAStepKeepsWhatIsWrong(t *testing.T) {
 	if a := v.sendValues(at+"/passo/1", one); a.to != at+"/riepilogo" {
 		t.Errorf("%d %s", a.code, a.to)
 	}
-	for _, n := range []string{"0", "6", "x", "01", "-1"} {
+	for _, n := range []string{"0", "9", "x", "01", "-1"} {
 		if a := v.get(at + "/passo/" + n); a.code != http.StatusNotFound {
 			t.Errorf("step %s: %d", n, a.code)
 		}

@@ -137,17 +137,28 @@ func answer(t *testing.T, ctx context.Context, name, value string) {
 		do(t, ctx, name, chromedp.Click(at+" + label"))
 		return
 	}
-	do(t, ctx, name, chromedp.SetValue("#f-"+name, value))
+	do(t, ctx, name, chromedp.SetValue(`[id="f-`+name+`"]`, value))
 }
 
-// fillStep answers the questions of the step that is open and goes on.
+// fillStep answers the questions of the step that is open, with as many items as it has, and
+// goes on.
 func fillStep(t *testing.T, ctx context.Context, step url.Values) {
 	t.Helper()
 	for name := range step {
-		do(t, ctx, name, chromedp.WaitVisible("#f-"+name))
+		section, ok := strings.CutSuffix(name, ".items")
+		for n := 1; ok && fmt.Sprint(n) <= step.Get(name); n++ {
+			do(t, ctx, name, chromedp.Click(`[name=_voce][value="`+section+`.add"]`))
+			do(t, ctx, name, chromedp.WaitVisible(fmt.Sprintf("#item-%s\\.%d", section, n)))
+		}
+	}
+	for name := range step {
+		if strings.HasSuffix(name, ".items") {
+			continue
+		}
+		do(t, ctx, name, chromedp.WaitVisible(`[id="f-`+name+`"]`))
 		answer(t, ctx, name, step.Get(name))
 	}
-	do(t, ctx, "go on", chromedp.Click("form[data-form] button"))
+	do(t, ctx, "go on", chromedp.Click("form[data-form] .buttons button"))
 }
 
 // confirm accepts warnings and notice on the summary and goes on.

@@ -197,7 +197,7 @@ func TestCitizensWay(t *testing.T) {
 	do(t, ctx, "write now", chromedp.Click("a[href='/servizi/iscrizione-nido/compila?compila=1']"))
 	do(t, ctx, "the form", chromedp.WaitVisible("#write-now"))
 	do(t, ctx, "a name", chromedp.SetValue("#f-child-given", "Nina"))
-	do(t, ctx, "send", chromedp.Click("form[data-form] button"))
+	do(t, ctx, "send", chromedp.Click("form[data-form] .buttons button"))
 	do(t, ctx, "kept", chromedp.WaitVisible("#kept"))
 	look(t, ctx, "window-kept")
 

@@ -88,7 +88,10 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 		{"email": "genitore@example.org", "relation": "parent", "other": "none"},
 		{"first": "girasole", "time": "full"},
 		{},
+		{}, // no brother or sister, nobody else to collect the child
+		{},
 		{"vaccination": "done"},
+		{},
 	} {
 		for name, value := range step {
 			set := `(() => { const all = [...document.getElementsByName("` + name + `")]; const x = all.find(e => (e.type === "radio" || e.type === "checkbox") && e.value === "` + value + `") ?? all[0];
