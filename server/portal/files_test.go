@@ -250,7 +250,7 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	at := "/pratiche/" + a.ID
 	page := v.get(at)
 	has(t, page, "Iscrizione al nido comunale", a.Protocol(), a.ID, `aria-current="step"`, "<strong>Inviata</strong>", "Presa in carico", "Istruzione", "Responsabile del servizio Istruzione", "genitore@example.org",
-		"(60 giorni dalla presentazione)", "il silenzio non equivale", "TAR", "lett. a)", "lett. b)", "TOTAL-PASSED", "certificato.png", "Modulo: versione 1", "Informativa sui dati: versione 1", "Bimba",
+		"(60 giorni dalla presentazione)", "il silenzio non equivale", "TAR", "lett. a)", "lett. b)", "TOTAL-PASSED", "certificato.png", "Modulo: versione 1", "Informativa sui dati: versione 2", "Bimba",
 		at+"/ricevuta.pdf", at+"/fascicolo.zip", at+"/firmato/1", at+"/prove/1", a.Fingerprint(), `data-element="feedback-rate-5"`, `data-element="feedback-title"`, `data-element="feedback-input-text"`)
 	day := a.Sent.In(register.Rome()).AddDate(0, 0, 60).Format("02/01/2006")
 	has(t, page, day)
