@@ -139,7 +139,7 @@ func TestAssistedOnPaper(t *testing.T) {
 		if again := b.beginAt(w, "iscrizione-nido", 20, "id", id).draft(); again != one {
 			t.Errorf("sent twice, and begun twice: %s, %s", one, again)
 		}
-		b.follow().wants(http.StatusOK, "Passo 1 di 5", town.FormOf(20).Code, caf.Name)
+		b.follow().wants(http.StatusOK, "Passo 1 di 8", town.FormOf(20).Code, caf.Name)
 
 		// What is wrong is told and kept; what an answer brings up is asked.
 		b.send(one+"/passo/1", "child-given", "Bimba", "child-cf", "x").wants(http.StatusUnprocessableEntity, "Bimba")
@@ -376,7 +376,7 @@ func TestAssistedIsTheOperators(t *testing.T) {
 			t.Errorf("%s lists it", name)
 		}
 	}
-	b.get(one).follow().wants(http.StatusOK, "Passo 1 di 5") // resumed by whoever began it
+	b.get(one).follow().wants(http.StatusOK, "Passo 1 di 8") // resumed by whoever began it
 }
 
 // For another: by a mandate that holds, and both are named.

@@ -197,7 +197,7 @@ func TestFromDraftToAnswer(t *testing.T) {
 		for _, x := range []struct {
 			warned  bool
 			privacy string
-		}{{false, "1"}, {true, "0"}} {
+		}{{false, a.Service.Privacy.Version}, {true, "0"}} {
 			if _, err := c.d.Make(ctx, v, a.ID, x.warned, x.privacy); !errors.Is(err, submission.ErrNotices) {
 				t.Error(x, err)
 			}

@@ -81,7 +81,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 		do(t, ctx, name, chromedp.SetValue("[name='"+name+"']", value))
 	}
 	do(t, ctx, "begin", chromedp.Click("[name=act][value=confirm]"))
-	k.where("Passo 1 di 5")
+	k.where("Passo 1 di 8")
 	child := pki.Child(1)
 	for _, step := range []map[string]string{
 		{"child-given": "Bimba", "child-family": "Esempio", "child-cf": child.CF, "child-born": time.Now().AddDate(-1, 0, 0).Format(time.DateOnly)},
