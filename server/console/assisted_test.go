@@ -205,6 +205,36 @@ func TestAssistedOnPaper(t *testing.T) {
 	})
 }
 
+// Items at the desk: the form's own buttons, errors that name the item, forged ones refused;
+// the office that answers sees them as groups.
+func TestAssistedItems(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	unsigned(t, w)
+	h := pages(t, w)
+	b := as(t, w, h, w.Operator("prova", 5, "R-CAF1"), "192.0.2.8:1")
+	one := b.beginAt(w, "iscrizione-nido", 20).draft()
+	at := one + "/passo/6"
+	b.get(at).wants(http.StatusOK, "nessuna voce indicata").send(at, "collectors.items", "0", "_voce", "collectors.add").wants(http.StatusSeeOther)
+	b.follow().wants(http.StatusOK, "Persona delegata 1", `value="" type="text" autofocus`)
+	typed := []string{"collectors.items", "1", "collectors.1.collector-given", "Nonna", "collectors.1.collector-phone", "boh"}
+	b.send(at, append(typed, "_voce", "collectors.add")...).wants(http.StatusSeeOther)
+	b.follow().wants(http.StatusOK, "Persona delegata 2", `value="Nonna"`, `value="boh"`)
+	b.send(at, append(typed, "_script", "1")...).wants(http.StatusUnprocessableEntity, "Persona delegata 1: Telefono", "Scrivi un numero di telefono")
+	for _, forged := range [][]string{{"collectors.items", "99"}, {"collectors.items", "1", "collectors.2.collector-given", "x"}, {"collectors.items", "1", "_voce", "collectors.7"}, {"child.1.child-given", "x"}} {
+		b.send(at, forged...).wants(http.StatusUnprocessableEntity, "voci che questa pagina non ha chiesto", `value="Nonna"`)
+	}
+	b.send(at, "collectors.items", "5", "_voce", "collectors.add").wants(http.StatusUnprocessableEntity, "al massimo 5")
+	b.send(at, append(typed, "_voce", "collectors.1")...).wants(http.StatusSeeOther)
+	b.follow().wants(http.StatusOK, "Voce tolta. Voci rimaste: 0", "nessuna voce indicata")
+	b.send(at, nidoSteps[5]...).wants(http.StatusSeeOther)
+	b.get(one+"/riepilogo").wants(http.StatusOK, "Persona delegata 1</h3>", "03/02/1960")
+
+	a := nursery(t, w, 2, "collectors.items", "1", "collectors.1.collector-given", "Nonna", "collectors.1.collector-family", "Delegata", "collectors.1.collector-born", "1960-02-03", "collectors.1.collector-is", "sitter",
+		"collectors.1.collector-phone", "06 1234567", "vaccination", "booked")
+	as(t, w, h, w.Operator("prova", 6, "R20"), "192.0.2.9:1").get(path+"/pratiche/"+a.ID).wants(http.StatusOK, "Persona delegata 1</h3>", "Delegata", "nessuna voce indicata", "Sono state chieste", "Categorie particolari di dati")
+	as(t, w, h, w.Operator("prova", 7, "R12"), "192.0.2.10:1").get(path + "/pratiche/" + a.ID).wants(http.StatusForbidden)
+}
+
 // With the card: the person's, never the operator's.
 func TestAssistedWithCard(t *testing.T) {
 	town.Each(t, func(t *testing.T, w *town.Town) {
