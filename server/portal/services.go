@@ -241,6 +241,9 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 			return err
 		}
 		d["Drafts"] = drafts
+		if d["Over"], err = r.overNow(s); err != nil {
+			return err
+		}
 	}
 	f := form.New(s.Definition, section, values, errs, r.lang)
 	if turn != nil {

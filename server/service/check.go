@@ -115,6 +115,7 @@ func (c *checker) run() {
 	if d.Term.Days < 0 || d.Term.Days > 3650 || d.Act != SelfCertification && d.Term.Days == 0 {
 		c.say("term.days", "days", strconv.Itoa(d.Term.Days))
 	}
+	c.preavviso()
 	if d.Act == Istanza {
 		c.words("remedies", d.Remedies)
 	}
@@ -123,6 +124,9 @@ func (c *checker) run() {
 	}
 	if d.Retention < 0 || d.Retention > 100 {
 		c.say("retention", "years", strconv.Itoa(d.Retention))
+	}
+	if d.DraftDays != 0 && (d.DraftDays < LeastDraftDays || d.DraftDays > MostDraftDays) {
+		c.say("draft-days", "draft-days", strconv.Itoa(d.DraftDays))
 	}
 	if d.MinimumAge < 0 || d.MinimumAge > 100 {
 		c.say("minimum-age", "years", strconv.Itoa(d.MinimumAge))
@@ -141,6 +145,24 @@ func (c *checker) run() {
 	c.words("privacy.text", d.Privacy.Text)
 	c.form()
 	c.ranking()
+}
+
+// preavviso: who leaves the notice out says by which law; only an istanza has one.
+func (c *checker) preavviso() {
+	d := c.d
+	switch {
+	case d.Preavviso == "" && d.PreavvisoWhy == Words{}:
+		return
+	case d.Act != Istanza:
+		c.say("preavviso", "preavviso-act", string(d.Act))
+	case d.Preavviso == "no":
+		c.words("preavviso-why", d.PreavvisoWhy)
+	case d.PreavvisoWhy != Words{}:
+		c.say("preavviso-why", "preavviso-why", "preavviso-why")
+	}
+	if d.Preavviso != "" {
+		oneOf(c, "preavviso", d.Preavviso, values["preavviso"]...)
+	}
 }
 
 func (c *checker) form() {
