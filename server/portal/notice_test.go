@@ -14,9 +14,9 @@ import (
 // number back; after the days still readable; nobody else's; all of it after a restart.
 func TestNoticeBeforeARefusal(t *testing.T) {
 	d := newDesk(t)
-	d.Publish(90)
+	d.Publish(60)
 	ctx, x := t.Context(), d.Applications
-	office := d.Operator("prova", 91, "R12")
+	office := d.Operator("prova", 61, "R12")
 	do := func(err error) {
 		t.Helper()
 		if err != nil {
