@@ -1,15 +1,12 @@
 package portal
 
 import (
-	"bufio"
 	"bytes"
 	"embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/web"
 )
 
 //go:embed templates/*.html
@@ -165,26 +163,6 @@ func (r *request) render(name, title string, data map[string]any) error {
 	return nil
 }
 
-// pageLanguage: what the address asks for and then remembers, else the browser's.
-func pageLanguage(w http.ResponseWriter, r *http.Request) message.Lang {
-	if l := r.URL.Query().Get("lingua"); l == "it" || l == "en" {
-		http.SetCookie(w, &http.Cookie{Name: "lingua", Value: l, Path: "/", MaxAge: 31536000, SameSite: http.SameSiteLaxMode, HttpOnly: true}) //nolint:gosec // no secret
-		return message.Lang(l)
-	}
-	if c, err := r.Cookie("lingua"); err == nil && (c.Value == "it" || c.Value == "en") {
-		return message.Lang(c.Value)
-	}
-	for _, part := range strings.Split(r.Header.Get("Accept-Language"), ",") {
-		switch tag := strings.ToLower(strings.TrimSpace(part)); {
-		case strings.HasPrefix(tag, "it"):
-			return message.Italian
-		case strings.HasPrefix(tag, "en"):
-			return message.English
-		}
-	}
-	return message.Italian
-}
-
 func (r *request) json(status int, v any) error {
 	r.w.Header().Set("Content-Type", "application/json")
 	r.w.WriteHeader(status)
@@ -209,26 +187,12 @@ func (v *view) Description() string {
 // Level is what the session opens in this ente.
 func (v *view) Level() string { return v.level.String() }
 
-// file sends a file of ours.
+// file sends a file: shown ("inline") where it is ours, else a download.
 func (r *request) file(f io.ReadCloser, kind, disposition, name string) error {
-	return r.stream(f, func(h http.Header) {
-		h.Set("Content-Type", kind)
-		h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
-	})
+	return web.Document{Name: name, MediaType: kind, Inline: disposition == "inline"}.Send(r.w, r.r, r.p.Log, f)
 }
 
-// stream sends a file. What fails before its first byte has a page of its own; what fails
-// later breaks the connection off: half a document must not look whole.
-func (r *request) stream(f io.ReadCloser, headers func(http.Header)) error {
-	whole := bufio.NewReaderSize(f, 32<<10)
-	if _, err := whole.Peek(1); err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, f.Close())
-	}
-	headers(r.w.Header())
-	_, err := io.Copy(r.w, whole)
-	if err := errors.Join(err, f.Close()); err != nil {
-		r.p.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
-		panic(http.ErrAbortHandler)
-	}
-	return nil
+// download sends what somebody else made.
+func (r *request) download(f io.ReadCloser, kind, name string) error {
+	return r.file(f, kind, "attachment", name)
 }

@@ -250,6 +250,9 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 			return err
 		}
 		d["Drafts"] = drafts
+		if d["Over"], err = r.overNow(s); err != nil {
+			return err
+		}
 	}
 	d["Form"] = form.New(s.Definition, section, values, errs, r.lang)
 	d["Title"] = s.Title.In(r.lang)
