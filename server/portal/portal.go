@@ -140,7 +140,7 @@ func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		whole := hr.Body // an upload's page bounds it by itself
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, whole: whole, lang: pageLanguage(w, hr), place: placeOf(hr)}
+		r := &request{p: p, w: w, r: hr, whole: whole, lang: web.Language(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
 			err = errNotActive

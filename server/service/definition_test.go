@@ -41,6 +41,7 @@ func TestProblemsHaveLines(t *testing.T) {
 		{"act: istanza", "act: istanza\nact: message", "form", ""},
 		{"term: {days: 60, silence: none}", "term: {days: 60, silence: golden}", "one-of", "golden"},
 		{"office: Istruzione", "office: ''", "missing", "office: ''"},
+		{"retention: 10", "retention: 10\ndraft-days: 29", "draft-days", "draft-days"},
 		{"after: -4y", "after: tomorrow", "day", "tomorrow"},
 		{"title: {it: La bambina o il bambino, en: The child}", "title: {it: La bambina}", "words", "La bambina"},
 		{"prefill: record.phone", "prefill: record.password", "one-of", "record.password"},

@@ -97,6 +97,7 @@ func enrolment(child int) []map[string]string {
 // sign. The office answers; the citizen reads it with the card; the server is started anew
 // after each of them.
 func TestAPersonAtTheDeskFiles(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, pki.CNS)
 	who, other := d.who, pki.Citizens[1]
 	others, err := d.VirtualCNS(other, d.pin)
@@ -105,7 +106,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	}
 	post, h := smtp.Start(t, false), newHouse(t, d.Stack)
 	h.postTo(post)
-	agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: h.origin, Native: true, Ports: []int{52390}, Env: d.pcsc.Env()})
+	agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: h.origin, Native: true, Ports: []int{agentPort(t)}, Env: d.pcsc.Env()})
 	scan := filepath.Join(t.TempDir(), "scansione.png")
 	if err := os.WriteFile(scan, page.Picture(64, 64), 0o600); err != nil {
 		t.Fatal(err)
