@@ -178,7 +178,7 @@ type Emergency struct {
 	ID       int
 	Cause    string
 	Opened   time.Time
-	Closed   time.Time // zero: open
+	Closed   time.Time // when the system was there again; zero: open
 	Entries  int
 	Operator int64
 }
