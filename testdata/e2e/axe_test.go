@@ -19,13 +19,14 @@ const axe = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violat
 // axe-core (WCAG 2.1 A and AA and its good practices) finds nothing serious on
 // any page, in both languages, on a desk's and a phone's width.
 func TestAccessiblePages(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
 	}
 	s := town(t)
-	origin := serve(t, s, ports...)
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	origin := serve(t, s, portFlags(t)...)
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	ctx := browser(t)
 	check := func(t *testing.T, name string) {
 		t.Helper()

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,15 +54,56 @@ func shot(t *testing.T, ctx context.Context, name string) {
 	save(t, name, do(t, ctx, "screenshot", chromedp.FullScreenshot(100)))
 }
 
-var ports = []string{"--agent-ports", "52390,52391"}
+// agentPorts are the ports that pages look for an agent at: each test has its own, because
+// many run side by side.
+var agentPorts = struct { //nolint:gochecknoglobals // of this machine
+	sync.Mutex
+	next int
+	of   map[string]int
+}{next: 21000, of: map[string]int{}} // below what the system gives to outgoing connections
+
+// agentPort is the first of a test's two ports.
+func agentPort(t *testing.T) int {
+	t.Helper()
+	name, _, _ := strings.Cut(t.Name(), "/")
+	agentPorts.Lock()
+	defer agentPorts.Unlock()
+	for agentPorts.of[name] == 0 {
+		if agentPorts.next > 30000 {
+			t.Fatal("no free ports")
+		}
+		port := agentPorts.next
+		agentPorts.next += 2
+		l1, err1 := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l2, err2 := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
+		for _, l := range []net.Listener{l1, l2} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+		if err1 == nil && err2 == nil {
+			agentPorts.of[name] = port
+		}
+	}
+	return agentPorts.of[name]
+}
+
+// portFlags tell a server of them.
+func portFlags(t *testing.T) []string {
+	t.Helper()
+	port := agentPort(t)
+	return []string{"--agent-ports", fmt.Sprintf("%d,%d", port, port+1)}
+}
 
 func TestChromium(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	inChromium(t, s, stack.AgentOptions{PIN: pin}, "")
 }
 
 // The same with cards behind the real pcscd, read by CiTel itself.
 func TestChromiumWithCards(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) {
 			d := newDesk(t, kind)
@@ -73,8 +117,8 @@ func TestChromiumWithCards(t *testing.T) {
 // inChromium does the main job; prefix names its screenshots.
 func inChromium(t *testing.T, s *stack.Stack, o stack.AgentOptions, prefix string) {
 	t.Helper()
-	origin := serve(t, s, ports...)
-	o.Origin, o.Ports = origin, []int{52390}
+	origin := serve(t, s, portFlags(t)...)
+	o.Origin, o.Ports = origin, []int{agentPort(t)}
 	ctx := browser(t)
 	// No agent: the page says so and how to get it.
 	do(t, ctx, "open the service", chromium.Navigate(origin+"/servizi/iscrizione-nido/compila"))
@@ -118,17 +162,28 @@ func answer(t *testing.T, ctx context.Context, name, value string) {
 		do(t, ctx, name, chromium.Click(at+" + label"))
 		return
 	}
-	do(t, ctx, name, chromium.SetValue("#f-"+name, value))
+	do(t, ctx, name, chromium.SetValue(`[id="f-`+name+`"]`, value))
 }
 
-// fillStep answers the questions of the step that is open and goes on.
+// fillStep answers the questions of the step that is open, with as many items as it has, and
+// goes on.
 func fillStep(t *testing.T, ctx context.Context, step url.Values) {
 	t.Helper()
 	for name := range step {
-		do(t, ctx, name, chromium.Seen("#f-"+name))
+		section, ok := strings.CutSuffix(name, ".items")
+		for n := 1; ok && fmt.Sprint(n) <= step.Get(name); n++ {
+			do(t, ctx, name, chromium.Click(`[name=_voce][value="`+section+`.add"]`))
+			do(t, ctx, name, chromium.Seen(fmt.Sprintf(`[id="item-%s.%d"]`, section, n)))
+		}
+	}
+	for name := range step {
+		if strings.HasSuffix(name, ".items") {
+			continue
+		}
+		do(t, ctx, name, chromium.Seen(`[id="f-`+name+`"]`))
 		answer(t, ctx, name, step.Get(name))
 	}
-	do(t, ctx, "go on", chromium.Click("form[data-form] button"))
+	do(t, ctx, "go on", chromium.Click("form[data-form] .buttons button"))
 }
 
 // confirm accepts warnings and notice on the summary and goes on.

@@ -75,7 +75,7 @@ func counter(t *testing.T, s *stack.Stack, post *smtp.Server) handed {
 func mailed(t *testing.T, post *smtp.Server, to string) string {
 	t.Helper()
 	link := regexp.MustCompile(`https?://\S+`)
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, m := range post.Messages() {
 			if strings.Contains(m.To, to) && link.MatchString(m.Body) {
 				return link.FindString(m.Body)
@@ -129,9 +129,10 @@ func where(t *testing.T, ctx context.Context, path string) {
 
 // The pages that nobody logs in for.
 func TestCitizensPages(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	counter(t, s, smtp.Start(t, false))
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	ctx := browser(t)
 	open := func(path string) {
 		t.Helper()
@@ -148,11 +149,12 @@ func TestCitizensPages(t *testing.T) {
 // needs more and says so in its window, the card, the question whether the two accounts are
 // one, and back at the page with what had been written.
 func TestCitizensWay(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	post := smtp.Start(t, false)
 	busta := counter(t, s, post)
-	origin := serve(t, s, ports...)
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	origin := serve(t, s, portFlags(t)...)
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	ctx := browser(t)
 	open := func(path string) {
 		t.Helper()
@@ -189,7 +191,7 @@ func TestCitizensWay(t *testing.T) {
 	do(t, ctx, "write now", chromium.Click("a[href='/servizi/iscrizione-nido/compila?compila=1']"))
 	do(t, ctx, "the form", chromium.Seen("#write-now"))
 	do(t, ctx, "a name", chromium.SetValue("#f-child-given", "Nina"))
-	do(t, ctx, "send", chromium.Click("form[data-form] button"))
+	do(t, ctx, "send", chromium.Click("form[data-form] .buttons button"))
 	do(t, ctx, "kept", chromium.Seen("#kept"))
 	look(t, ctx, "window-kept")
 

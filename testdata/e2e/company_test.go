@@ -43,11 +43,12 @@ sections:
 
 // A company has no card: a person acts for it, as long as the desk says so.
 func TestACompanysRepresentative(t *testing.T) {
-	t.Setenv("DATABASE_URL", storetest.Empty(t))
+	t.Parallel()
 	w, d := newScreen(t), newDesk(t, pki.CIE)
+	d.Env = append(d.Env, "DATABASE_URL="+storetest.Empty(t))
 	d.insert(t, nil)
 	h := newHouse(t, d.Stack)
-	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{52390}, Env: append(d.pcsc.Env(), w.env...)})
+	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{agentPort(t)}, Env: append(d.pcsc.Env(), w.env...)})
 	const company, code = "Esempio Srl", "00743110157"
 
 	// An administrator writes a service for companies and publishes it.

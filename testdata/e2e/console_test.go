@@ -32,7 +32,7 @@ var demoOperator = regexp.MustCompile(`(?m)^  (\S{16})  password (\S+)  (\S+) `)
 func openDesk(t *testing.T) *counterDesk {
 	t.Helper()
 	s := town(t)
-	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: ports})
+	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: portFlags(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (d *counterDesk) clerk(t *testing.T, role string) *clerk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clerk{t: t, client: &http.Client{Jar: jar, Timeout: 20 * time.Second}, origin: d.origin}
+	c := &clerk{t: t, client: &http.Client{Jar: jar, Timeout: time.Minute}, origin: d.origin}
 	c.get("/consolleente/accedi")
 	if page := c.post("/consolleente/accedi", url.Values{"ente": {"prova"}, "user": {d.operators[role][0]}, "password": {d.operators[role][1]}}); !strings.Contains(page, "Scegli un servizio") {
 		t.Fatal(page)
@@ -187,6 +187,7 @@ func (k keyboard) where(text string) {
 // An R16 operator logs in and hands an envelope out against a document, with the keyboard
 // alone.
 func TestConsoleHandsOutByKeyboard(t *testing.T) {
+	t.Parallel()
 	d := openDesk(t)
 	codes := d.printed(t, "1")
 	if len(codes) != 1 {
@@ -243,6 +244,7 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 // Every page of the console, at a desk's and a phone's width: axe-core finds nothing
 // serious, nothing is wider than a phone, and its picture is in build/screenshots.
 func TestConsolePages(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)

@@ -17,6 +17,7 @@ import (
 // The holder of a certificate for signatures alone logs in by a signed declaration: once by
 // the protocol, with what must not pass, and once in the browser.
 func TestLoginByDeclaration(t *testing.T) {
+	t.Parallel()
 	s, err := stack.New(filepath.Join(t.TempDir(), "town"), filepath.Join(programs, "citel-agent"), filepath.Join(programs, "citel-server"))
 	if err != nil {
 		t.Fatal(err)
@@ -25,8 +26,8 @@ func TestLoginByDeclaration(t *testing.T) {
 	if err := errors.Join(err, s.Publish()); err != nil {
 		t.Fatal(err)
 	}
-	origin := serve(t, s, ports...)
-	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	origin := serve(t, s, portFlags(t)...)
+	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	ctx := context.Background()
 	l := dial(t, port, origin)
 	site := page.NewSite(origin)

@@ -21,18 +21,12 @@ import (
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
-// until waits until a condition of the page holds. It asks again and again: a page takes
-// another's place at any time.
+// until waits until a condition of the page holds.
 func (k keyboard) until(condition string) {
 	k.t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if there, err := chromedp.Run(k.ctx, chromedp.Evaluate[bool](`document.readyState === "complete" && Boolean(`+condition+`)`)); err == nil && there {
-			return
-		}
-		if time.Now().After(end) || k.ctx.Err() != nil {
-			shot(k.t, k.ctx, "failed")
-			k.t.Fatalf("never %s:\n%s", condition, k.main())
-		}
+	if _, err := chromium.Run(k.ctx, chromium.Until(`document.readyState === "complete" && (`+condition+`)`)); err != nil {
+		shot(k.t, k.ctx, "failed")
+		k.t.Fatalf("%v\n%s", err, k.main())
 	}
 }
 
@@ -45,13 +39,6 @@ func (k keyboard) script(statements string) {
 func quoted(text string) string {
 	b, _ := json.Marshal(text)
 	return string(b)
-}
-
-// push presses a button once it is there and can be pressed.
-func (k keyboard) push(selector string) {
-	k.t.Helper()
-	k.until(`document.querySelector(` + quoted(selector) + `)?.disabled === false`)
-	k.script(`document.querySelector(` + quoted(selector) + `).click()`)
 }
 
 // sets answers questions of the page by their names.
@@ -73,20 +60,20 @@ func (k keyboard) atTheDesk(origin, service string, who pki.Person, steps ...map
 		"document.kind": "identity-card", "document.number": "CA00000AA", "document.issuer": "Comune di Prova", "document.issued": "01-02-2024",
 		"document.expires": time.Now().AddDate(5, 0, 0).Format("02-01-2006"),
 	})
-	k.push("[name=act][value=confirm]")
+	k.click("[name=act][value=confirm]")
 	for i, step := range steps {
 		k.where(fmt.Sprintf("Passo %d di %d", i+1, len(steps)))
 		k.reads("who is named", who.CF, deskOperator)
 		k.sets(step)
-		k.push(".form-buttons button")
+		k.click(".form-buttons button")
 	}
 	k.until(`document.getElementById("f-privacy") !== null || document.querySelector("input[type=file]") !== null`)
 	if files := do(k.t, k.ctx, "attachments", chromedp.Evaluate[bool](`document.getElementById("f-privacy") === null`)); files {
-		k.push("a[href$='/riepilogo']")
+		k.click("a[href$='/riepilogo']")
 	}
 	k.where("Controlla con la persona")
 	k.script(`for (const id of ["f-warned", "f-privacy"]) document.getElementById(id)?.click()`)
-	k.push("form[action$='/riepilogo'] button")
+	k.click("form[action$='/riepilogo'] button")
 	k.where("La persona firma")
 	return strings.Split(k.path(), "/")[3]
 }
@@ -101,7 +88,10 @@ func enrolment(child int) []map[string]string {
 		{"email": "genitore@example.org", "relation": "parent", "other": "none"},
 		{"first": "girasole", "time": "full"},
 		{},
-		{"vaccinated": "yes"},
+		{}, // no brother or sister, and nobody else who collects the child
+		{},
+		{"vaccination": "done"},
+		{},
 	}
 }
 
@@ -110,6 +100,7 @@ func enrolment(child int) []map[string]string {
 // sign. The office answers; the citizen reads it with the card; the server is started anew
 // after each of them.
 func TestAPersonAtTheDeskFiles(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, pki.CNS)
 	who, other := d.who, pki.Citizens[1]
 	others, err := d.VirtualCNS(other, d.pin)
@@ -118,7 +109,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	}
 	post, h := smtp.Start(t, false), newHouse(t, d.Stack)
 	h.postTo(post)
-	agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: h.origin, Native: true, Ports: []int{52390}, Env: d.pcsc.Env()})
+	agent(t, d.Stack, stack.AgentOptions{PIN: d.pin, Origin: h.origin, Native: true, Ports: []int{agentPort(t)}, Env: d.pcsc.Env()})
 	scan := filepath.Join(t.TempDir(), "scansione.png")
 	if err := os.WriteFile(scan, page.Picture(64, 64), 0o600); err != nil {
 		t.Fatal(err)
@@ -130,10 +121,10 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	paper := k.atTheDesk(h.origin, "iscrizione-nido", who, enrolment(1)...)
 	for _, slot := range []string{"paper", "identity"} {
 		do(t, ctx, slot, chromium.Upload("#f-file-"+slot, scan))
-		k.push("form:has(#f-file-" + slot + ") button")
+		k.click("form:has(#f-file-" + slot + ") button")
 		k.until(`document.querySelector("ul.kept-files + form #f-file-` + slot + `")`)
 	}
-	k.push("form[action$='/firma/foglio'] button")
+	k.click("form[action$='/firma/foglio'] button")
 	k.where("La pratica è inviata")
 	k.reads("on paper", who.CF, deskOperator, "lett. c", "/0000001")
 	shot(t, ctx, "desk-sent")
@@ -142,7 +133,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	card := k.atTheDesk(h.origin, "iscrizione-nido", who, enrolment(2)...)
 	said := func(what string, words ...string) (problem string) {
 		t.Helper()
-		k.push("#start")
+		k.click("#start")
 		k.until(`!document.getElementById("problem").hidden && !document.getElementById("start").disabled`)
 		problem = do(t, ctx, what, chromedp.Evaluate[string](`document.getElementById("problem").textContent`))
 		for _, w := range words {
@@ -176,7 +167,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	}
 	d.insert(t, nil)
 	for end := time.Now().Add(time.Minute); ; {
-		k.push("#start")
+		k.click("#start")
 		k.until(`document.getElementById("card-sign") === null || !document.getElementById("problem").hidden && !document.getElementById("start").disabled`)
 		if do(t, ctx, "signed", chromedp.Evaluate[bool](`document.getElementById("card-sign") === null`)) {
 			break
@@ -203,7 +194,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	mailed := func() string {
 		t.Helper()
 		before := len(mails())
-		k.push("form[action$='/firma/codice'] button")
+		k.click("form[action$='/firma/codice'] button")
 		k.where("Il codice è partito")
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			if all := mails(); len(all) > before {
@@ -220,7 +211,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	tells := func(code, text string) {
 		t.Helper()
 		k.sets(map[string]string{"code": code})
-		k.push("form[action$='/firma/conferma'] button")
+		k.click("form[action$='/firma/conferma'] button")
 		k.where(text)
 	}
 	foreign := mailed()
@@ -264,7 +255,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	h.restart()
 	one := keyboard{t, browser(t)}
 	do(t, one.ctx, "the citizen", chromium.Navigate(h.origin+"/pratiche/"+card))
-	one.push("#start")
+	one.click("#start")
 	one.where("La domanda è accolta.")
 	one.reads("the citizen", who.CF, deskOperator)
 	shot(t, one.ctx, "desk-citizen")

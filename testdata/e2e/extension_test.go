@@ -139,6 +139,7 @@ func judge(t *testing.T, s *stack.Stack, origin string) *authtoken.Validator {
 // The native host, driven from the extension's side: its tokens verify, and nobody else
 // gets one.
 func TestThroughTheExtension(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	login := map[string]string{"origin": someSite, "challengeNonce": someNonce, "lang": "it"}
 	token := call(t, s, chromeExtension, "authenticate", login)
@@ -191,6 +192,7 @@ func TestThroughTheExtension(t *testing.T) {
 
 // A browser names no command: the program knows the extension's arguments.
 func TestStartedByABrowser(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	for _, args := range [][]string{{chromeExtension}, {chromeExtension, "--parent-window=0"}, {"/x/native-messaging-hosts/eu.webeid.json", nativehost.FirefoxID}} {
 		cmd := exec.CommandContext(t.Context(), s.Agent, args...) //nolint:gosec // our own program
@@ -207,6 +209,7 @@ func TestStartedByABrowser(t *testing.T) {
 // The forgery over this way in: a login elsewhere is never obtained from a hash that a
 // page has signed through the extension (design, The login token).
 func TestForgeryThroughTheExtension(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	_, id, err := s.Card(pki.Qualified, pki.RSA2048, pki.Citizens[0], pin)
 	if err != nil {
@@ -257,6 +260,7 @@ func TestForgeryThroughTheExtension(t *testing.T) {
 
 // The same forgery over the WebSocket.
 func TestForgeryOverTheLink(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	_, id, err := s.Card(pki.Qualified, pki.P256, pki.Citizens[0], pin)
 	if err != nil {
@@ -321,6 +325,7 @@ func fakeExtension(t *testing.T, s *stack.Stack) (script string, behind http.Han
 // No agent listens, or the browser does not let the page reach it, but the Web eID
 // extension is there: the portal's login page takes it by itself.
 func TestPortalThroughTheExtension(t *testing.T) {
+	t.Parallel()
 	for _, denied := range []bool{false, true} {
 		name := map[bool]string{false: "no agent", true: "permission denied"}[denied]
 		t.Run(name, func(t *testing.T) {
@@ -375,6 +380,7 @@ func TestPortalThroughTheExtension(t *testing.T) {
 // The manifests that `native on` writes lead to this program, and `native off` takes them
 // away; another program's stays.
 func TestNativeOnOff(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	run := func(args ...string) (out string, code int) {
 		t.Helper()

@@ -86,6 +86,7 @@ func handWindow(t *testing.T, view frame.View) *httptest.Server {
 // axe-core finds nothing serious on the hand's pages and where the PIN is changed, in
 // both languages, at the window's width and at a phone's.
 func TestAccessibleHand(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)

@@ -22,9 +22,10 @@ import (
 // so by the window, passes with the card, and is back. The log names who did it, against
 // which document and when; with a byte of it changed it says where.
 func TestTheDeskGrantsALevel(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		s := town(t)
-		p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: ports})
+		p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: portFlags(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,14 +43,14 @@ func TestTheDeskGrantsALevel(t *testing.T) {
 	})
 	t.Run("PostgreSQL, two servers", func(t *testing.T) {
 		s := town(t)
-		origin, data, servers := behind(t, s, 2, ports...)
+		origin, data, servers := behind(t, s, 2, portFlags(t)...)
 		// The second server gave the demo's operators new passwords.
 		deskGrants(t, s, operatorsOf(t, servers[1], origin), data[1], func() {})
 	})
 }
 
 func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop func()) {
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{agentPort(t)}})
 	codes, pdf := d.batch(t, "1")
 	username, secret := inside(t, pdf)
 	ctx := browser(t)
@@ -93,7 +94,7 @@ func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop 
 
 	// The log.
 	stop()
-	out, err := exec.Command(s.Server, "audit", "verify", "--data", data).CombinedOutput() //nolint:gosec // our own program
+	out, err := serverCommand(s, "audit", "verify", "--data", data).CombinedOutput()
 	release := regexp.MustCompile(`prova +(\d+) +(\S+) +envelope-handed-out +` + codes[0] + ` +#\d+ ` + d.operators["R16"][0] + ` .*` + who.CF + `.*CA00000AA`).FindStringSubmatch(string(out))
 	if err != nil || release == nil {
 		t.Fatalf("the release is not named: %v\n%s", err, out)
@@ -101,8 +102,8 @@ func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop 
 	if at, err := time.Parse(time.RFC3339, release[2]); err != nil || time.Since(at) > 10*time.Minute {
 		t.Errorf("the time of the release: %s", release[2])
 	}
-	changeLog(t, data, release[1])
-	out, err = exec.Command(s.Server, "audit", "verify", "--data", data).CombinedOutput() //nolint:gosec // our own program
+	changeLog(t, s, data, release[1])
+	out, err = serverCommand(s, "audit", "verify", "--data", data).CombinedOutput()
 	var code *exec.ExitError
 	if !errors.As(err, &code) || code.ExitCode() != 1 || !strings.Contains(string(out), "changed: prova, row "+release[1]) {
 		t.Errorf("a changed byte: %v\n%s", err, out)
@@ -129,9 +130,15 @@ func inside(t *testing.T, pdf string) (username, secret string) {
 }
 
 // changeLog changes a byte of a row, as whoever owns the database can.
-func changeLog(t *testing.T, data, row string) {
+func changeLog(t *testing.T, s *stack.Stack, data, row string) {
 	t.Helper()
-	db, err := store.OpenURL(t.Context(), os.Getenv("DATABASE_URL"), data)
+	url := ""
+	for _, kv := range s.Env {
+		if v, ok := strings.CutPrefix(kv, "DATABASE_URL="); ok {
+			url = v
+		}
+	}
+	db, err := store.OpenURL(t.Context(), url, data)
 	if err != nil {
 		t.Fatal(err)
 	}

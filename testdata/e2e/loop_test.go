@@ -50,7 +50,7 @@ func newHouse(t *testing.T, s *stack.Stack) *house {
 // new passwords then.
 func (h *house) restart() {
 	h.t.Helper()
-	o, origin := stack.ServerOptions{Args: ports}, ""
+	o, origin := stack.ServerOptions{Args: portFlags(h.t)}, ""
 	if h.p != nil {
 		if err := h.p.Stop(); err != nil {
 			h.t.Fatal(err)
@@ -226,7 +226,7 @@ func says(t *testing.T, want, name string, args ...string) {
 // mailAbout waits for a message with these words in its subject, and gives its link.
 func mailAbout(t *testing.T, post *smtp.Server, to, subject string) string {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, m := range post.Messages() {
 			if !strings.Contains(m.To, to) || !strings.Contains(m.Subject, subject) {
 				continue

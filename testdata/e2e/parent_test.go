@@ -18,13 +18,14 @@ import (
 // A parent with the card: from the sheet of the nursery to the answer and its genuine
 // receipt, with a server that is started anew in the middle of the form and after the answer.
 func TestAParentWithTheCard(t *testing.T) {
+	t.Parallel()
 	w, d := newScreen(t), newDesk(t, pki.CNS)
 	d.insert(t, nil)
 	post, h := smtp.Start(t, false), newHouse(t, d.Stack)
 	h.postTo(post)
-	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{52390}, Env: append(d.pcsc.Env(), w.env...)})
+	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{agentPort(t)}, Env: append(d.pcsc.Env(), w.env...)})
 	steps := page.Nursery()
-	steps[4].Set("diet", "medical")
+	steps[len(steps)-1].Set("diet", "medical")
 	picture := filepath.Join(t.TempDir(), "certificato.png")
 	if err := os.WriteFile(picture, page.Picture(80, 60), 0o600); err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func seat(t *testing.T, s *stack.Stack) *person {
 			}
 		}
 	}()
-	agent(t, s, stack.AgentOptions{TTY: tty, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{TTY: tty, Ports: []int{agentPort(t)}})
 	t.Cleanup(func() { _ = tty.Close(); _ = ptmx.Close() })
 	return p
 }
@@ -59,7 +59,7 @@ func (p *person) text() string {
 // answer waits for a question and, as a person would, a moment more.
 func (p *person) answer(question, s string) {
 	p.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		text := p.text()
 		if i := strings.Index(text[p.from:], question); i >= 0 {
@@ -87,8 +87,9 @@ func saysProblem(t *testing.T, ctx context.Context, name string) string {
 
 // What goes wrong in front of a person, and what the page then says.
 func TestThePersonDecides(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	p := seat(t, s)
 	ctx := browser(t)
 	do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
@@ -147,8 +148,9 @@ func TestThePersonDecides(t *testing.T) {
 }
 
 func TestABlockedSiteStaysBlocked(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	p := seat(t, s)
 	ctx := browser(t)
 	do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))

@@ -23,6 +23,7 @@ import (
 // Reports as people open them: axe-core finds nothing serious, nothing is wider than a
 // phone, the page's own policy lets its style work, and the first line is the answer.
 func TestReportPages(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)

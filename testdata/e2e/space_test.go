@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,8 +55,9 @@ func onlyState(t *testing.T, ctx context.Context, want string) {
 }
 
 func TestPublicPage(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 
 	// A display is a person who could answer, so the permission is still open.
 	for name, flags := range map[string][]chromedp.ExecAllocatorOption{
@@ -73,7 +75,7 @@ func TestPublicPage(t *testing.T) {
 			shot(t, ctx, "public-missing")
 		})
 	}
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	t.Run("denied", func(t *testing.T) {
 		ctx := browser(t, public(t, origin))
 		permit(t, ctx, origin, cdpbrowser.PermissionSettingDenied)
@@ -98,7 +100,7 @@ func TestPublicPage(t *testing.T) {
 		// The person closes the question without an answer: the keyboard's way to the
 		// browser's bubble, and Escape.
 		s := &screen{t: t, env: []string{"DISPLAY=" + display}}
-		for range 5 {
+		for range 30 {
 			s.key("F6")
 			s.key("Escape")
 			time.Sleep(time.Second)
@@ -123,7 +125,7 @@ func TestPublicPage(t *testing.T) {
 		ctx := browser(t, public(t, origin))
 		do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
 		state := do(t, ctx, "socket", chromedp.Evaluate[string](`new Promise(ok => {
-			const s = new WebSocket("ws://127.0.0.1:52390/");
+			const s = new WebSocket("ws://127.0.0.1:`+strconv.Itoa(agentPort(t))+`/");
 			s.onopen = () => ok("open"); s.onerror = () => ok("error"); setTimeout(() => ok("held"), 5000);
 		})`, chromedp.EvalAwaitPromise))
 		if state == "open" {

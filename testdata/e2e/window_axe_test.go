@@ -19,6 +19,7 @@ import (
 // axe-core finds nothing serious on the window's pages, in both languages, at the
 // window's width and at a phone's.
 func TestAccessibleWindow(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)

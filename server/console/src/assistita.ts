@@ -24,7 +24,7 @@ if (document.getElementById("card-sign")) run("card-sign", async (box, signal) =
       codiceFiscale: box.dataset["code"], signal, onEvent: progress,
     }).catch((e: unknown) => {
       // The agent looks for the signer's certificate alone: here it is another person's card.
-      throw e instanceof CitelError && e.code === "no-certificate" ? new Error(box.dataset["other"]) : e;
+      throw e instanceof CitelError && ["no-certificate", "certificate-unfit"].includes(e.code) ? new Error(box.dataset["other"]) : e;
     });
     const signed = done.results[0];
     if (!signed) throw new Error("no result");
