@@ -247,6 +247,7 @@ func (c *Console) mandateGrant(r *request) error {
 		errs[name] = r.T("delega.invalid-" + invalid.Code)
 		return c.askMandate(r, http.StatusUnprocessableEntity, g, errs, "")
 	case errors.Is(err, mandate.ErrSelf):
+		r.note(http.StatusForbidden, "self")
 		return c.askMandate(r, http.StatusForbidden, g, nil, r.T("delega.self"))
 	}
 	return err

@@ -46,6 +46,7 @@ var menu = []menuPart{
 				link("envelopes", "/buste", role.EnvelopesRead),
 				link("batches", "/lotti", role.EnvelopesPrint),
 				link("user-log", "/utenti?fare=log", role.UsersLog),
+				link("denied", "/accessi-negati", role.UsersLog, role.OperatorsLog),
 				link("credential-change", "/utenti?fare=modifica", role.UsersState),
 				link("users-list", "/utenti", role.UsersRead),
 				link("user-reset", "/utenti?fare=reset", role.UsersReset),

@@ -169,11 +169,11 @@ func (c *Console) operatorLog(r *request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.Rooms.Audit.ForOperator(r.ctx(), r.actor(), audit.Filter{Operator: id})
+	rows, err := c.Rooms.Audit.ForOperator(r.ctx(), r.actor(), audit.Filter{Operator: id, Kinds: r.onlyDenied()})
 	if err != nil {
 		return err
 	}
-	return r.page(http.StatusOK, "list", r.T("console.m-operator-log"), data{"Intro": o.Name() + ", " + o.Code, "Table": r.logTable(rows)})
+	return r.page(http.StatusOK, "list", r.T("console.m-operator-log"), data{"Intro": o.Name() + ", " + o.Code, "Table": r.logTable(rows), "Filter": r.logFilter(), "FilterAction": r.r.URL.Path})
 }
 
 func (c *Console) operatorState(r *request) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/citel-pa/citel/server/attachment"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -419,7 +420,7 @@ func (r *request) mandateDecide(accept bool, done string) error {
 		return r.refuse(http.StatusConflict, "mandate.not-possible", r.T("mandate.not-possible-now"))
 	}
 	if err != nil {
-		return err
+		return other(denial.Mandate, r.r.PathValue("id"), err)
 	}
 	return r.to(r.base + "/deleghe?fatto=" + done)
 }
@@ -430,7 +431,7 @@ func (p *Portal) mandateRevoke(r *request) error {
 	}
 	id := r.r.PathValue("id")
 	if err := p.Rooms.Mandates.Revoke(r.ctx(), r.ente.Code, id, r.by(), "online"); err != nil {
-		return err
+		return other(denial.Mandate, id, err)
 	}
 	if r.session.Mandate == id {
 		if err := p.Sessions.SetMandate(r.ctx(), r.session, ""); err != nil {
@@ -444,7 +445,7 @@ func (p *Portal) mandateRevoke(r *request) error {
 func (p *Portal) mandateProof(r *request) error {
 	proof, f, err := p.Rooms.Mandates.OwnProof(r.ctx(), r.ente.Code, r.r.PathValue("id"), r.person.ID)
 	if err != nil {
-		return err
+		return other(denial.Mandate, r.r.PathValue("id"), err)
 	}
 	r.w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	return r.file(f, proof.Kind.MediaType(), "attachment", strings.Map(safeName, proof.Name))

@@ -11,6 +11,7 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/delay"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/deposit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
@@ -43,6 +44,7 @@ type Rooms struct {
 	Four        *foureyes.Desk
 	Guard       *delay.Guard
 	Quota       *limit.Quota
+	Denials     *denial.Desk
 	People      *person.Desk
 	Operators   *operator.Desk
 	Credentials *credential.Desk
@@ -90,6 +92,7 @@ func New(o Options) *Rooms {
 	r.Four = &foureyes.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Guard = &delay.Guard{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Quota = &limit.Quota{Store: o.Store, Keys: o.Keys, Now: now}
+	r.Denials = &denial.Desk{Store: o.Store, Audit: r.Audit, Quota: r.Quota}
 	r.Citizens = &session.Manager{Store: o.Store, Shared: true, Realm: session.Portal, Secure: o.Secure, Now: now}
 	r.Console = &session.Manager{Store: o.Store, Shared: true, Realm: session.Console, Secure: o.Secure, Now: now}
 	r.People = &person.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Four: r.Four, Now: now}
