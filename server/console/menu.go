@@ -60,7 +60,7 @@ var menu = []menuPart{
 				link("operator-change", "/operatori?fare=modifica", role.OperatorsState),
 				link("operator-reset", "/operatori?fare=reset", role.OperatorsReset),
 			}},
-			{"console.m-second", []menuLink{link("waiting", "/conferme", role.RolesAssign, role.UsersCode, role.UsersReset)}},
+			{"console.m-second", []menuLink{link("waiting", "/conferme", confirming...)}},
 		}},
 		{Title: "console.m-infrastructure", Groups: []menuGroup{{"", []menuLink{
 			link("ente", "/infrastruttura/ente", role.InfrastructureRead),
