@@ -35,7 +35,7 @@ func TestFourEyesPages(t *testing.T) {
 	entry := fmt.Sprintf("%s/protocollo/%d/%d", path, e.Number.Year, e.Number.Number)
 	decide := func(b *browser, grant string) *browser {
 		t.Helper()
-		b.get(path+"/conferme").wants(http.StatusOK)
+		b.get(path + "/conferme").wants(http.StatusOK)
 		m := pendingID.FindStringSubmatch(b.body)
 		if m == nil {
 			t.Fatalf("nothing waits: %s", plain(b.body))

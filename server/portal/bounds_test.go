@@ -31,7 +31,7 @@ func TestOneMessageTooMany(t *testing.T) {
 		t.Errorf("not said before it is written: %d", a.code)
 	}
 	second := write()
-	has(t, v.get(second+"/riepilogo"), `id="over"`, "hai già inviato 1 messaggi")
+	has(t, v.get(second+"/riepilogo"), `id="over"`, "in un giorno (1)")
 	a := v.sendValues(second+"/riepilogo", confirm)
 	if a.code != http.StatusTooManyRequests {
 		t.Fatalf("%d", a.code)
