@@ -302,7 +302,7 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 
 // Up waits until the server answers.
 func Up(ctx context.Context, origin string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/", nil)
