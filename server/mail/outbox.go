@@ -36,11 +36,14 @@ const (
 	ApplicationReceived Kind = "application-received" // number: the protocol's; link: the application
 	ApplicationNumber   Kind = "application-number"   // the outside system's number came
 	ApplicationMore     Kind = "application-more"     // the office asks for more
+	ApplicationNotice   Kind = "application-notice"   // the reasons against it, before it is refused
+	ApplicationObserved Kind = "application-observed" // the observations on them were received
 	ApplicationMessage  Kind = "application-message"  // the office has written
 	ApplicationAnswered Kind = "application-answered" //
 	ApplicationClosed   Kind = "application-closed"   //
 	ApplicationCode     Kind = "application-code"     // number: a code that the desk asks for
 	ApplicationSign     Kind = "application-sign"     // another person's document waits for the signature
+	DraftEnds           Kind = "draft-ends"           // number: the draft's last day; link: the draft
 
 	MandateAsked    Kind = "mandate-asked"    // somebody asks to act, or to be acted for; link
 	MandateAccepted Kind = "mandate-accepted" // likewise

@@ -173,7 +173,7 @@ func (s *Service) dial(ctx context.Context, address string) (net.Conn, error) {
 			done <- result{nil, err}
 			return
 		}
-		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", address)
+		conn, err := (&net.Dialer{Timeout: time.Minute}).Dial("tcp", address)
 		done <- result{conn, err}
 	}()
 	r := <-done
