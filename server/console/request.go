@@ -129,6 +129,7 @@ var templateFiles embed.FS
 
 var functions = template.FuncMap{
 	"asset":    assets.URL,
+	"fonts":    assets.FontURLs,
 	"date":     func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
 	"moment":   moment,
 	"clock":    func(t time.Time) string { return t.In(register.Rome()).Format("15:04") },

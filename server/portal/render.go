@@ -23,19 +23,25 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-var functions = template.FuncMap{
-	"asset": assets.URL,
-	"date":  func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
-	"moment": func(t time.Time) string {
-		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
-	},
-	"day":     shownDay,
-	"count":   func(n int) []int { return make([]int, n) },
-	"emblem":  func() []string { return emblem },
-	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+// functions are the templates' in a language.
+func functions(l message.Lang) template.FuncMap {
+	return template.FuncMap{
+		"asset":   assets.URL,
+		"fonts":   assets.FontURLs,
+		"date":    func(t time.Time) string { return l.Date(t.In(register.Rome())) },
+		"minute":  func(t time.Time) string { return l.Minute(t.In(register.Rome())) },
+		"moment":  func(t time.Time) string { return l.Moment(t.In(register.Rome())) },
+		"day":     l.Day,
+		"count":   func(n int) []int { return make([]int, n) },
+		"emblem":  func() []string { return emblem },
+		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	}
 }
 
-var pages = func() map[string]*template.Template {
+// pages are the templates by language and name.
+var pages = map[message.Lang]map[string]*template.Template{message.Italian: parse(message.Italian), message.English: parse(message.English)} //nolint:gochecknoglobals // parsed once
+
+func parse(l message.Lang) map[string]*template.Template {
 	out := map[string]*template.Template{}
 	entries, err := templateFiles.ReadDir("templates")
 	if err != nil {
@@ -46,11 +52,11 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || strings.HasPrefix(name, "shared-") {
 			continue
 		}
-		base := template.Must(form.Parse(template.New("base.html").Funcs(functions)))
+		base := template.Must(form.Parse(template.New("base.html").Funcs(functions(l))))
 		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/shared-*.html", "templates/"+e.Name()))
 	}
 	return out
-}()
+}
 
 // view is what templates see.
 type view struct {
@@ -146,7 +152,7 @@ func (r *request) render(name, title string, data map[string]any) error {
 		v.Title = t
 	}
 	var b bytes.Buffer
-	if err := pages[name].Execute(&b, v); err != nil {
+	if err := pages[r.lang][name].Execute(&b, v); err != nil {
 		return fmt.Errorf("portal: page %s: %w", name, err)
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -169,6 +175,14 @@ func (r *request) apiError(status int, code, text string) error {
 
 // Query is a value of the address, which pages show nothing of by itself.
 func (v *view) Query(name string) string { return v.r.URL.Query().Get(name) }
+
+// Description is what the page is about, for those who list it.
+func (v *view) Description() string {
+	if d, ok := v.D["Description"].(string); ok && d != "" {
+		return d
+	}
+	return v.T("town.description", "ente", v.ente.Name)
+}
 
 // Level is what the session opens in this ente.
 func (v *view) Level() string { return v.level.String() }
