@@ -329,6 +329,9 @@ func (c *Console) deskFacts(r *request, d *desk) (out []fact) {
 		add("f-person", d.w.Owner.Name()+", "+d.w.Owner.CodiceFiscale)
 	}
 	add("f-operator", d.w.Operator)
+	if ends := c.Rooms.Applications.DraftEnds(d.Application); !ends.IsZero() {
+		out = append(out, fact{Label: r.T("limit.draft-last"), Value: ends.Format("02/01/2006")})
+	}
 	return out
 }
 

@@ -50,8 +50,9 @@ var ofSent = func() map[string]row {
 		"GET /pratiche/{id}": owner, "POST /pratiche/{id}/risposta": owner, "POST /pratiche/{id}/risposta/togli": owner,
 		"GET /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/valuta": owner,
 		"GET /pratiche/{id}/documento.pdf": owner, "GET /pratiche/{id}/ricevuta.pdf": owner, "GET /pratiche/{id}/rapporto.json": owner, "GET /pratiche/{id}/firmato/{n}": owner,
-		"GET /pratiche/{id}/risposta.pdf": {window, window, window, gone, gone, gone}, // not answered yet
-		"GET /pratiche/{id}/prove/{n}":    owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
+		"GET /pratiche/{id}/risposta.pdf":  {window, window, window, gone, gone, gone},                                                                                    // not answered yet
+		"GET /pratiche/{id}/preavviso.pdf": {window, window, window, gone, gone, gone}, "GET /pratiche/{id}/osservazioni/{n}": {window, window, window, gone, gone, gone}, // no notice
+		"GET /pratiche/{id}/prove/{n}": owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
 	}
 }()
 

@@ -224,7 +224,7 @@ func (v *visitor) uploads(path, slot, name string, data []byte) answer {
 
 func TestServicesByTopic(t *testing.T) {
 	d := newDesk(t)
-	has(t, d.visitor().get("/servizi"), "Educazione e formazione", `href="/servizi/iscrizione-nido"`, "Iscrizione al nido comunale", "Anagrafe e stato civile", "si può presentare adesso")
+	has(t, d.visitor().get("/servizi"), "Educazione e formazione", `href="/servizi/iscrizione-nido"`, "Iscrizione al nido comunale", "Anagrafe e stato civile", "Si può presentare adesso")
 	has(t, d.visitor().get(nursery), "Accedi e compila", "Provvedimento di affidamento", "Risposta entro 60 giorni", "il silenzio non equivale", "Responsabile del servizio Istruzione", "versione 2", "Gratuito", "artt. 15-22")
 	has(t, d.citizen(1).get(nursery), ">Compila<")
 	if a := d.visitor().get("/servizi/niente"); a.code != http.StatusNotFound {
@@ -531,7 +531,7 @@ func TestClosedService(t *testing.T) {
 	at := v.filled()
 	d.publish("iscrizione-nido", func(s string) string { return s + "\ncloses: \"2020-01-31\"\n" })
 	a := v.get(nursery)
-	has(t, a, "chiuso", "31/01/2020")
+	has(t, a, "Chiuso", "31/01/2020")
 	if strings.Contains(a.body, `id="begin"`) {
 		t.Error("a button that leads nowhere")
 	}

@@ -421,6 +421,11 @@ func (v *view) Open(d *service.Version) string { return v.open(d) }
 // Step is where a draft goes on.
 func (v *view) Step(a *submission.Application) string { return v.nextStep(a) }
 
+// Stays is the last day of a draft.
+func (v *view) Stays(a *submission.Application) string {
+	return v.apps().DraftEnds(a).Format("02/01/2006")
+}
+
 // Fee is what a service costs.
 func (v *view) Fee(d *service.Definition) string {
 	return service.Euros(d.Fee.Cents)

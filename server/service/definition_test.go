@@ -26,6 +26,36 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// The notice before a refusal (L. 241/1990, art. 10-bis) is of every istanza, but for what the
+// text leaves out with the law's reason, and for rankings.
+func TestPreavviso(t *testing.T) {
+	nursery, plain := string(service.Defaults["iscrizione-nido"]), town.Istanza
+	i := strings.Index(nursery, "preavviso:")
+	old := nursery[:i] + nursery[strings.Index(nursery, "remedies:"):] // as it was before there was the key
+	why := "\npreavviso-why: {it: x, en: x}"
+	for _, c := range []struct {
+		text  string
+		gives bool
+	}{
+		{nursery, false}, {old, false}, {old + "preavviso: yes\n", true}, {plain, true}, {plain + "preavviso: \"yes\"\n", true},
+		{plain + "preavviso: no" + why + "\n", false}, {string(service.Defaults["instradamento"]), false},
+	} {
+		if d, err := service.Parse([]byte(c.text)); err != nil || d.GivesNotice() != c.gives {
+			t.Errorf("%v, not %t:\n%s", err, c.gives, c.text)
+		}
+	}
+	for _, c := range []struct{ text, code string }{
+		{plain + "preavviso: no\n", "words"}, {plain + "preavviso: maybe\n", "one-of"}, {plain + "preavviso: yes" + why + "\n", "preavviso-why"},
+		{string(service.Defaults["instradamento"]) + "preavviso: yes\n", "preavviso-act"},
+	} {
+		_, err := service.Parse([]byte(c.text))
+		var p *service.ProblemsError
+		if !errors.As(err, &p) || p.Problems[0].Code != c.code || strings.Contains(p.Problems[0].Sentence(message.Italian), "definition.") {
+			t.Errorf("%s: %v", c.code, err)
+		}
+	}
+}
+
 // What is wrong is told at its line, with a sentence in both languages.
 func TestProblemsHaveLines(t *testing.T) {
 	good := string(service.Defaults["iscrizione-nido"])
@@ -41,6 +71,7 @@ func TestProblemsHaveLines(t *testing.T) {
 		{"act: istanza", "act: istanza\nact: message", "form", ""},
 		{"term: {days: 60, silence: none}", "term: {days: 60, silence: golden}", "one-of", "golden"},
 		{"office: Istruzione", "office: ''", "missing", "office: ''"},
+		{"retention: 10", "retention: 10\ndraft-days: 29", "draft-days", "draft-days"},
 		{"after: -4y", "after: tomorrow", "day", "tomorrow"},
 		{"title: {it: La bambina o il bambino, en: The child}", "title: {it: La bambina}", "words", "La bambina"},
 		{"prefill: record.phone", "prefill: record.password", "one-of", "record.password"},
