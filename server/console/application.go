@@ -1,12 +1,9 @@
 package console
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"slices"
@@ -18,6 +15,7 @@ import (
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // lost is what a room does not find, as the console says it.
@@ -400,7 +398,11 @@ func (c *Console) paper(r *request) error {
 	}
 	for _, p := range all {
 		if p.Name == name && !strings.HasPrefix(name, "allegato-") {
-			return r.handOver(strings.ReplaceAll(x.Reference(), "/", "-")+"-"+p.Name, p.MediaType, p.Open)
+			f, err := p.Open(r.ctx())
+			if err != nil {
+				return lost(err)
+			}
+			return r.handOver(strings.ReplaceAll(x.Reference(), "/", "-")+"-"+p.Name, p.MediaType, f)
 		}
 	}
 	return errNotFound
@@ -423,27 +425,15 @@ func (c *Console) attachment(r *request) error {
 	if err != nil {
 		return lost(err)
 	}
-	return r.handOver(f.Name, f.Kind.MediaType(), func(context.Context) (io.ReadCloser, error) { return data, nil })
+	return r.handOver(f.Name, f.Kind.MediaType(), data)
 }
 
-// handOver sends a document as a download that can do nothing in the console's origin.
-func (r *request) handOver(name, mediaType string, open func(context.Context) (io.ReadCloser, error)) (err error) {
-	f, err := open(r.ctx())
-	if err != nil {
-		return lost(err)
-	}
-	defer func() { _ = f.Close() }()
-	whole := bufio.NewReaderSize(f, 32<<10)
-	if _, err := whole.Peek(1); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	h := r.w.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	if _, err := io.Copy(r.w, whole); err != nil {
-		r.c.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
-		panic(http.ErrAbortHandler) // half a document must not look whole
-	}
-	return nil
+// handOver sends a file as a download that can do nothing in the console's origin.
+func (r *request) handOver(name, mediaType string, f io.ReadCloser) error {
+	return web.Document{Name: name, MediaType: mediaType}.Send(r.w, r.r, r.c.Log, f)
+}
+
+// show sends a PDF of ours for reading and for the printer.
+func (r *request) show(name string, f io.ReadCloser) error {
+	return web.Document{Name: name, MediaType: "application/pdf", Inline: true}.Send(r.w, r.r, r.c.Log, f)
 }

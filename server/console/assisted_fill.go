@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 
@@ -212,7 +211,7 @@ func (c *Console) assistedFile(r *request) error {
 	case err != nil:
 		return err
 	}
-	return r.stranger(f.Name, f.Kind, content)
+	return r.handOver(f.Name, f.Kind.MediaType(), content)
 }
 
 func (c *Console) assistedCheck(r *request) error {
@@ -294,8 +293,5 @@ func (c *Console) assistedDocument(r *request) error {
 	if err != nil {
 		return err
 	}
-	h := r.w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="istanza-`+url.PathEscape(d.ID[:8])+`.pdf"`)
-	return r.send(f)
+	return r.show(d.DocumentName(), f)
 }

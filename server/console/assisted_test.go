@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,6 +245,57 @@ func TestAssistedWithCard(t *testing.T) {
 		b.get(one).wants(http.StatusOK, "lett. a", "firmata con la carta")
 		if a := (world{w, t}).application(one); a.Letter != "a" || a.Assisted != submission.WithCard {
 			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// Where two sign they do so one after the other at the same desk, each with the own card;
+// what is refused is in the log with the operator's name.
+func TestAssistedWithTwoCards(t *testing.T) {
+	town.Each(t, func(t *testing.T, w *town.Town) {
+		p := cards(t, w)
+		h := pages(t, w)
+		operator := w.Operator("prova", 5, "R-PAAS")
+		b := as(t, w, h, operator, "192.0.2.8:1")
+		one := b.beginAt(w, "iscrizione-nido", 20).draft()
+		steps := slices.Clone(nidoSteps)
+		steps[1] = []string{"relation", "parent", "email", "genitore@example.org", "other", "consents", "other-cf", town.FormOf(22).Code, "other-signs", "yes"}
+		for i, step := range steps {
+			at := fmt.Sprintf("%s/passo/%d", one, i+1)
+			b.get(at).send(at, step...)
+			if b.status == http.StatusOK { // an answer brings others up
+				b.send(at, step...)
+			}
+			b.wants(http.StatusSeeOther)
+		}
+		b.get(one+"/riepilogo").send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+		b.follow().wants(http.StatusOK, town.FormOf(20).Code+": deve firmare", town.FormOf(22).Code+": deve firmare", `data-code="`+town.FormOf(20).Code+`"`)
+		token := b.token()
+		content := []byte(b.get(one + "/documento.pdf").body)
+		send := func(who int) {
+			t.Helper()
+			r := httptest.NewRequest(http.MethodPost, path+"/api/assistita/"+one[strings.LastIndexByte(one, '/')+1:]+"/firma", bytes.NewReader(signed(t, p, pki.Invented(who), content)))
+			r.Header.Set("Content-Type", "application/pkcs7-mime")
+			r.Header.Set("X-CSRF-Token", token)
+			b.do(r)
+		}
+		send(20)
+		b.wants(http.StatusOK, `"next":"`+one+`/firma"`)
+		b.get(one+"/firma").wants(http.StatusOK, town.FormOf(20).Code+": ha firmato", town.FormOf(22).Code+": deve firmare", `data-code="`+town.FormOf(22).Code+`"`)
+		b.send(one+"/invia").wants(http.StatusUnprocessableEntity, "Manca una firma")
+		send(23)
+		b.wants(http.StatusUnprocessableEntity, `"error":"other-signer"`, "la carta di un'altra persona")
+		send(22)
+		b.wants(http.StatusOK, one+"?fatto=assisted.sent")
+		b.get(one).wants(http.StatusOK, "lett. a", "firmata con la carta", operator.Name)
+		if a := (world{w, t}).application(one); a.Letter != "a" || a.Assisted != submission.WithCard {
+			t.Errorf("%+v", a)
+		}
+		if n := storetest.Count(t, w.Store, fmt.Sprintf("SELECT count(*) FROM journal WHERE kind = 'signature-refused' AND operator = %d", operator.Operator)); n != 1 {
+			t.Errorf("%d refusals in the log name the operator", n)
+		}
+		if n := storetest.Count(t, w.Store, fmt.Sprintf("SELECT count(*) FROM application_step WHERE kind = 'signed' AND operator = %d", operator.Operator)); n != 2 {
+			t.Errorf("%d signatures of two before the operator", n)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	s.Look("scarto", path+"/protocollo/scarto")
 
 	// By keyboard: to the act, opened with Enter, written, sent.
-	chromium.Do(s, "the application", chromedp.Navigate(s.Origin+path+"/pratiche/"+a.ID))
+	chromium.Do(s, "the application", chromium.Navigate(s.Origin+path+"/pratiche/"+a.ID))
 	keys := func(what, all string) {
 		t.Helper()
 		chromium.Do(s, what, chromedp.KeyEvent(all))

@@ -50,7 +50,7 @@ func TestNoticeAtTheDesk(t *testing.T) {
 		if strings.Contains(b.body, page+"/preavviso\"") {
 			t.Error("a second notice is offered")
 		}
-		b.get(page + "/carte/preavviso.pdf").wants(200, "%PDF")
+		b.get(page+"/carte/preavviso.pdf").wants(200, "%PDF")
 		b.get(path+"/pratiche?stato=notice").wants(200, a.Number.String(), "(10 giorni)", "Motivi ostativi comunicati")
 		b.get(path+"/pratiche/conteggi").wants(200, "Sospese ora", "10,0")
 		b.get(path+"/pratiche/conteggi.csv").wants(200, "sospese;giorni-sospesi-medi", "notice;1;0,0;0;1;10,0")

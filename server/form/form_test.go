@@ -101,7 +101,7 @@ func TestAnswersOfAStep(t *testing.T) {
 func TestRead(t *testing.T) {
 	d := nido(t)
 	blocks := form.Read(d, map[string]string{"child-given": "<b>Bea</b>", "child-born": "2025-03-04", "other": "none"}, message.English)
-	if blocks[0].Answers[0].Value != "<b>Bea</b>" || blocks[0].Answers[3].Value != "04/03/2025" || blocks[0].Answers[1].Value != "not given" {
+	if blocks[0].Answers[0].Value != "<b>Bea</b>" || blocks[0].Answers[3].Value != "4 March 2025" || blocks[0].Answers[1].Value != "not given" {
 		t.Errorf("%+v", blocks[0])
 	}
 	blocks[0].Change, blocks[0].ChangeText = "/x?a=1", "Change"

@@ -27,7 +27,7 @@ func TestWayInABrowser(t *testing.T) {
 	s.Check("servizi")
 	s.Open(nursery, "#begin")
 	s.Check("servizio")
-	chromium.Do(s, "begin", chromedp.Click("#begin"))
+	chromium.Do(s, "begin", chromium.Click("#begin"))
 	s.Wait("#f-child-given")
 	s.Check("compila")
 	at := v.begin(nursery, nurserySteps()[0])
@@ -40,7 +40,7 @@ func TestWayInABrowser(t *testing.T) {
 	if visible("f-other-cf") {
 		t.Error("a question is shown before what it depends on")
 	}
-	chromium.Do(s, "relation", chromedp.Focus("#f-relation"))
+	chromium.Do(s, "relation", chromium.Focus("#f-relation"))
 	for _, keys := range []string{" ", "\t", "mail@example.org", "\t", "\t", " "} {
 		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}
@@ -58,7 +58,7 @@ func TestWayInABrowser(t *testing.T) {
 	if f := d.app(at).Fields; f["other-cf"] != pki.Invented(2).CF || f["email"] != "mail@example.org" {
 		t.Error(f)
 	}
-	chromium.Do(s, "on", chromedp.Click("#next"))
+	chromium.Do(s, "on", chromium.Click("#next"))
 	s.Wait("#wrong")
 	if s.JS(`document.activeElement.id`) != "wrong" {
 		t.Error("the summary of errors is not focused")
@@ -76,11 +76,18 @@ func TestWayInABrowser(t *testing.T) {
 	}
 	s.Open(at+"/riepilogo", "#next")
 	s.Check("riepilogo")
-	chromium.Do(s, "warned", chromedp.Click("#warned"))
-	chromium.Do(s, "privacy", chromedp.Click("#privacy"))
-	chromium.Do(s, "on", chromedp.Click("#next"))
+	chromium.Do(s, "warned", chromium.Click("#warned"))
+	chromium.Do(s, "privacy", chromium.Click("#privacy"))
+	chromium.Do(s, "on", chromium.Click("#next"))
 	s.Wait("#card-sign")
 	s.Check("firma")
+	if got := s.JS(`document.getElementById("card-sign").dataset.name`); got != d.app(at).DocumentName() || !strings.HasPrefix(got, "iscrizione-nido-") {
+		t.Errorf("the agent is told the name %q", got)
+	}
+	// The draft is discarded in another window: the page says so, and no card is asked.
+	v.sendValues(at+"/scarta", nil)
+	s.JS(`(document.getElementById("start").click(), "")`)
+	s.Wait("#error")
 
 	// Two who sign.
 	at = v.made(nil, pairs("other", "consents", "other-cf", pki.Invented(2).CF, "other-signs", "yes"))

@@ -53,7 +53,7 @@ func TestFilesInABrowser(t *testing.T) {
 
 	// By keyboard alone: three stars, why, and sent.
 	b.Open(at, "#star-1")
-	chromium.Do(b, "focus", chromedp.Focus("#star-1"))
+	chromium.Do(b, "focus", chromium.Focus("#star-1"))
 	for _, key := range []string{" ", kb.ArrowRight, kb.ArrowRight} {
 		chromium.Do(b, "key", chromedp.KeyEvent(key))
 	}
@@ -65,12 +65,12 @@ func TestFilesInABrowser(t *testing.T) {
 		t.Error("both questions are shown")
 	}
 	b.Check("valuta")
-	chromium.Do(b, "focus", chromedp.Focus("#star-3"))
+	chromium.Do(b, "focus", chromium.Focus("#star-3"))
 	chromium.Do(b, "key", chromedp.KeyEvent(kb.Tab))
 	chromium.Do(b, "key", chromedp.KeyEvent(" "))
 	chromium.Do(b, "key", chromedp.KeyEvent(kb.Tab))
 	chromium.Do(b, "key", chromedp.KeyEvent("Lungo\r"))
-	chromium.Do(b, "thanks", chromedp.WaitVisible(`//h2[contains(., "Grazie")]`))
+	chromium.Do(b, "thanks", chromium.Until(`[...document.querySelectorAll("h2")].some((e) => e.textContent.includes("Grazie") && e.checkVisibility())`))
 	all, err := d.Ratings.Counts(t.Context(), d.Operator("prova", 7, "R12"))
 	if err != nil || len(all) != 1 || all[0].Stars[2] != 1 || len(all[0].Aspects) != 1 {
 		t.Errorf("%+v %v", all, err)

@@ -595,7 +595,7 @@ func TestHostileNamesOfAttachments(t *testing.T) {
 		if err != nil || x.code != http.StatusOK || kind != "attachment" || params["filename"] != want {
 			t.Errorf("%q: %d %q (%v), want %q", name, x.code, params["filename"], err, want)
 		}
-		if x.header.Get("Content-Security-Policy") != "sandbox; default-src 'none'" || x.header.Get("X-Content-Type-Options") != "nosniff" || x.header.Get("Content-Type") != "image/png" {
+		if x.header.Get("Content-Security-Policy") != "default-src 'none'; sandbox" || x.header.Get("X-Content-Type-Options") != "nosniff" || x.header.Get("Content-Type") != "image/png" {
 			t.Errorf("%q: %v", name, x.header)
 		}
 	}

@@ -56,7 +56,7 @@ func (p *Portal) fileNotice(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", "motivi-"+fileReference(a)+".pdf")
+	return r.file(f, "application/pdf", "inline", "motivi-"+a.FileReference()+".pdf")
 }
 
 // fileObservation is the sealed receipt of what the person sent, with its text.
@@ -73,5 +73,5 @@ func (p *Portal) fileObservation(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", "osservazioni-"+fileReference(a)+"-"+strconv.Itoa(n)+".pdf")
+	return r.file(f, "application/pdf", "inline", "osservazioni-"+a.FileReference()+"-"+strconv.Itoa(n)+".pdf")
 }

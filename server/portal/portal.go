@@ -6,7 +6,6 @@ package portal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,7 +20,6 @@ import (
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/kept"
-	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/onetime"
@@ -30,6 +28,7 @@ import (
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // Portal is the pages of all enti of a server: of Ente at the root, of others that share
@@ -69,12 +68,8 @@ func (p *Portal) Handler() (http.Handler, error) {
 		mux.Handle(x.pattern, p.handle(x))
 	}
 	mux.Handle("GET "+assets.Prefix, assets.Handler())
-	cross := http.NewCrossOriginProtection()
-	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
-		return nil, fmt.Errorf("portal: %w", err)
-	}
-	limited := limit.NewWrites(p.Now)
-	return p.recovered(p.headers(limited.Wrap(p.address, cross.Handler(p.placed(mux))))), nil
+	site := &web.Site{Origin: p.Ente.Origin, Secure: p.Sessions.Secure, AgentPorts: p.AgentPorts, Address: p.address, Log: p.Log, Now: p.Now}
+	return site.Protect(p.placed(mux))
 }
 
 // Housekeeping deletes forms that nobody came back for.
@@ -87,50 +82,6 @@ func (p *Portal) address(r *http.Request) string {
 		return p.ClientAddress(r)
 	}
 	return r.RemoteAddr
-}
-
-// headers are the same on every answer. The policy names the agent's sockets and
-// nothing else outside; there is no inline script or style anywhere.
-func (p *Portal) headers(next http.Handler) http.Handler {
-	connect := []string{"'self'"}
-	for _, port := range p.AgentPorts {
-		connect = append(connect, fmt.Sprintf("ws://127.0.0.1:%d", port))
-	}
-	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src " +
-		strings.Join(connect, " ") + "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		// The browser's question about the local agent is ours to cause, no frame's.
-		h.Set("Permissions-Policy", "loopback-network=(self), local-network-access=(self), camera=(), geolocation=(), microphone=()")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if p.Sessions.Secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		if !strings.HasPrefix(r.URL.Path, assets.Prefix) {
-			h.Set("Cache-Control", "no-store")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (p *Portal) recovered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if x := recover(); x != nil {
-				if x == http.ErrAbortHandler { //nolint:errorlint,err113 // a value of net/http, compared as such
-					panic(x)
-				}
-				p.Log.Error("panic", "path", r.URL.Path, "what", fmt.Sprint(x))
-				http.Error(w, "internal error", http.StatusInternalServerError)
-			}
-		}()
-		next.ServeHTTP(w, r)
-	})
 }
 
 // Errors that have a page of their own.
@@ -189,7 +140,7 @@ func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		whole := hr.Body // an upload's page bounds it by itself
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, whole: whole, lang: pageLanguage(w, hr), place: placeOf(hr)}
+		r := &request{p: p, w: w, r: hr, whole: whole, lang: web.Language(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
 			err = errNotActive
@@ -285,7 +236,11 @@ func (r *request) fail(err error) {
 	var need *needError
 	var refused *submission.RefusedError
 	var moved *movedError
+	over := r.over(err)
 	switch {
+	case over != "":
+		status, title = http.StatusTooManyRequests, "limit.title"
+		r.w.Header().Set("Retry-After", "3600")
 	case errors.As(err, &moved) && !strings.HasPrefix(r.r.URL.Path, "/api/"):
 		if err := r.to(moved.to); err != nil {
 			r.p.Log.Error("answer failed", "error", err)
@@ -323,8 +278,12 @@ func (r *request) fail(err error) {
 	default:
 		r.p.Log.Error("request failed", "path", r.r.URL.Path, "error", err)
 	}
+	text := over
+	if text == "" {
+		text = r.T(body)
+	}
 	if strings.HasPrefix(r.r.URL.Path, "/api/") {
-		if err := r.apiError(status, "error", r.T(body)); err != nil {
+		if err := r.apiError(status, "error", text); err != nil {
 			r.p.Log.Error("answer failed", "error", err)
 		}
 		return
@@ -332,7 +291,7 @@ func (r *request) fail(err error) {
 	r.status = status
 	// Where the remedy is another choice of whom one acts for, the page leads there.
 	acting := r.level >= mandate.LevelAct && (body == "mandate.over-body" || body == "application.actor")
-	if err := r.render("error", title, map[string]any{"Body": r.T(body), "Acting": acting}); err != nil {
+	if err := r.render("error", title, map[string]any{"Body": text, "Acting": acting}); err != nil {
 		r.p.Log.Error("answer failed", "error", err)
 	}
 }

@@ -206,7 +206,7 @@ func TestRankingInABrowser(t *testing.T) {
 	s.Check("graduatoria")
 	s.Open("/pratiche/"+mine.ID+"/graduatoria", "#offer-1, #offer-2")
 	s.Check("posizione")
-	chromium.Do(s, "accept", chromedp.Focus(`input[value="accetta"]`))
+	chromium.Do(s, "accept", chromium.Focus(`input[value="accetta"]`))
 	for _, keys := range []string{" ", "\t", "\r"} {
 		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}

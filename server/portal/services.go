@@ -187,7 +187,7 @@ func (p *Portal) sheet(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.render("servizio", "modulo.services-title", map[string]any{"Title": s.Title.In(r.lang), "S": s, "Drafts": drafts, "Offices": offices, "Enough": r.level >= s.Needs()})
+	return r.render("servizio", "modulo.services-title", map[string]any{"Title": s.Title.In(r.lang), "Description": s.Help.In(r.lang), "S": s, "Drafts": drafts, "Offices": offices, "Enough": r.level >= s.Needs()})
 }
 
 // draftsOf are the visitor's open drafts of a service.
@@ -250,6 +250,9 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 			return err
 		}
 		d["Drafts"] = drafts
+		if d["Over"], err = r.overNow(s); err != nil {
+			return err
+		}
 	}
 	d["Form"] = form.New(s.Definition, section, values, errs, r.lang)
 	d["Title"] = s.Title.In(r.lang)
@@ -380,20 +383,13 @@ type dates struct{ Opens, Code, State string }
 // Dates tells when a service is open, for the templates.
 func (v *view) Dates(d *service.Version) dates {
 	out := dates{Code: v.open(d)}
-	day := func(s string) string {
-		t, err := time.Parse(time.DateOnly, s)
-		if err != nil {
-			return s
-		}
-		return t.Format("02/01/2006")
-	}
 	switch {
 	case d.Opens != "" && d.Closes != "":
-		out.Opens = v.T("modulo.from-to", "from", day(d.Opens), "to", day(d.Closes))
+		out.Opens = v.T("modulo.from-to", "from", v.Lang.Day(d.Opens), "to", v.Lang.Day(d.Closes))
 	case d.Opens != "":
-		out.Opens = v.T("modulo.from", "from", day(d.Opens))
+		out.Opens = v.T("modulo.from", "from", v.Lang.Day(d.Opens))
 	case d.Closes != "":
-		out.Opens = v.T("modulo.until", "to", day(d.Closes))
+		out.Opens = v.T("modulo.until", "to", v.Lang.Day(d.Closes))
 	}
 	out.State = v.T("modulo.is-" + out.Code)
 	return out

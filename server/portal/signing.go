@@ -54,7 +54,14 @@ func (r *request) showCheck(a *submission.Application, problem string) error {
 	for i := range blocks {
 		blocks[i].Change, blocks[i].ChangeText = at+"/passo/"+strconv.Itoa(blocks[i].N)+"?da=riepilogo", r.T("modulo.change")
 	}
-	if problem != "" {
+	over, err := r.overNow(a.Service)
+	if err != nil {
+		return err
+	}
+	switch {
+	case over != "" && over == problem:
+		r.status = http.StatusTooManyRequests
+	case problem != "":
 		r.status = http.StatusUnprocessableEntity
 	}
 	steps := r.steps(a.Service.Definition, a, atCheck)
@@ -67,9 +74,9 @@ func (r *request) showCheck(a *submission.Application, problem string) error {
 		return err
 	}
 	return r.render("riepilogo", "modulo.check-title", map[string]any{
-		"Who": who, "A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Steps": steps,
+		"Who": who, "A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Over": over, "Steps": steps,
 		"Signs": a.Service.Signature != service.SignatureNone, "Before": len(a.Service.Sections),
-		"Title": r.T("modulo.step-title", "n", last, "of", len(steps), "step", r.T("modulo.check-title"), "service", a.Service.Title.In(r.lang)),
+		"Crumb": a.Service.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", last, "of", len(steps), "step", r.T("modulo.check-title"), "service", a.Service.Title.In(r.lang)),
 	})
 }
 
@@ -92,6 +99,9 @@ func (p *Portal) checked(r *request) error {
 	var refused *submission.RefusedError
 	if errors.As(err, &refused) && refused != submission.ErrState {
 		return r.showCheck(a, r.T("application."+refused.Code))
+	}
+	if over := r.over(err); over != "" { // still a draft, and nothing of it is lost
+		return r.showCheck(a, over)
 	}
 	if err != nil {
 		return err
@@ -184,7 +194,7 @@ func (r *request) showSign(a *submission.Application, problem string) error {
 		"Script": "app/firma.js", "A": a, "S": a.Service, "SHA256": a.Fingerprint(), "Owner": st.owner, "You": st.you, "All": st.all, "Problem": problem, "Person": r.person,
 		"Fingerprint": r.session.Fingerprint, "Optional": optional, "Turn": st.you != nil && !st.you.Signed && (st.owner || st.first), "First": st.first,
 		"CanSend": st.owner && (st.all || optional && len(st.signers) <= 1), "Alone": len(st.signers) <= 1, "Steps": steps,
-		"Title": r.T("modulo.step-title", "n", len(steps), "of", len(steps), "step", r.T("modulo.sign-title"), "service", a.Service.Title.In(r.lang)),
+		"Crumb": a.Service.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", len(steps), "of", len(steps), "step", r.T("modulo.sign-title"), "service", a.Service.Title.In(r.lang)),
 	}
 	if !st.owner {
 		d["Title"] = r.T("modulo.cosign-title", "service", a.Service.Title.In(r.lang))
@@ -205,8 +215,15 @@ func (r *request) showSign(a *submission.Application, problem string) error {
 			}
 		}
 	}
-	if problem != "" {
+	over, err := r.overNow(a.Service)
+	if err != nil {
+		return err
+	}
+	if d["Over"] = over; problem != "" {
 		r.status = http.StatusUnprocessableEntity
+		if problem == over {
+			r.status = http.StatusTooManyRequests
+		}
 	}
 	return r.render("firma", "modulo.sign-title", d)
 }
@@ -237,7 +254,7 @@ func (r *request) sign(a *submission.Application, signed io.Reader) (after *subm
 	}
 	sent, err := r.apps().Send(r.ctx(), r.visitor(), a.ID)
 	var refused *submission.RefusedError
-	if errors.As(err, &refused) { // signed all the same: the page says what is missing
+	if errors.As(err, &refused) || r.over(err) != "" { // signed all the same: the page says what is missing
 		return after, "", "", nil
 	}
 	return sent, "", "", err
@@ -340,6 +357,9 @@ func (p *Portal) sendNow(r *request) error {
 	err = r.send(a)
 	if errors.Is(err, submission.ErrSigners) {
 		return r.showSign(a, r.T("application.signers"))
+	}
+	if over := r.over(err); over != "" {
+		return r.showSign(a, over)
 	}
 	return err
 }

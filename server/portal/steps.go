@@ -84,8 +84,8 @@ func (r *request) showStep(a *submission.Application, n int, values map[string]s
 	s := a.Service
 	d := map[string]any{
 		"A": a, "S": s, "N": n, "Steps": r.steps(s.Definition, a, n), "Script": "app/modulo.js", "Form": form.New(s.Definition, s.Sections[n-1].ID, values, errs, r.lang), "Person": r.person,
-		"Title": r.T("modulo.step-title", "n", n, "of", len(r.steps(s.Definition, a, n)), "step", s.Sections[n-1].Title.In(r.lang), "service", s.Title.In(r.lang)),
-		"Back":  r.back(),
+		"Crumb": s.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", n, "of", len(r.steps(s.Definition, a, n)), "step", s.Sections[n-1].Title.In(r.lang), "service", s.Title.In(r.lang)),
+		"Back": r.back(),
 	}
 	for k, v := range more {
 		d[k] = v

@@ -12,6 +12,9 @@ import (
 
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/limit"
+	"github.com/citel-pa/citel/server/register"
+	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 )
 
@@ -74,6 +77,30 @@ func tooSoon(err error) (time.Duration, bool) {
 		return e.Wait, true
 	}
 	return 0, false
+}
+
+// over is the sentence of a bound that is reached: what happened, from when on it goes on,
+// and what else can be done. Empty for other errors.
+func (r *request) over(err error) string {
+	var e *limit.OverError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return r.T("limit."+e.Rule.Code, "n", e.Rule.Most, "time", again(e.Again))
+}
+
+// overNow is that sentence before anything is sent; empty while there is room.
+func (r *request) overNow(s *service.Version) (string, error) {
+	err := r.apps().Over(r.ctx(), r.visitor(), s)
+	if text := r.over(err); text != "" {
+		return text, nil
+	}
+	return "", err
+}
+
+// again is the first whole minute from which on something can be done.
+func again(t time.Time) string {
+	return t.Add(time.Minute - 1).In(register.Rome()).Format("02/01/2006 15:04")
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }

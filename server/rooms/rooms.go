@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/onetime"
@@ -41,6 +42,7 @@ type Rooms struct {
 	Enti        *ente.Directory
 	Four        *foureyes.Desk
 	Guard       *delay.Guard
+	Quota       *limit.Quota
 	People      *person.Desk
 	Operators   *operator.Desk
 	Credentials *credential.Desk
@@ -87,6 +89,7 @@ func New(o Options) *Rooms {
 	r.Enti = &ente.Directory{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Demo: o.Demo, Now: now}
 	r.Four = &foureyes.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Guard = &delay.Guard{Store: o.Store, Keys: o.Keys, Now: now}
+	r.Quota = &limit.Quota{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Citizens = &session.Manager{Store: o.Store, Shared: true, Realm: session.Portal, Secure: o.Secure, Now: now}
 	r.Console = &session.Manager{Store: o.Store, Shared: true, Realm: session.Console, Secure: o.Secure, Now: now}
 	r.People = &person.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Four: r.Four, Now: now}
@@ -105,7 +108,7 @@ func New(o Options) *Rooms {
 		log = slog.Default()
 	}
 	r.Applications = &submission.Desk{Store: o.Store, Keys: o.Keys, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Mandates: r.Mandates, Residents: r.Residents, Register: r.Register,
-		Seals: r.Seals, Guard: r.Guard, Log: log, Now: now}
+		Seals: r.Seals, Guard: r.Guard, Quota: r.Quota, Bounds: submission.DefaultBounds, Log: log, Now: now}
 	r.Rankings = &ranking.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Services: r.Services, Applications: r.Applications, Seals: r.Seals, Now: now}
 	r.Ratings = &rating.Desk{Store: o.Store, Now: now}
 	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
@@ -142,7 +145,7 @@ func (r *Rooms) CheckKeys(ctx context.Context) error {
 // that nobody confirmed, the log's signature of the day. Every server process calls it.
 func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
-		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
+		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), r.Quota.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
 		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
 	)

@@ -100,8 +100,11 @@ type Definition struct {
 	Remedies     Words  `yaml:"remedies"`
 	Fee          *Fee   `yaml:"fee"`
 	Retention    int    `yaml:"retention"` // years
-	Opens        string `yaml:"opens"`     // day; empty: open
-	Closes       string `yaml:"closes"`
+	// DraftDays is for how many days a draft is kept after its last change; 0: as the house
+	// has it.
+	DraftDays int    `yaml:"draft-days"`
+	Opens     string `yaml:"opens"` // day; empty: open
+	Closes    string `yaml:"closes"`
 	// Declaration: the warnings of DPR 445/2000, art. 75 and 76, are accepted before
 	// (declarations of art. 46 and 47).
 	Declaration bool `yaml:"declaration"`
@@ -117,6 +120,13 @@ type Definition struct {
 	// Off: the ente has switched the service off. It is no part of the text.
 	Off bool `yaml:"-"`
 }
+
+// For how many days a draft may be kept: long enough that its end can be said before, and not
+// for good (Regulation (EU) 2016/679, art. 5(1)(e)).
+const (
+	LeastDraftDays = 30
+	MostDraftDays  = 730
+)
 
 // Routes send to an office by what was chosen.
 type Routes struct {
@@ -169,7 +179,9 @@ type Section struct {
 	Help  Words  `yaml:"help"`
 	// Sensitive data (Regulation (EU) 2016/679, art. 9) is asked apart, in a section of
 	// its own.
-	Sensitive bool       `yaml:"sensitive"`
+	Sensitive bool `yaml:"sensitive"`
+	// Repeat: it is answered once for each of several items; nil: once.
+	Repeat    *Repeat    `yaml:"repeat"`
 	Questions []Question `yaml:"fields"`
 }
 

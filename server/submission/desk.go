@@ -18,6 +18,7 @@ import (
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -42,6 +43,8 @@ type Desk struct {
 	Register   *register.Desk
 	Seals      *seal.Desk
 	Guard      *delay.Guard
+	Quota      *limit.Quota
+	Bounds     Bounds
 	Trust      *trust.Store
 	Revocation *trust.Revocation
 	Policy     *validation.Policy

@@ -756,6 +756,16 @@ func TestOutsideProtocol(t *testing.T) {
 			t.Error(a, system.asked, err)
 		}
 		c.receipt(a, "EXT-77")
+		// At once by the id, and by the number when it is there: one mail each.
+		for kind, number := range map[string]string{"application-received": a.ID, "application-number": "EXT-77"} {
+			var got string
+			if err := c.Store.QueryRowContext(ctx, "SELECT number FROM outbox WHERE kind = ? AND recipient = 'w@example.org'", kind).Scan(&got); err != nil || got != number {
+				t.Errorf("%s: %q %v", kind, got, err)
+			}
+		}
+		if n := len(c.Mails("w@example.org")); n != 2 {
+			t.Errorf("%d mails", n)
+		}
 		if n, _, _ := c.Register.Verify(ctx, "prova", a.Sent.In(register.Rome()).Year()); n != 0 {
 			t.Error("the register here gave a number too", n)
 		}

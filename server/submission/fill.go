@@ -335,7 +335,7 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 	if privacy != a.Service.Privacy.Version || a.Service.Declaration && !warned {
 		return nil, ErrNotices
 	}
-	if err := d.otherSigners(ctx, a); err != nil {
+	if err := errors.Join(d.otherSigners(ctx, a), d.Over(ctx, v, a.Service)); err != nil {
 		return nil, err
 	}
 	files, err := d.Files(ctx, a)

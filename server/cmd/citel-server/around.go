@@ -27,6 +27,7 @@ type aroundFlags struct {
 	scanner, tsa, deposit    string
 	tsaTrust                 []string
 	protocol, protocolSecret []string
+	bounds                   submission.Bounds
 }
 
 func (f *aroundFlags) add(x *pflag.FlagSet) {
@@ -36,11 +37,17 @@ func (f *aroundFlags) add(x *pflag.FlagSet) {
 	x.StringVar(&f.deposit, "deposit", "", "folder for the packages for conservazione, the same for all processes of a server (else conservazione below --data)")
 	x.StringArrayVar(&f.protocol, "protocol", nil, "ENTE=https://...: the ente's own protocol system, in place of the register here (repeatable)")
 	x.StringArrayVar(&f.protocolSecret, "protocol-token", nil, "ENTE=FILE: bearer token for --protocol (mode 600, repeatable)")
+	x.IntVar(&f.bounds.Messages, "messages-a-day", submission.DefaultBounds.Messages, "messages that a person may write to an ente in 24 hours; 0: as many as wanted")
+	x.IntVar(&f.bounds.Drafts, "draft-days", submission.DefaultBounds.Drafts, "days that a draft is kept after its last change, where its service sets no other number")
 }
 
 // connect gives the rooms what they want of whoever wires them.
 func (s *server) connect(revocation *trust.Revocation) error {
 	f := &s.flags.around
+	if err := f.bounds.Check(); err != nil {
+		return exit(command.Usage, fmt.Errorf("--messages-a-day, --draft-days: %w", err))
+	}
+	s.rooms.Applications.Bounds = f.bounds
 	if f.scanner == "" {
 		s.log.Warn("attachments are NOT scanned for malware: name a scanner with --scanner")
 	} else {

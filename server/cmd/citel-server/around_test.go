@@ -16,6 +16,7 @@ import (
 	"github.com/citel-pa/citel/server/deposit"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
+	"github.com/citel-pa/citel/server/submission"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/town"
 )
@@ -35,6 +36,9 @@ func TestAround(t *testing.T) {
 	place := town.New(t, storetest.New(t, store.SQLite))
 	connect := func(f aroundFlags, withLists bool) (*server, string, error) {
 		var log bytes.Buffer
+		if f.bounds == (submission.Bounds{}) {
+			f.bounds = submission.DefaultBounds
+		}
 		s := &server{flags: &serveFlags{data: dir, demo: true, around: f}, log: slog.New(slog.NewJSONHandler(&log, nil)), rooms: place.Rooms, trust: trust.NewStore(trust.AllowTest()), fetcher: &trust.Fetcher{}}
 		if withLists {
 			s.lists = &lists.Loader{}
@@ -68,6 +72,8 @@ func TestAround(t *testing.T) {
 		"each ente once":                                    {protocol: []string{"a=https://x/", "a=https://y/"}},
 		"name its token":                                    {protocol: []string{"a=https://x/"}},
 		"there is no --protocol":                            {protocolSecret: []string{"a=" + token}},
+		"drafts of 30 to 730 days":                          {bounds: submission.Bounds{Messages: 10, Drafts: 29}},
+		"0 messages or more":                                {bounds: submission.Bounds{Messages: -1, Drafts: 90}},
 		"can be read by others":                             {protocol: []string{"a=https://x/"}, protocolSecret: []string{"a=" + open}},
 		"write https://host/path":                           {protocol: []string{"a=http://x/"}, protocolSecret: []string{"a=" + token}},
 	} {

@@ -1,0 +1,96 @@
+package submission_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/citel-pa/citel/server/limit"
+	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/server/submission"
+)
+
+var rubbish = map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno"}
+
+// A person writes so many messages a day to an ente, whatever credential it is; what is one
+// too many stays a draft.
+func TestMessagesADay(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx := t.Context()
+		c.d.Bounds.Messages = 2
+		who := c.visitor(1)
+		weak := submission.Visitor{Ente: "prova", Level: session.Debole, Credential: "w1", Email: "w@example.org"}
+		other := submission.Visitor{Ente: "prova", Level: session.Debole, Credential: "w2", Email: "x@example.org"}
+		for id, person := range map[string]any{"w1": nil, "w2": nil, "w3": who.Person.ID} {
+			joined := ""
+			if person != nil {
+				joined = store.Time(c.Today())
+			}
+			if _, err := c.Store.ExecContext(ctx, "INSERT INTO credential (id, kind, ente, person, handle, state, joined, created, changed) VALUES (?,'debole','prova',?,?,'active',?,'','')", id, person, id, joined); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send := func(v submission.Visitor) {
+			t.Helper()
+			a := c.made(v, "instradamento", rubbish)
+			if a, err := c.d.Send(ctx, v, a.ID); err != nil || a.State != submission.StateSent {
+				t.Fatal(err)
+			}
+		}
+		begun := c.Today()
+		third := c.made(weak, "instradamento", rubbish)
+		send(weak)
+		c.Move(time.Hour)
+		send(weak)
+		var over *limit.OverError
+		if _, err := c.d.Send(ctx, weak, third.ID); !errors.As(err, &over) || over.Rule.Most != 2 || !over.Again.Equal(begun.Add(24*time.Hour)) {
+			t.Fatalf("one too many: %v", err)
+		}
+		if a, err := c.d.Get(ctx, weak, third.ID); err != nil || a.State != submission.StateToSign || a.Fields["text"] != "È pieno" {
+			t.Fatal("it is lost", err)
+		}
+		fourth, err := c.d.Begin(ctx, weak, "instradamento", store.NewID(), rubbish)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.d.Make(ctx, weak, fourth.ID, true, "1"); !errors.As(err, &over) {
+			t.Errorf("the document of one too many: %v", err)
+		}
+		if err := c.d.Over(ctx, weak, fourth.Service); !errors.As(err, &over) {
+			t.Errorf("said before: %v", err)
+		}
+		send(other)
+		// The credential that joined a person counts with the person's card.
+		joined := submission.Visitor{Ente: "prova", Level: session.Debole, Credential: "w3", Email: "y@example.org"}
+		send(joined)
+		send(who)
+		for _, v := range []submission.Visitor{joined, who} {
+			if err := c.d.Over(ctx, v, fourth.Service); !errors.As(err, &over) {
+				t.Errorf("%+v: %v", v, err)
+			}
+		}
+		elsewhere := who
+		elsewhere.Ente = "altro"
+		if err := c.d.Over(ctx, elsewhere, fourth.Service); err != nil {
+			t.Errorf("another ente: %v", err)
+		}
+		nursery, err := c.Services.Current(ctx, "prova", "iscrizione-nido")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.d.Over(ctx, who, nursery); err != nil {
+			t.Errorf("an application: %v", err)
+		}
+		urp := c.Operator("prova", 6, "R12")
+		if err := c.d.Over(ctx, submission.Visitor{Ente: "prova", Person: who.Person, Operator: &urp}, fourth.Service); err != nil {
+			t.Errorf("at the desk: %v", err)
+		}
+		c.Move(23 * time.Hour)
+		if _, err := c.d.Send(ctx, weak, third.ID); err != nil {
+			t.Errorf("a day later: %v", err)
+		}
+		c.d.Bounds.Messages = 0
+		send(weak)
+	})
+}
