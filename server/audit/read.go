@@ -63,7 +63,7 @@ func (l *Log) ForOperator(ctx context.Context, a role.Actor, f Filter) ([]Entry,
 
 // accesses are the kinds that citizens see of themselves.
 var accesses = []string{LoginGranted, Logout, EnvelopeHandedOut, EnvelopeSent, EnvelopeActivated, CredentialState, CredentialReset, PasswordChanged,
-	Joined, CodeChanged, Submitted, Downloaded, PersonRead, RegistryChanged}
+	Joined, CodeChanged, Submitted, DraftExpired, Downloaded, PersonRead, RegistryChanged}
 
 // Accesses are a citizen's own rows in all enti, newest first: time, ente, credential,
 // shortened address, and what it was. Which operator it was is not in them.

@@ -80,6 +80,9 @@ func (c *Console) signFailed(r *request, d *desk, err error) error {
 	if errors.As(err, &soon) {
 		return c.showSign(r, http.StatusTooManyRequests, d, r.T("console.too-soon-body", r.args(err)...))
 	}
+	if over := r.over(err); over != "" {
+		return c.showSign(r, http.StatusTooManyRequests, d, over)
+	}
 	if text := r.refusedText(err); text != "" {
 		return c.showSign(r, http.StatusUnprocessableEntity, d, text)
 	}

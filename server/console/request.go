@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/envelope"
 	forms "github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/foureyes"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -75,13 +76,16 @@ func (r *request) fail(err error) {
 	if status == http.StatusInternalServerError {
 		r.c.Log.Error("request failed", "path", r.r.URL.Path, "error", err)
 	}
-	text := r.T("console."+code+"-body", r.args(err)...)
+	text, title := r.T("console."+code+"-body", r.args(err)...), "console."+code+"-title"
+	if over := r.over(err); over != "" {
+		text, title = over, "limit.title"
+	}
 	if strings.HasPrefix(r.r.URL.Path, Prefix+"/api/") {
 		_ = r.json(status, map[string]string{"error": code, "text": text})
 		return
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := r.page(status, "error", r.T("console."+code+"-title"), data{"Body": text}); err != nil {
+	if err := r.page(status, "error", r.T(title), data{"Body": text}); err != nil {
 		r.c.Log.Error("answer failed", "error", err)
 	}
 }
@@ -94,11 +98,23 @@ func (r *request) args(err error) []any {
 	return nil
 }
 
+// over is the sentence of a bound that is reached; empty for other errors.
+func (r *request) over(err error) string {
+	var e *limit.OverError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return r.T("limit."+e.Rule.Code, "n", e.Rule.Most, "time", e.Again.Add(time.Minute-1).In(register.Rome()).Format("02/01/2006 15:04"))
+}
+
 // kind is the status and the stable code of an error; its sentences are
 // "console.<code>-title" and "-body".
 func (r *request) kind(err error) (status int, code string) {
 	var soon *delay.TooSoonError
+	var over *limit.OverError
 	switch {
+	case errors.As(err, &over):
+		return http.StatusTooManyRequests, "over"
 	case errors.Is(err, context.Canceled):
 		return 0, ""
 	case errors.Is(err, errNotFound), errors.Is(err, person.ErrNotFound), errors.Is(err, operator.ErrNotFound), errors.Is(err, credential.ErrNotFound),

@@ -62,7 +62,7 @@ func writes(t *testing.T, w *town.Town, v submission.Visitor, topic, text string
 			t.Fatal(err)
 		}
 	}
-	if _, err := d.Make(ctx, v, a.ID, false, "1"); err != nil {
+	if _, err := d.Make(ctx, v, a.ID, false, a.Service.Privacy.Version); err != nil {
 		t.Fatal(err)
 	}
 	if a, err = d.Send(ctx, v, a.ID); err != nil {
@@ -155,7 +155,7 @@ func plainPDF(t *testing.T, w *town.Town) []byte {
 	if _, err := w.Applications.Save(t.Context(), v, x.ID, func(id string) string { return values[id] }, true); err != nil {
 		t.Fatal(err)
 	}
-	if x, err = w.Applications.Make(t.Context(), v, x.ID, false, "1"); err != nil {
+	if x, err = w.Applications.Make(t.Context(), v, x.ID, false, x.Service.Privacy.Version); err != nil {
 		t.Fatal(err)
 	}
 	f, err := w.Applications.Document(t.Context(), x)

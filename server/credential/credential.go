@@ -15,6 +15,7 @@ import (
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/session"
@@ -101,6 +102,7 @@ type Desk struct {
 	Enti   *ente.Directory
 	People *person.Desk
 	Guard  *delay.Guard
+	Quota  *limit.Quota
 	Four   *foureyes.Desk
 	// Sessions of the realm Portal.
 	Sessions *session.Manager

@@ -71,6 +71,7 @@ func TestProblemsHaveLines(t *testing.T) {
 		{"act: istanza", "act: istanza\nact: message", "form", ""},
 		{"term: {days: 60, silence: none}", "term: {days: 60, silence: golden}", "one-of", "golden"},
 		{"office: Istruzione", "office: ''", "missing", "office: ''"},
+		{"retention: 10", "retention: 10\ndraft-days: 29", "draft-days", "draft-days"},
 		{"after: -4y", "after: tomorrow", "day", "tomorrow"},
 		{"title: {it: La bambina o il bambino, en: The child}", "title: {it: La bambina}", "words", "La bambina"},
 		{"prefill: record.phone", "prefill: record.password", "one-of", "record.password"},
@@ -110,7 +111,7 @@ func TestAnswers(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	in := map[string]string{
 		"child-given": "Prova", "child-family": "Esempio", "child-cf": town.FormOf(3).Code, "child-born": "2025-01-10", "relation": "parent", "email": "a@example.org",
-		"other": "none", "other-cf": "not asked", "first": "girasole", "time": "full", "sibling": "on", "isee": "12.345,6", "vaccinated": "on", "disability": "on",
+		"other": "none", "other-cf": "not asked", "first": "girasole", "time": "full", "sibling": "on", "isee": "12.345,6", "vaccination": "done", "disability": "on",
 	}
 	got, errs := d.Validate(func(id string) string { return in[id] }, now, true)
 	if len(errs) > 0 || got["other-cf"] != "" || got["isee"] != "12345,60" || got["sibling"] != "yes" {
@@ -121,7 +122,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for _, c := range []struct{ id, value, code string }{
 		{"isee", "12.34", "error-money"}, {"isee", "-1", "error-money"}, {"isee", "1,234", "error-money"}, {"first", "montagna", "error-choice"},
-		{"child-born", "2020-01-01", "error-date-range"}, {"vaccinated", "", "error-check"}, {"other", "consents", ""},
+		{"child-born", "2020-01-01", "error-date-range"}, {"vaccination", "", "error-required"}, {"vaccination", "yes", "error-choice"}, {"other", "consents", ""},
 	} {
 		bad := map[string]string{}
 		for k, v := range in {
@@ -141,7 +142,7 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("a draft needs nothing: %v", errs)
 	}
 	blocks := d.Preview(got, message.Italian)
-	if len(blocks) != 5 || !blocks[4].Sensitive || blocks[3].Lines[3].Value != "12.345,60 €" {
+	if len(blocks) != 8 || !blocks[6].Sensitive || !blocks[7].Sensitive || blocks[4].None == "" || blocks[3].Lines[3].Value != "12.345,60 €" {
 		t.Errorf("%+v", blocks)
 	}
 	in["other"], in["other-cf"], in["other-signs"] = "consents", town.FormOf(4).Code, "on"

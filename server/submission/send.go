@@ -18,7 +18,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/audit"
-	"github.com/citel-pa/citel/server/credential"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
@@ -218,15 +218,17 @@ func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, cod
 		if err != nil {
 			return err
 		}
-		record, err := person.RecordOf(ctx, tx, p.ID, a.Ente)
+		to, err := knownEmail(ctx, tx, a.Ente, p.ID)
 		if err != nil {
 			return err
 		}
-		to := record.Email()
-		if to == "" {
-			if to, err = credential.EmailOf(ctx, tx, p.ID); err != nil {
-				return err
-			}
+		var over *limit.OverError // who makes the document anew and signs it again, over and over, mails nobody each time
+		err = d.Quota.Take(ctx, tx, limit.Rule{Name: fmt.Sprintf("cosign:%s:%d", a.ID, p.ID), Most: 3, In: time.Hour})
+		if errors.As(err, &over) {
+			continue
+		}
+		if err != nil {
+			return err
 		}
 		if err := mail.Queue(ctx, tx, mail.Message{Ente: a.Ente, To: to, Kind: mail.ApplicationSign, Link: "/pratiche/" + a.ID}, d.now()); err != nil {
 			return err

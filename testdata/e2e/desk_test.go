@@ -88,7 +88,10 @@ func enrolment(child int) []map[string]string {
 		{"email": "genitore@example.org", "relation": "parent", "other": "none"},
 		{"first": "girasole", "time": "full"},
 		{},
-		{"vaccinated": "yes"},
+		{}, // no brother or sister, and nobody else who collects the child
+		{},
+		{"vaccination": "done"},
+		{},
 	}
 }
 
