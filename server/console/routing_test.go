@@ -62,7 +62,7 @@ func writes(t *testing.T, w *town.Town, v submission.Visitor, topic, text string
 			t.Fatal(err)
 		}
 	}
-	if _, err := d.Make(ctx, v, a.ID, false, "1"); err != nil {
+	if _, err := d.Make(ctx, v, a.ID, false, a.Service.Privacy.Version); err != nil {
 		t.Fatal(err)
 	}
 	if a, err = d.Send(ctx, v, a.ID); err != nil {
@@ -155,7 +155,7 @@ func plainPDF(t *testing.T, w *town.Town) []byte {
 	if _, err := w.Applications.Save(t.Context(), v, x.ID, func(id string) string { return values[id] }, true); err != nil {
 		t.Fatal(err)
 	}
-	if x, err = w.Applications.Make(t.Context(), v, x.ID, false, "1"); err != nil {
+	if x, err = w.Applications.Make(t.Context(), v, x.ID, false, x.Service.Privacy.Version); err != nil {
 		t.Fatal(err)
 	}
 	f, err := w.Applications.Document(t.Context(), x)
@@ -571,7 +571,12 @@ func TestProtocollo(t *testing.T) {
 		u.get(series).wants(http.StatusOK, "Ditta Prova", "Ricorso su carta", "E1/0000001")
 		u.get(fmt.Sprintf("%s/protocollo/%d/2/segnatura.xml", path, a.Number.Year)).wants(http.StatusNotFound)
 		u.get(series).send(series+"/registra", paper...).wants(http.StatusForbidden)
-		b.get(series).send(series + "/chiudi").wants(http.StatusSeeOther)
+		b.get(series).wants(http.StatusOK, since[8:10]+"/"+since[5:7]+"/"+since[:4]+": 1")
+		restored := w.Today().In(register.Rome()).Format("2006-01-02T15:04")
+		for _, wrong := range []string{"", "x", "2099-01-01T10:00", "2020-01-01T10:00"} {
+			b.send(series+"/chiudi", "restored", wrong).wants(http.StatusUnprocessableEntity, "del ripristino")
+		}
+		b.send(series+"/chiudi", "restored", restored).wants(http.StatusSeeOther)
 		b.get(series).wants(http.StatusOK).send(series+"/registra", paper[:6]...).wants(http.StatusUnprocessableEntity)
 		b.get(series).send(series+"/registra", append(paper[:6:6], "subject", "altro")...).wants(http.StatusConflict, "è chiuso")
 		b.send(at+"/7/registra", paper...).wants(http.StatusNotFound)

@@ -34,6 +34,8 @@ var fileRoutes = []route{ //nolint:gochecknoglobals // a table
 	{"GET /pratiche/{id}/documento.pdf", session.None, (*Portal).fileDocument, false},
 	{"GET /pratiche/{id}/ricevuta.pdf", session.None, (*Portal).fileReceipt, false},
 	{"GET /pratiche/{id}/risposta.pdf", session.None, (*Portal).fileAnswer, false},
+	{"GET /pratiche/{id}/preavviso.pdf", session.None, (*Portal).fileNotice, false},
+	{"GET /pratiche/{id}/osservazioni/{n}", session.None, (*Portal).fileObservation, false},
 	{"GET /pratiche/{id}/rapporto.json", session.None, (*Portal).fileReport, false},
 	{"GET /pratiche/{id}/firmato/{n}", session.None, (*Portal).fileSigned, false},
 	{"GET /pratiche/{id}/prove/{n}", session.None, (*Portal).fileEvidence, false},

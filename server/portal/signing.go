@@ -29,12 +29,8 @@ type gap struct{ Address, Text string }
 
 func (r *request) gaps(a *submission.Application, slots []slot) (out []gap) {
 	at, errs := r.base+"/pratiche/"+a.ID, r.missing(a)
-	for _, s := range form.New(a.Service.Definition, "", a.Fields, errs, r.lang).Sections {
-		for _, f := range s.Fields {
-			if f.Error != "" {
-				out = append(out, gap{at + "/passo/" + strconv.Itoa(s.N) + "?da=riepilogo#" + f.HTML(), f.Label + ": " + f.Error})
-			}
-		}
+	for _, f := range form.New(a.Service.Definition, "", a.Fields, errs, r.lang).Wrong {
+		out = append(out, gap{at + "/passo/" + strconv.Itoa(f.Step) + "?da=riepilogo#" + f.HTML(), f.Name() + ": " + f.Error})
 	}
 	for _, s := range slots {
 		if s.Required && !slices.ContainsFunc(s.Files, func(f *submission.File) bool { return f.State != submission.FileInfected }) {

@@ -113,7 +113,7 @@ func TestDailyRegisterVerifies(t *testing.T) {
 		if _, err := c.Register.EnterEmergency(ctx, boss, id, []register.Paper{{Time: c.Today().Add(-30 * time.Minute), Party: "Ditta Prova", Subject: "Ricorso su carta"}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(c.Register.CloseEmergency(ctx, boss, id), c.Register.Cancel(ctx, boss, a.Number, "Registrata due volte")); err != nil {
+		if err := errors.Join(c.Register.CloseEmergency(ctx, boss, id, c.Today()), c.Register.Cancel(ctx, boss, a.Number, "Registrata due volte")); err != nil {
 			t.Fatal(err)
 		}
 		c.Move(24 * time.Hour)
