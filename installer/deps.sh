@@ -56,11 +56,11 @@ esac
 # package=proof: a path or a command that shows that the package is there. A
 # command may come from elsewhere than the package (node, for one).
 build="gcc=cc libc6-dev=/usr/include/stdlib.h pkg-config=pkg-config libpcsclite-dev=/usr/include/PCSC/winscard.h libgtk-3-dev=/usr/include/gtk-3.0/gtk/gtk.h libwebkit2gtk-4.1-dev=/usr/include/webkitgtk-4.1 ca-certificates=/etc/ssl/certs/ca-certificates.crt nodejs=node npm=npm"
-demo="softhsm2=softhsm2-util openssl=openssl"
+demo="softhsm2=softhsm2-util openssl=openssl poppler-utils=pdfsig"
 # The virtual card of the demo; without it the demo takes SoftHSM.
 demo="$demo ${virtual:-}"
 windows="gcc-mingw-w64-x86-64=x86_64-w64-mingw32-gcc"
-test="postgresql=/usr/lib/postgresql scdaemon=/usr/lib/gnupg/scdaemon gpg-agent=gpg-connect-agent opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+test="postgresql=/usr/lib/postgresql scdaemon=/usr/lib/gnupg/scdaemon gpg-agent=gpg-connect-agent opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps rpm=rpm"
 # Packages of Windows are made and signed in a test too.
 msi="wixl=wixl msitools=msiinfo osslsigncode=osslsigncode openssl=openssl"
 windows="$windows $msi"

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,6 +138,41 @@ func TestDebHoldsTheDefinition(t *testing.T) {
 		}
 		if len(have) != want {
 			t.Errorf("%s holds %d files, want %d", p.Name, len(have), want)
+		}
+	}
+}
+
+// The same for rpm, which also has to own the folders that are CiTel's alone.
+func TestRPMHoldsTheDefinition(t *testing.T) {
+	dir := pack(t)
+	for _, p := range installer.Packages() {
+		out, err := exec.Command("rpm", "-qp", "--queryformat", `%{LICENSE}\n[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\n]`, filepath.Join(dir, p.Name+"-1.2.3-1.x86_64.rpm")).Output() //nolint:gosec // just packed
+		if err != nil {
+			t.Fatalf("rpm: %v (make deps)", err)
+		}
+		licence, rest, _ := strings.Cut(string(out), "\n")
+		if licence != installer.Licence {
+			t.Errorf("%s: licence %q", p.Name, licence)
+		}
+		want := map[string]string{}
+		for _, f := range p.Files {
+			if f.Only != "" && f.Only != installer.RPM {
+				continue
+			}
+			want[f.Path] = fs.FileMode.String(f.Mode)
+			if folder := path.Dir(f.Path); strings.HasPrefix(path.Base(folder), "citel") {
+				want[folder] = "drwxr-xr-x"
+			}
+		}
+		for _, line := range strings.Split(strings.TrimSpace(rest), "\n") {
+			f := strings.Fields(line)
+			if want[f[2]] != f[0] || f[1] != "root/root" {
+				t.Errorf("%s: %s, want %s", p.Name, line, want[f[2]])
+			}
+			delete(want, f[2])
+		}
+		for name := range want {
+			t.Errorf("%s: %s is missing", p.Name, name)
 		}
 	}
 }

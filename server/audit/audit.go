@@ -77,6 +77,7 @@ const (
 	ApplicationMoved  = "application-moved"   // an office's act: taken in charge, answered, ...
 	ApplicationFile   = "application-file"    // an attachment was taken or refused
 	ApplicationCode   = "application-code"    // a code that signs at the desk was mailed
+	DraftExpired      = "draft-expired"       // nobody went on with it
 	MandateChanged    = "mandate-changed"     // granted, asked, accepted, refused, revoked
 	FeedbackAnswered  = "feedback-answered"   // a report on accessibility
 	RegisterCancelled = "register-cancelled"  // a protocol number, with its reason

@@ -80,6 +80,9 @@ func (c *Console) signFailed(r *request, d *desk, err error) error {
 	if errors.As(err, &soon) {
 		return c.showSign(r, http.StatusTooManyRequests, d, r.T("console.too-soon-body", r.args(err)...))
 	}
+	if over := r.over(err); over != "" {
+		return c.showSign(r, http.StatusTooManyRequests, d, over)
+	}
 	if text := r.refusedText(err); text != "" {
 		return c.showSign(r, http.StatusUnprocessableEntity, d, text)
 	}
@@ -161,6 +164,9 @@ func (c *Console) assistedCard(r *request) error {
 	}
 	code := submission.Code(err)
 	text := r.refusedText(err)
+	if errors.Is(err, submission.ErrOtherSigner) { // the portal's sentence speaks to whoever logged in
+		text = r.T("assisted.other-signer")
+	}
 	if text == "" {
 		return err
 	}
@@ -216,8 +222,5 @@ func (c *Console) assistedReceipt(r *request) error {
 	if err != nil {
 		return err
 	}
-	h := r.w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="ricevuta.pdf"`)
-	return r.send(f)
+	return r.show("ricevuta.pdf", f)
 }

@@ -149,7 +149,7 @@ func (c *Console) handle(rt Route) http.Handler {
 			limit = max(maxUpload, rt.Upload)
 		}
 		hr.Body = http.MaxBytesReader(w, hr.Body, limit)
-		r := &request{c: c, w: w, r: hr, lang: language(w, hr)}
+		r := &request{c: c, w: w, r: hr, lang: web.Language(w, hr)}
 		if err := r.enter(rt); err != nil {
 			r.fail(err)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/citel-pa/citel/server/envelope"
 	forms "github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/foureyes"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -75,13 +76,16 @@ func (r *request) fail(err error) {
 	if status == http.StatusInternalServerError {
 		r.c.Log.Error("request failed", "path", r.r.URL.Path, "error", err)
 	}
-	text := r.T("console."+code+"-body", r.args(err)...)
+	text, title := r.T("console."+code+"-body", r.args(err)...), "console."+code+"-title"
+	if over := r.over(err); over != "" {
+		text, title = over, "limit.title"
+	}
 	if strings.HasPrefix(r.r.URL.Path, Prefix+"/api/") {
 		_ = r.json(status, map[string]string{"error": code, "text": text})
 		return
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := r.page(status, "error", r.T("console."+code+"-title"), data{"Body": text}); err != nil {
+	if err := r.page(status, "error", r.T(title), data{"Body": text}); err != nil {
 		r.c.Log.Error("answer failed", "error", err)
 	}
 }
@@ -94,11 +98,23 @@ func (r *request) args(err error) []any {
 	return nil
 }
 
+// over is the sentence of a bound that is reached; empty for other errors.
+func (r *request) over(err error) string {
+	var e *limit.OverError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return r.T("limit."+e.Rule.Code, "n", e.Rule.Most, "time", e.Again.Add(time.Minute-1).In(register.Rome()).Format("02/01/2006 15:04"))
+}
+
 // kind is the status and the stable code of an error; its sentences are
 // "console.<code>-title" and "-body".
 func (r *request) kind(err error) (status int, code string) {
 	var soon *delay.TooSoonError
+	var over *limit.OverError
 	switch {
+	case errors.As(err, &over):
+		return http.StatusTooManyRequests, "over"
 	case errors.Is(err, context.Canceled):
 		return 0, ""
 	case errors.Is(err, errNotFound), errors.Is(err, person.ErrNotFound), errors.Is(err, operator.ErrNotFound), errors.Is(err, credential.ErrNotFound),
@@ -129,6 +145,7 @@ var templateFiles embed.FS
 
 var functions = template.FuncMap{
 	"asset":    assets.URL,
+	"fonts":    assets.FontURLs,
 	"date":     func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
 	"moment":   moment,
 	"clock":    func(t time.Time) string { return t.In(register.Rome()).Format("15:04") },
@@ -296,19 +313,4 @@ func (v *view) OtherPage() string {
 // Ports are the agent's, for the script.
 func (v *view) Ports() string {
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(v.c.AgentPorts)), ","), "[]")
-}
-
-// language: what the address asks for and then remembers, else the browser's.
-func language(w http.ResponseWriter, r *http.Request) message.Lang {
-	if l := r.URL.Query().Get("lingua"); l == "it" || l == "en" {
-		http.SetCookie(w, &http.Cookie{Name: "lingua", Value: l, Path: "/", MaxAge: 31536000, SameSite: http.SameSiteLaxMode, HttpOnly: true}) //nolint:gosec // no secret
-		return message.Lang(l)
-	}
-	if c, err := r.Cookie("lingua"); err == nil && (c.Value == "it" || c.Value == "en") {
-		return message.Lang(c.Value)
-	}
-	if tag, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ","); strings.HasPrefix(strings.ToLower(strings.TrimSpace(tag)), "en") {
-		return message.English
-	}
-	return message.Italian
 }

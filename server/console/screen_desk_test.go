@@ -65,6 +65,13 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Wait("#f-email")
 	s.Check("assistita-passo-2")
 	caf.get(one+"/passo/2").send(one+"/passo/2", "relation", "guardian", "email", "genitore@example.org", "other", "none").wants(http.StatusSeeOther)
+	s.Open(one+"/passo/6", "h1")
+	chromium.Do(s, "an item", chromedp.Click(`[value="collectors.add"]`))
+	s.Wait(`[id="item-collectors.1"]`)
+	if got := s.JS("document.activeElement.id"); got != "f-collectors.1.collector-given" {
+		t.Errorf("after an item is added the focus is at %q", got)
+	}
+	s.Check("assistita-voci")
 	s.Open(one+"/allegati", "#f-file-custody")
 	s.Check("assistita-allegati")
 	s.Open(one+"/riepilogo", "h1")

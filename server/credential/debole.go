@@ -12,6 +12,7 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
@@ -43,7 +44,7 @@ const (
 
 // Register makes a debole credential that opens nothing before its e-mail is confirmed.
 // The answer is the same for an address that has one already: the mail tells its owner.
-// It is a *FormError, ErrSwitchedOff, a *delay.TooSoonError, or nil.
+// It is a *FormError, ErrSwitchedOff, a *delay.TooSoonError, a *limit.OverError, or nil.
 func (d *Desk) Register(ctx context.Context, r Registration) error {
 	r.Email = strings.ToLower(strings.TrimSpace(r.Email))
 	r.Given, r.Family = strings.TrimSpace(r.Given), strings.TrimSpace(r.Family)
@@ -118,9 +119,26 @@ func (d *Desk) Register(ctx context.Context, r Registration) error {
 	})
 }
 
-// mailing bounds how many messages one address is made to get, and one sender to cause.
+// How many mails with a link an e-mail address is made to get in an hour, and whoever is at
+// a network address causes: a desk's own computer, at which people register, among them. The
+// first is no more than an hour, which is how long a link for a new password is good: while
+// a stranger has used all up, the owner has one that works.
+const (
+	mailsAnHour  = 5
+	callersMails = 30
+)
+
+// mailing bounds how many messages one address is made to get, and one sender to cause. It
+// is asked before anything is looked up, and is the same for an address without an account.
 func (d *Desk) mailing(ctx context.Context, email, address string) error {
-	return d.Guard.Begin(ctx, "mail:"+email, address)
+	if err := d.Guard.Begin(ctx, "mail:"+email, address); err != nil {
+		return err
+	}
+	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		return d.Quota.Take(ctx, tx,
+			limit.Rule{Code: "mail-address", Name: "mail:" + email, Most: mailsAnHour, In: time.Hour},
+			limit.Rule{Code: "mail-caller", Name: "mail-caller:" + limit.Caller(address), Most: callersMails, In: time.Hour})
+	})
 }
 
 // Confirm makes a debole credential usable by its mailed link.

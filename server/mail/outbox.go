@@ -43,6 +43,7 @@ const (
 	ApplicationClosed   Kind = "application-closed"   //
 	ApplicationCode     Kind = "application-code"     // number: a code that the desk asks for
 	ApplicationSign     Kind = "application-sign"     // another person's document waits for the signature
+	DraftEnds           Kind = "draft-ends"           // number: the draft's last day; link: the draft
 
 	MandateAsked    Kind = "mandate-asked"    // somebody asks to act, or to be acted for; link
 	MandateAccepted Kind = "mandate-accepted" // likewise

@@ -18,6 +18,7 @@ import (
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
@@ -106,6 +107,7 @@ type Desk struct {
 	Keys  *keys.Ring
 	Enti  *ente.Directory
 	Guard *delay.Guard
+	Quota *limit.Quota
 	Four  *foureyes.Desk
 	// Sessions of the realm Console.
 	Sessions *session.Manager
@@ -126,7 +128,7 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func scan(row interface{ Scan(...any) error }) (*Operator, error) {
+func scan(row store.Row) (*Operator, error) {
 	var o Operator
 	var form, created, seen string
 	err := row.Scan(&o.ID, &o.Ente, &o.Code, &o.Given, &o.Family, &form, &o.State, &o.Factor, &o.MustChange, &created, &seen)
@@ -331,19 +333,28 @@ func (d *Desk) register(ctx context.Context, a role.Actor, ente string, f person
 	return inv, err
 }
 
-// invite gives an operator a new way in; older ones are worthless.
+// invitesAnHour is how many links an operator is mailed in an hour.
+const invitesAnHour = 5
+
+// invite gives an operator a new way in; older ones are worthless. A *limit.OverError says
+// that enough were mailed for now.
 func (d *Desk) invite(ctx context.Context, tx *sql.Tx, id int64, mailed bool) (*Invitation, error) {
 	o, err := get(ctx, tx, id)
 	if err != nil {
 		return nil, err
 	}
 	inv := &Invitation{Operator: o, Expires: d.now().Add(inviteLife)}
+	if mailed = mailed && o.Form.Email != ""; mailed {
+		if err := d.Quota.Take(ctx, tx, limit.Rule{Code: "mail-operator", Name: fmt.Sprintf("mail-operator:%d", id), Most: invitesAnHour, In: time.Hour}); err != nil {
+			return nil, err
+		}
+	}
 	text, err := onetime.Issue(ctx, tx, onetime.Operator, o.Ente, strconv.FormatInt(id, 10), inv.Expires)
 	if err != nil {
 		return nil, err
 	}
 	inv.Link = ActivatePath + text
-	if mailed && o.Form.Email != "" {
+	if mailed {
 		inv.Mailed = true
 		err = mail.Queue(ctx, tx, mail.Message{Ente: o.Ente, To: o.Form.Email, Kind: mail.Activation, Link: inv.Link}, d.now())
 		inv.Link = ""

@@ -12,6 +12,7 @@ import (
 	"github.com/citel-pa/citel/server/delay"
 	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/person"
@@ -354,6 +355,30 @@ func TestSystemOperator(t *testing.T) {
 		}
 		if _, err := tn.Operators.List(t.Context(), system, operator.Query{}); !errors.Is(err, role.ErrDenied) {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+// An operator is mailed no more than a few links an hour, whoever resets.
+func TestInvitationsAnHour(t *testing.T) {
+	town.Each(t, func(t *testing.T, tn *town.Town) {
+		admin, colleague := tn.Operator("prova", 5, "R6"), tn.Operator("prova", 7, "R6")
+		inv, err := tn.Operators.Register(t.Context(), admin, town.FormOf(6))
+		for range 4 {
+			if err == nil {
+				_, err = tn.Operators.Reset(t.Context(), admin, inv.Operator.ID)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := tn.Link(town.FormOf(6).Email, "activation")
+		var over *limit.OverError
+		if _, err := tn.Operators.Reset(t.Context(), colleague, inv.Operator.ID); !errors.As(err, &over) || over.Rule.Code != "mail-operator" {
+			t.Fatal(err)
+		}
+		if _, err := tn.Operators.Activate(t.Context(), operator.Activation{Link: last, Password: []byte(password), CardCode: town.FormOf(6).Code}); err != nil {
+			t.Errorf("the last link: %v", err)
 		}
 	})
 }

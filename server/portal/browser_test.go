@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,6 +65,34 @@ func TestWayInABrowser(t *testing.T) {
 		t.Error("the summary of errors is not focused")
 	}
 	s.Check("passo-sbagliato")
+
+	// Items by keyboard: the page begins where the button led, and the return key goes on and
+	// takes none away.
+	s.Open(at+"/passo/6", `[value="collectors.add"]`)
+	for n := 1; n <= 2; n++ {
+		chromium.Do(s, "add", chromedp.Focus(`[value="collectors.add"]`))
+		chromium.Do(s, "add", chromedp.KeyEvent("\r"))
+		s.Wait(fmt.Sprintf(`[id="item-collectors.%d"]`, n))
+		if got := s.JS(`document.activeElement.id`); got != fmt.Sprintf("f-collectors.%d.collector-given", n) {
+			t.Errorf("item %d: the focus is at %q", n, got)
+		}
+		chromium.Do(s, "typed", chromedp.KeyEvent(fmt.Sprintf("Nonna %d", n)))
+	}
+	chromium.Do(s, "send on", chromedp.KeyEvent("\r"))
+	s.Wait("#wrong")
+	if got := s.JS(`document.getElementById("wrong").textContent + document.querySelector("[name='collectors.items']").value`); !strings.Contains(got, "Persona delegata 2: Cognome") || !strings.HasSuffix(got, "2") {
+		t.Errorf("the return key: %q", got)
+	}
+	s.Check("voci-sbagliate")
+	chromium.Do(s, "take away", chromedp.Focus(`[value="collectors.1"]`))
+	chromium.Do(s, "take away", chromedp.KeyEvent(" "))
+	s.Wait("#gone-collectors")
+	if got := s.JS(`document.activeElement.id + document.querySelector("[name='collectors.1.collector-given']").value`); got != "gone-collectorsNonna 2" {
+		t.Errorf("after one is gone: %q", got)
+	}
+	s.Check("voci")
+	s.Open(at+"/passo/7", "#next")
+	s.Check("vaccinazioni")
 
 	// Attachments: too large is told before it is sent.
 	at = v.filled(nil, map[string][]string{"relation": {"guardian"}})

@@ -36,6 +36,17 @@ func TestFilesInABrowser(t *testing.T) {
 	d.more(b.Context, school, a.ID)
 	look("/area", "area")
 	look(at, "pratica-integrazione")
+	d.Publish(6)
+	told := d.Applies(d.WithCard(d.at(1).Person, "genitore@example.org"))
+	reasons := "Il marciapiede davanti al numero 12 è largo 1,80 m.\n\nIl regolamento ne vuole 2,00 liberi per chi passa."
+	if err := d.Applications.GiveNotice(t.Context(), d.Operator("prova", 8, "R12"), told.ID, reasons); err != nil {
+		t.Fatal(err)
+	}
+	look("/pratiche/"+told.ID, "pratica-motivi")
+	if err := d.Applications.Observe(t.Context(), d.at(1), told.ID, "Ho misurato 2,10 m: allego la pianta."); err != nil {
+		t.Fatal(err)
+	}
+	look("/pratiche/"+told.ID, "pratica-osservazioni")
 	for path, name := range map[string]string{"/pratiche": "pratiche", at + "/ritira": "ritira", "/verifica-ricevuta": "sigillo", "/area/messaggi": "messaggi", "/area/accessi": "accessi"} {
 		look(path, name)
 	}

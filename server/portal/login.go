@@ -105,7 +105,10 @@ func (p *Portal) loginSent(r *request) error {
 // refusal is the sentence for an error that a person can mend; empty for others.
 func (r *request) refusal(err error) (status int, text string) {
 	wait, soon := tooSoon(err)
+	over := r.over(err)
 	switch {
+	case over != "":
+		return http.StatusTooManyRequests, over
 	case soon:
 		r.w.Header().Set("Retry-After", seconds(wait))
 		return http.StatusTooManyRequests, r.T("access.too-soon", "seconds", seconds(wait))

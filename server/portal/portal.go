@@ -25,6 +25,7 @@ import (
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rooms"
+	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
@@ -140,7 +141,7 @@ func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		whole := hr.Body // an upload's page bounds it by itself
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, whole: whole, lang: pageLanguage(w, hr), place: placeOf(hr)}
+		r := &request{p: p, w: w, r: hr, whole: whole, lang: web.Language(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
 			err = errNotActive
@@ -254,6 +255,8 @@ func (r *request) fail(err error) {
 		status, title, body = http.StatusForbidden, "portal.csrf-title", "portal.csrf-body"
 	case errors.Is(err, errBadForm):
 		status, title, body = http.StatusBadRequest, "portal.bad-form-title", "portal.bad-form-body"
+	case errors.Is(err, service.ErrItems):
+		status, title, body = http.StatusUnprocessableEntity, "portal.bad-form-title", "form.no-such-items"
 	case errors.Is(err, errNotActive):
 		r.notActive()
 		return

@@ -93,8 +93,8 @@ func New(o Options) *Rooms {
 	r.Citizens = &session.Manager{Store: o.Store, Shared: true, Realm: session.Portal, Secure: o.Secure, Now: now}
 	r.Console = &session.Manager{Store: o.Store, Shared: true, Realm: session.Console, Secure: o.Secure, Now: now}
 	r.People = &person.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Four: r.Four, Now: now}
-	r.Operators = &operator.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Guard: r.Guard, Four: r.Four, Sessions: r.Console, Now: now}
-	r.Credentials = &credential.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, People: r.People, Guard: r.Guard, Four: r.Four, Sessions: r.Citizens, Now: now}
+	r.Operators = &operator.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Guard: r.Guard, Quota: r.Quota, Four: r.Four, Sessions: r.Console, Now: now}
+	r.Credentials = &credential.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, People: r.People, Guard: r.Guard, Quota: r.Quota, Four: r.Four, Sessions: r.Citizens, Now: now}
 	r.Envelopes = &envelope.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Credentials: r.Credentials, Guard: r.Guard, Sessions: r.Citizens, Now: now}
 	r.Postman = &mail.Postman{Store: o.Store, Enti: r.Enti, Origin: o.Origin, Main: o.Ente, Log: o.Log, Now: now}
 	r.Services = &service.Desk{Store: o.Store, Audit: r.Audit, Now: now}
@@ -147,6 +147,6 @@ func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
 		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), r.Quota.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
-		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
+		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.SweepDrafts(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
 	)
 }

@@ -218,9 +218,7 @@ func (q Question) Show(v string, l message.Lang) string {
 			return Euros(n)
 		}
 	case Date:
-		if d, err := time.Parse(time.DateOnly, v); err == nil {
-			return d.Format("02/01/2006")
-		}
+		return l.Day(v)
 	}
 	return v
 }

@@ -159,6 +159,9 @@ type Turn struct {
 	Code    string // why nothing was done; its error is the section's CountKey's
 }
 
+// String is what it did, for the address of the page that follows.
+func (t Turn) String() string { return t.Section + "." + strconv.Itoa(t.Item) }
+
 // Turn does to a posted form what its button says: an item more, or one less, and those
 // behind it move up. nil: no such button was pressed. ErrItems: the form does not fit.
 func (d *Definition) Turn(posted map[string][]string) (*Turn, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
@@ -105,8 +106,24 @@ func (d *Desk) codeTo(ctx context.Context, tx *sql.Tx, v Visitor, a *Application
 	return to, nil
 }
 
+// How many codes are mailed in an hour: for one application, and to one person or address
+// for all of theirs.
+const (
+	codesForOne = 5
+	codesToOne  = 10
+)
+
+// codeRules bound the mails of SendCode.
+func codeRules(a *Application, to string) []limit.Rule {
+	return []limit.Rule{
+		{Code: "code-application", Name: "code:application:" + a.ID, Most: codesForOne, In: time.Hour},
+		{Code: "code-person", Name: fmt.Sprintf("code:person:%s:%d", a.Ente, a.Actor()), Most: codesToOne, In: time.Hour},
+		{Code: "code-person", Name: "code:mail:" + strings.ToLower(to), Most: codesToOne, In: time.Hour},
+	}
+}
+
 // SendCode mails the person at the desk a code that signs the document, and tells where it
-// went.
+// went. Enough for now is a *limit.OverError, and the last code stays good.
 func (d *Desk) SendCode(ctx context.Context, v Visitor, id string) (to string, err error) {
 	if v.Operator == nil {
 		return "", ErrAssisted
@@ -116,6 +133,9 @@ func (d *Desk) SendCode(ctx context.Context, v Visitor, id string) (to string, e
 			return ErrCodeAct
 		}
 		if to, err = d.codeTo(ctx, tx, v, a); err != nil {
+			return err
+		}
+		if err := d.Quota.Take(ctx, tx, codeRules(a, to)...); err != nil {
 			return err
 		}
 		code, err := onetime.IssueCode(ctx, tx, onetime.ApplicationCode, a.Ente, a.codeSubject(), d.now().Add(codeLife))
@@ -161,6 +181,11 @@ func (d *Desk) SignAtDesk(ctx context.Context, v Visitor, id string, how Assiste
 		}
 		return d.step(ctx, tx, id, Step{Kind: "signed", State: StateToSign, Operator: v.Operator.Operator, Person: a.Actor(), Text: string(how)})
 	})
+	if errors.Is(err, ErrCode) {
+		if a, read := d.Get(ctx, v, id); read == nil && v.Person != nil {
+			err = errors.Join(err, d.Audit.Write(ctx, signRefused(v, a, ErrCode.Code)))
+		}
+	}
 	if err == nil && how == WithCode {
 		err = d.Guard.Success(ctx, "application-code:"+id, v.Address)
 	}

@@ -23,10 +23,12 @@ type Bounds struct {
 // DefaultBounds are those of a house that sets none.
 var DefaultBounds = Bounds{Messages: 10, Drafts: 90}
 
+const leastDrafts = service.LeastDraftDays
+
 // Check refuses bounds that cannot be meant.
 func (b Bounds) Check() error {
-	if b.Messages < 0 || b.Drafts < service.LeastDraftDays || b.Drafts > service.MostDraftDays {
-		return fmt.Errorf("submission: 0 messages or more, and drafts of %d to %d days", service.LeastDraftDays, service.MostDraftDays)
+	if b.Messages < 0 || b.Drafts < leastDrafts || b.Drafts > service.MostDraftDays {
+		return fmt.Errorf("submission: 0 messages or more, and drafts of %d to %d days", leastDrafts, service.MostDraftDays)
 	}
 	return nil
 }

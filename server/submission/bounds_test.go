@@ -94,3 +94,50 @@ func TestMessagesADay(t *testing.T) {
 		send(weak)
 	})
 }
+
+// Codes that sign are mailed so many times an hour for an application, and to a person; the
+// last one stays good.
+func TestCodesAnHour(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx := t.Context()
+		caf := c.Operator("prova", 5, "R-CAF1")
+		v := submission.Visitor{Ente: "prova", Person: c.visitor(1).Person, Operator: &caf, Address: caf.Address, Shown: "Carta d'identità CA00000AA"}
+		c.record(v, `{"form":{"email":"nota@example.org"}}`)
+		sent := func() (n int) { return len(c.Mails("nota@example.org")) }
+		one := c.made(v, "instradamento", rubbish)
+		begun := c.Today()
+		for range 5 {
+			if _, err := c.d.SendCode(ctx, v, one.ID); err != nil {
+				t.Fatal(err)
+			}
+			c.Move(time.Minute)
+		}
+		var over *limit.OverError
+		if _, err := c.d.SendCode(ctx, v, one.ID); !errors.As(err, &over) || over.Rule.Code != "code-application" || !over.Again.Equal(begun.Add(time.Hour)) || sent() != 5 {
+			t.Fatalf("one too many: %v, %d mails", err, sent())
+		}
+		var code string
+		if err := c.Store.QueryRowContext(ctx, "SELECT number FROM outbox WHERE kind = 'application-code' ORDER BY created DESC LIMIT 1").Scan(&code); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.d.SignAtDesk(ctx, v, one.ID, submission.WithCode, code); err != nil {
+			t.Errorf("the last code: %v", err)
+		}
+		for range 2 {
+			next := c.made(v, "instradamento", rubbish)
+			for range 4 {
+				_, err := c.d.SendCode(ctx, v, next.ID)
+				if err != nil && (!errors.As(err, &over) || over.Rule.Code != "code-person") {
+					t.Fatal(err)
+				}
+			}
+		}
+		if sent() != 10 {
+			t.Errorf("the person got %d", sent())
+		}
+		c.Move(time.Hour)
+		if _, err := c.d.SendCode(ctx, v, one.ID); err != nil {
+			t.Errorf("an hour later: %v", err)
+		}
+	})
+}

@@ -163,6 +163,7 @@ type Application struct {
 	Test     bool
 	Created  time.Time
 	Changed  time.Time
+	Reminded time.Time // when it was said that the draft ends
 }
 
 // Fingerprint is the document's hash as people compare it.
@@ -235,7 +236,7 @@ type RefusedError struct{ Code string }
 func (e *RefusedError) Error() string { return "submission: refused: " + e.Code }
 
 const appColumns = `id, ente, service, version, person, agent, mandate, credential, operator, assisted, level, session, state, fields, email, warned, privacy, sha256, sealed,
-	office, letter, year, number, outside, sent, due, paused, noticed, until, restarts, holder, answered, closed, test, created, changed`
+	office, letter, year, number, outside, sent, due, paused, noticed, until, restarts, holder, answered, closed, test, created, changed, reminded`
 
 func (d *Desk) scan(ctx context.Context, row interface{ Scan(...any) error }) (*Application, error) {
 	a, id, version, err := scanRow(row)
@@ -248,17 +249,17 @@ func (d *Desk) scan(ctx context.Context, row interface{ Scan(...any) error }) (*
 
 func scanRow(row interface{ Scan(...any) error }) (*Application, string, int, error) {
 	a := &Application{}
-	var id, fields, warned, made, sent, paused, answered, closed, created, changed string
+	var id, fields, warned, made, sent, paused, answered, closed, created, changed, reminded string
 	var version int
 	err := row.Scan(&a.ID, &a.Ente, &id, &version, &a.Person, &a.Agent, &a.Mandate, &a.Credential, &a.Operator, &a.Assisted, &a.Level, &a.Profile, &a.State, &fields, &a.Email, &warned, &a.Privacy,
-		&a.SHA256, &made, &a.Office, &a.Letter, &a.Number.Year, &a.Number.Number, &a.Outside, &sent, &a.Due, &paused, &a.Noticed, &a.Until, &a.Restarts, &a.Holder, &answered, &closed, &a.Test, &created, &changed)
+		&a.SHA256, &made, &a.Office, &a.Letter, &a.Number.Year, &a.Number.Number, &a.Outside, &sent, &a.Due, &paused, &a.Noticed, &a.Until, &a.Restarts, &a.Holder, &answered, &closed, &a.Test, &created, &changed, &reminded)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, "", 0, ErrNotFound
 	}
 	if err != nil {
 		return nil, "", 0, fmt.Errorf("submission: %w", err)
 	}
-	for to, text := range map[*time.Time]string{&a.Warned: warned, &a.Made: made, &a.Sent: sent, &a.Paused: paused, &a.Answered: answered, &a.Closed: closed, &a.Created: created, &a.Changed: changed} {
+	for to, text := range map[*time.Time]string{&a.Warned: warned, &a.Made: made, &a.Sent: sent, &a.Paused: paused, &a.Answered: answered, &a.Closed: closed, &a.Created: created, &a.Changed: changed, &a.Reminded: reminded} {
 		*to = store.ParseTime(text)
 	}
 	return a, id, version, json.Unmarshal([]byte(fields), &a.Fields)

@@ -126,6 +126,9 @@ func (a *Application) takesMore() bool { return a.State == StateMore || a.Hears(
 // Detach takes a file of a draft away.
 func (d *Desk) Detach(ctx context.Context, v Visitor, id, file string) error {
 	err := d.change(ctx, v, id, append([]State{StateDraft, StateToSign, StateMore}, hearing...), func(tx *sql.Tx, a *Application) error {
+		if slices.Contains(hearing, a.State) && !a.Hears() {
+			return ErrState
+		}
 		r, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE id = ? AND application = ? AND sent = 0 AND (slot IN ('paper', 'identity', 'more') OR ? = 'draft')", file, id, string(a.State))
 		if err != nil {
 			return err

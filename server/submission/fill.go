@@ -460,20 +460,7 @@ func (d *Desk) Discard(ctx context.Context, v Visitor, id string) error {
 		if v.Person != nil && v.Operator == nil && v.Person.ID != a.Actor() {
 			return ErrState
 		}
-		if gone, err = papersOf(ctx, tx, a); err != nil {
-			return err
-		}
-		files, err := attachedTo(ctx, tx, "application = ?", id)
-		if err != nil {
-			return err
-		}
-		gone = append(gone, files...)
-		for _, table := range []string{"application_signature", "application_file", "application_step"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE application = ?", id); err != nil {
-				return err
-			}
-		}
-		_, err = tx.ExecContext(ctx, "DELETE FROM application WHERE id = ?", id)
+		gone, err = d.drop(ctx, tx, a)
 		return err
 	})
 	if err == nil {

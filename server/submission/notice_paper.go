@@ -23,8 +23,9 @@ type sheet struct {
 	title string
 }
 
-// begin writes what each has: the title, and the facts with those whom the application names.
-func (d *Desk) begin(ctx context.Context, s *sheet, x *Application, title string, at time.Time, facts ...pdf.Field) error {
+// begin writes what each has: the title, and the facts with those whom the application
+// names; label is what the application's number is called.
+func (d *Desk) begin(ctx context.Context, s *sheet, x *Application, title string, at time.Time, label string, facts ...pdf.Field) error {
 	who, err := d.whoFields(ctx, x)
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func (d *Desk) begin(ctx context.Context, s *sheet, x *Application, title string
 	}
 	facts = append([]pdf.Field{{Label: text("submission.ente"), Value: s.ente.Name}}, facts...)
 	s.Fields(append(append(facts, pdf.Field{Label: text("application.subject"), Value: x.Service.Title.It},
-		pdf.Field{Label: text("answer.application"), Value: x.Reference()}, pdf.Field{Label: text("submission.received"), Value: moment(x.Sent)}), who...))
+		pdf.Field{Label: text(label), Value: x.Reference()}, pdf.Field{Label: text("submission.received"), Value: moment(x.Sent)}), who...))
 	return nil
 }
 
@@ -65,9 +66,11 @@ func (d *Desk) keep(ctx context.Context, x *Application, kind string, at time.Ti
 }
 
 func (d *Desk) noticeSheet(ctx context.Context, a role.Actor, x *Application, reasons string, at time.Time, s *sheet) error {
-	err := d.begin(ctx, s, x, text("application.notice-to", "number", x.Reference()), at, pdf.Field{Label: text("answer.office"), Value: x.Office},
-		pdf.Field{Label: text("answer.by"), Value: a.Name}, pdf.Field{Label: text("answer.time"), Value: moment(at)})
-	if err != nil {
+	facts := []pdf.Field{{Label: text("notice.office"), Value: x.Office}, {Label: text("answer.by"), Value: a.Name}, {Label: text("answer.time"), Value: moment(at)}}
+	if r := x.Service.Responsible; r.Name != "" { // L. 241/1990, art. 10-bis: who tells it, or for whom
+		facts = append(facts, pdf.Field{Label: text("application.responsible"), Value: strings.Trim(r.Name+", "+r.Contact, ", ")})
+	}
+	if err := d.begin(ctx, s, x, text("application.notice-to", "number", x.Reference()), at, "notice.application", facts...); err != nil {
 		return err
 	}
 	s.part(text("notice.reasons"), reasons)
@@ -78,7 +81,7 @@ func (d *Desk) noticeSheet(ctx context.Context, a role.Actor, x *Application, re
 		s.Paragraph(text("notice.until-received", "days", noticeDays))
 	}
 	s.Paragraph(text("notice.law"))
-	s.Paragraph(text("application.follow-text", "id", x.ID))
+	s.Paragraph(text("notice.follow", "id", x.ID))
 	s.end(x, text("notice.seal-out"))
 	return nil
 }
@@ -94,7 +97,7 @@ func (d *Desk) observationSheet(ctx context.Context, x *Application, h heard, s 
 		facts = []pdf.Field{{Label: text("notice.presented"), Value: day(h.day)}, {Label: text("notice.written-down"), Value: moment(h.at)}}
 	}
 	facts = append(facts, pdf.Field{Label: text("notice.how"), Value: how})
-	if err := d.begin(ctx, s, x, title, h.at, facts...); err != nil {
+	if err := d.begin(ctx, s, x, title, h.at, "notice.application", facts...); err != nil {
 		return err
 	}
 	if h.kind == ObservationsNone {
@@ -121,7 +124,7 @@ func (d *Desk) answerSheet(ctx context.Context, a role.Actor, x *Application, y 
 	if y.Outcome != "" {
 		facts = append(facts, pdf.Field{Label: text("notice.outcome"), Value: text("notice.outcome-" + string(y.Outcome))})
 	}
-	if err := d.begin(ctx, s, x, text("application.answer-to", "number", x.Reference()), at, facts...); err != nil {
+	if err := d.begin(ctx, s, x, text("application.answer-to", "number", x.Reference()), at, "answer.application", facts...); err != nil {
 		return err
 	}
 	s.part(text("answer.text"), y.Words)

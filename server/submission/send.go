@@ -18,7 +18,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/validation"
 	"github.com/citel-pa/citel/pkcs/verify"
 	"github.com/citel-pa/citel/server/audit"
-	"github.com/citel-pa/citel/server/credential"
+	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/mail"
 	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/person"
@@ -98,13 +98,23 @@ func (d *Desk) Sign(ctx context.Context, v Visitor, id string, signed io.Reader,
 	}
 	err = d.sign(ctx, v, a, wanted, signed, lang)
 	if err != nil && (Code(err) != "internal") {
-		err = errors.Join(err, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.SignRefused, PersonID: v.Person.ID, Person: v.Person.CodiceFiscale, Address: v.Address,
-			Detail: map[string]string{"application": id, "code": Code(err)}}))
+		err = errors.Join(err, d.Audit.Write(ctx, signRefused(v, a, Code(err))))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return d.Get(ctx, v, id)
+}
+
+// signRefused is the log's line of what was not taken as a signature. At the desk it names
+// the operator too.
+func signRefused(v Visitor, a *Application, code string) audit.Event {
+	e := audit.Event{Ente: a.Ente, Kind: audit.SignRefused, PersonID: v.Person.ID, Person: v.Person.CodiceFiscale, Address: v.Address,
+		Detail: map[string]string{"application": a.ID, "code": code}}
+	if v.Operator != nil {
+		e = e.By(*v.Operator)
+	}
+	return e
 }
 
 func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []string, signed io.Reader, lang message.Lang) error {
@@ -181,7 +191,11 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				return err
 			}
 		}
-		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Person: v.Person.ID})
+		how := ""
+		if now.Operator != 0 {
+			how = string(WithCard)
+		}
+		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Operator: now.Operator, Person: v.Person.ID, Text: how})
 	})
 	if err != nil {
 		gone = []string{name}
@@ -208,15 +222,17 @@ func (d *Desk) askCosigners(ctx context.Context, tx *sql.Tx, a *Application, cod
 		if err != nil {
 			return err
 		}
-		record, err := person.RecordOf(ctx, tx, p.ID, a.Ente)
+		to, err := knownEmail(ctx, tx, a.Ente, p.ID)
 		if err != nil {
 			return err
 		}
-		to := record.Email()
-		if to == "" {
-			if to, err = credential.EmailOf(ctx, tx, p.ID); err != nil {
-				return err
-			}
+		var over *limit.OverError // who makes the document anew and signs it again, over and over, mails nobody each time
+		err = d.Quota.Take(ctx, tx, limit.Rule{Name: fmt.Sprintf("cosign:%s:%d", a.ID, p.ID), Most: 3, In: time.Hour})
+		if errors.As(err, &over) {
+			continue
+		}
+		if err != nil {
+			return err
 		}
 		if err := mail.Queue(ctx, tx, mail.Message{Ente: a.Ente, To: to, Kind: mail.ApplicationSign, Link: "/pratiche/" + a.ID}, d.now()); err != nil {
 			return err

@@ -392,7 +392,7 @@ func comma(x float64) string {
 
 // cell keeps a spreadsheet from taking a text for a formula.
 func cell(s string) string {
-	if strings.IndexAny(s, "=+-@\t\r") == 0 {
+	if strings.IndexAny(s, "=+-@\t\r\n") == 0 {
 		return "'" + s
 	}
 	return s

@@ -162,17 +162,28 @@ func answer(t *testing.T, ctx context.Context, name, value string) {
 		do(t, ctx, name, chromium.Click(at+" + label"))
 		return
 	}
-	do(t, ctx, name, chromium.SetValue("#f-"+name, value))
+	do(t, ctx, name, chromium.SetValue(`[id="f-`+name+`"]`, value))
 }
 
-// fillStep answers the questions of the step that is open and goes on.
+// fillStep answers the questions of the step that is open, with as many items as it has, and
+// goes on.
 func fillStep(t *testing.T, ctx context.Context, step url.Values) {
 	t.Helper()
 	for name := range step {
-		do(t, ctx, name, chromium.Seen("#f-"+name))
+		section, ok := strings.CutSuffix(name, ".items")
+		for n := 1; ok && fmt.Sprint(n) <= step.Get(name); n++ {
+			do(t, ctx, name, chromium.Click(`[name=_voce][value="`+section+`.add"]`))
+			do(t, ctx, name, chromium.Seen(fmt.Sprintf(`[id="item-%s.%d"]`, section, n)))
+		}
+	}
+	for name := range step {
+		if strings.HasSuffix(name, ".items") {
+			continue
+		}
+		do(t, ctx, name, chromium.Seen(`[id="f-`+name+`"]`))
 		answer(t, ctx, name, step.Get(name))
 	}
-	do(t, ctx, "go on", chromium.Click("form[data-form] button"))
+	do(t, ctx, "go on", chromium.Click("form[data-form] .buttons button"))
 }
 
 // confirm accepts warnings and notice on the summary and goes on.

@@ -191,7 +191,7 @@ func TestCitizensWay(t *testing.T) {
 	do(t, ctx, "write now", chromium.Click("a[href='/servizi/iscrizione-nido/compila?compila=1']"))
 	do(t, ctx, "the form", chromium.Seen("#write-now"))
 	do(t, ctx, "a name", chromium.SetValue("#f-child-given", "Nina"))
-	do(t, ctx, "send", chromium.Click("form[data-form] button"))
+	do(t, ctx, "send", chromium.Click("form[data-form] .buttons button"))
 	do(t, ctx, "kept", chromium.Seen("#kept"))
 	look(t, ctx, "window-kept")
 

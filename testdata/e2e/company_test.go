@@ -147,6 +147,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	office.click("a[href='/consolleente/pratiche/" + id + "']")
 	office.where("Piazza dell'Esempio")
 	office.deed("carico", "")
+	do(t, office.ctx, "granted", chromedp.Evaluate[string](`document.querySelector('form[action$="/risposta"] select').value = "granted"`))
 	office.deed("risposta", "Concessa dal primo del mese.")
 	h.restart()
 	names := []string{company, code, d.who.Given, d.who.Surname, d.who.CF, "Legale rappresentante", "Concessa dal primo del mese."}
