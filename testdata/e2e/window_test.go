@@ -101,24 +101,6 @@ func (s *screen) key(names ...string) {
 	s.must("", "xdotool", append([]string{"key", "--delay", "60"}, names...)...)
 }
 
-// awaits begins to wait for an element that is there for a few seconds only; what it gives
-// ends the wait.
-func (s *screen) awaits(role, name string) (told func()) {
-	s.t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		_, err := s.run("", "/usr/bin/python3", "-W", "ignore", "atspi.py", "wait", role, name)
-		done <- err
-	}()
-	return func() {
-		s.t.Helper()
-		if err := <-done; err != nil {
-			s.shot("window-failed")
-			s.t.Fatal(err)
-		}
-	}
-}
-
 // settle waits until a window takes input: half a second after it has drawn itself. How long
 // it draws on a busy machine is told by how long a small program takes.
 func settle() {
@@ -405,16 +387,6 @@ func TestNoProcessKeepsThePIN(t *testing.T) {
 		t.Errorf("only %d processes were looked at", looked)
 	}
 	t.Logf("%d processes", looked)
-}
-
-// freeze stops a process until the end of the test: an agent that is looked at does not end
-// its window, which tells the end for a few seconds only.
-func freeze(t *testing.T, pid int) {
-	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 }
 
 func utf16(s string) []byte {
