@@ -107,15 +107,18 @@ func quoteExec(path string) string {
 }
 
 // What CiTel wrote into browsers' policies is taken back before its program goes. An
-// upgrade leaves it.
+// upgrade leaves it. A program that cannot run any more, for want of a library, must not
+// keep its package from being removed.
 const agentPreRemoveDeb = `#!/bin/sh
 set -e
 if [ "$1" = remove ] && command -v citel-agent >/dev/null; then
-	citel-agent policy remove --all --quiet
+	citel-agent policy remove --all --quiet || echo "` + policiesStay + `" >&2
 fi
 `
 
 const agentPreRemoveRPM = `if [ "$1" = 0 ] && [ -x /usr/bin/citel-agent ]; then
-	/usr/bin/citel-agent policy remove --all --quiet
+	/usr/bin/citel-agent policy remove --all --quiet || echo "` + policiesStay + `" >&2
 fi
 `
+
+const policiesStay = "citel-agent: what it wrote into browsers' policies (below /etc) could not be taken back; look for citel.json and policies.json there."

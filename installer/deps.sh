@@ -41,14 +41,26 @@ ubuntu)
 esac
 [ "${CITEL_DEPS:-}" = skip ] && exit 0
 
+# Debian's own Go is too old to read go.mod.
+go=none
+command -v "${GO:-go}" >/dev/null 2>&1 && go=$("${GO:-go}" env GOVERSION 2>&1) || :
+case "$go" in
+go1.2[6-9]* | go1.[3-9][0-9]* | devel*) ;;
+*)
+	echo "Go 1.26 or newer is needed, and must be on the PATH. Found: $go" >&2
+	echo "It comes from https://go.dev/dl/ (unpack it into /usr/local, then: export PATH=/usr/local/go/bin:\$PATH)." >&2
+	exit 69
+	;;
+esac
+
 # package=proof: a path or a command that shows that the package is there. A
 # command may come from elsewhere than the package (node, for one).
-build="gcc=cc libc6-dev=/usr/include/stdlib.h pkg-config=pkg-config libpcsclite-dev=/usr/include/PCSC/winscard.h libgtk-3-dev=/usr/include/gtk-3.0/gtk/gtk.h libwebkit2gtk-4.1-dev=/usr/include/webkitgtk-4.1 ca-certificates=/etc/ssl/certs nodejs=node npm=npm"
-demo="softhsm2=softhsm2-util openssl=openssl"
+build="gcc=cc libc6-dev=/usr/include/stdlib.h pkg-config=pkg-config libpcsclite-dev=/usr/include/PCSC/winscard.h libgtk-3-dev=/usr/include/gtk-3.0/gtk/gtk.h libwebkit2gtk-4.1-dev=/usr/include/webkitgtk-4.1 ca-certificates=/etc/ssl/certs/ca-certificates.crt nodejs=node npm=npm"
+demo="softhsm2=softhsm2-util openssl=openssl poppler-utils=pdfsig"
 # The virtual card of the demo; without it the demo takes SoftHSM.
 demo="$demo ${virtual:-}"
 windows="gcc-mingw-w64-x86-64=x86_64-w64-mingw32-gcc"
-test="postgresql=/usr/lib/postgresql scdaemon=/usr/lib/gnupg/scdaemon gpg-agent=gpg-connect-agent opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps"
+test="postgresql=/usr/lib/postgresql scdaemon=/usr/lib/gnupg/scdaemon gpg-agent=gpg-connect-agent opensc=opensc-tool xvfb=Xvfb dbus=dbus-daemon python3-gi=@python3-gi gir1.2-atspi-2.0=@gir1.2-atspi-2.0 at-spi2-core=@at-spi2-core xdotool=xdotool imagemagick=import poppler-utils=pdftotext qpdf=qpdf libxml2-utils=xmllint xmlsec1=xmlsec1 c-icap=c-icap libssl-dev=@libssl-dev fonts-dejavu-core=@fonts-dejavu-core procps=ps rpm=rpm"
 # Packages of Windows are made and signed in a test too.
 msi="wixl=wixl msitools=msiinfo osslsigncode=osslsigncode openssl=openssl"
 windows="$windows $msi"
@@ -84,8 +96,10 @@ if [ "$(id -u)" != 0 ]; then
 	fi
 	root=sudo
 fi
-echo "Installing with apt-get:$missing"
+echo "Installing with apt-get (some minutes):$missing"
 $root apt-get update -qq
 # A service that starts by itself is not wanted on a developer's machine, but
 # Debian's way is to start it; pcscd is started by its socket and does no harm.
-DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+# sudo passes nothing of the environment on, so that it is set behind it: a question of
+# debconf would wait unseen.
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -171,7 +171,8 @@ func common(p Package) []File {
 			File{Path: "/usr/share/man/man1/" + x.Name + ".1.gz", Mode: 0o644, Kind: Doc, Man: x.Name, Lang: "en", Gzip: true},
 			File{Path: "/usr/share/man/it/man1/" + x.Name + ".1.gz", Mode: 0o644, Kind: Doc, Man: x.Name, Lang: "it", Gzip: true},
 			File{Path: "/usr/share/bash-completion/completions/" + x.Name, Mode: 0o644, Ask: []string{x.Name, "completion", "bash"}},
-			File{Path: "/usr/share/zsh/vendor-completions/_" + x.Name, Mode: 0o644, Ask: []string{x.Name, "completion", "zsh"}},
+			File{Path: "/usr/share/zsh/vendor-completions/_" + x.Name, Mode: 0o644, Only: Deb, Ask: []string{x.Name, "completion", "zsh"}},
+			File{Path: "/usr/share/zsh/site-functions/_" + x.Name, Mode: 0o644, Only: RPM, Ask: []string{x.Name, "completion", "zsh"}},
 			File{Path: "/usr/share/fish/vendor_completions.d/" + x.Name + ".fish", Mode: 0o644, Ask: []string{x.Name, "completion", "fish"}})
 	}
 	if len(p.Overrides) > 0 {

@@ -274,11 +274,10 @@ func TestUnknownPeerIsRefused(t *testing.T) {
 		t.Fatalf("our own connection: %v, %v", mine, err)
 	}
 	_ = client.Close() // now nobody can say any more
-	for range 100 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if mine, _ := sameUser(conn); !mine {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	if mine, err := sameUser(conn); mine || !errors.Is(err, errPeerUnknown) {
 		t.Fatalf("a peer that is gone: %v, %v", mine, err)

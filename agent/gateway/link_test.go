@@ -281,16 +281,19 @@ func TestSilenceAfterTwoRefusals(t *testing.T) {
 
 // The nonce that the token is made over is the fresh one when time was extended.
 func TestFreshNonce(t *testing.T) {
-	l := start(t, func(c *Config) { c.Limits.NonceWait = 200 * time.Millisecond })
-	l.signer.login = func(ctx context.Context, req signing.LoginRequest) (*signing.LoginResult, error) {
-		nonce, _, err := req.FreshNonce(ctx)
-		if err != nil {
-			return nil, err
+	greeted := func(wait time.Duration) *page {
+		l := start(t, func(c *Config) { c.Limits.NonceWait = wait })
+		l.signer.login = func(ctx context.Context, req signing.LoginRequest) (*signing.LoginResult, error) {
+			nonce, _, err := req.FreshNonce(ctx)
+			if err != nil {
+				return nil, err
+			}
+			yes(req.Caller)
+			return &signing.LoginResult{Token: []byte(`{}`), Nonce: nonce}, nil
 		}
-		yes(req.Caller)
-		return &signing.LoginResult{Token: []byte(`{}`), Nonce: nonce}, nil
+		return l.greeted(site)
 	}
-	p := l.greeted(site)
+	p := greeted(patience)
 	p.send(login(2))
 	p.expectEvent(wire.EventNonceNeeded)
 	fresh := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
@@ -299,6 +302,7 @@ func TestFreshNonce(t *testing.T) {
 		t.Fatalf("%+v", m)
 	}
 	// A page that sends none, and one for a request that has ended.
+	p = greeted(200 * time.Millisecond)
 	p.send(login(3))
 	p.expectEvent(wire.EventNonceNeeded)
 	p.expectError(3, wire.CodeNonceInvalid)

@@ -145,7 +145,11 @@ func TestUploadGoesWrong(t *testing.T) {
 		"half":              {func(p *page) { p.send(document(2, 0, "a", 3)); p.sendBytes([]byte("a")) }, wire.CodeTimedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := start(t, func(cfg *Config) { cfg.Limits.MaxTotal = 1000; cfg.Limits.UploadStall = 300 * time.Millisecond })
+			stall := time.Minute
+			if c.code == wire.CodeTimedOut {
+				stall = 300 * time.Millisecond
+			}
+			l := start(t, func(cfg *Config) { cfg.Limits.MaxTotal = 1000; cfg.Limits.UploadStall = stall })
 			p := l.greeted(site)
 			p.send(sign(2, 2))
 			p.expect(wire.TypeReady)

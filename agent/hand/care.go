@@ -100,9 +100,9 @@ func (h *Hand) pin(what consent.Care) func(context.Context, map[string]string) (
 		}
 		// The page does not wait: the person is at the other window, for minutes perhaps.
 		go func() {
+			defer h.Changed() // once another question may be asked
 			defer release()
 			_ = h.Care.Run(context.WithoutCancel(ctx), what, id) // told in its own window
-			h.Changed()
 		}()
 		return pages.Done{Text: h.text("pin-open")}, nil
 	}

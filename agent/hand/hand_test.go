@@ -203,7 +203,6 @@ func TestOnePINAtATime(t *testing.T) {
 	if _, err := s.do(pages.DoPINChange, map[string]string{"card": "other"}); err == nil {
 		t.Error("a card that is not there")
 	}
-	time.Sleep(10 * time.Millisecond)
 	s.must(pages.DoPINUnblock, args)
 	<-p.asked
 }

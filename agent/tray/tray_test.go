@@ -143,12 +143,12 @@ func TestTray(t *testing.T) {
 	select {
 	case s := <-w.items:
 		owner = string(s)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no icon was registered")
 	}
 	has := func(label string, enabled bool) line {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			lines := menu(t, conn, owner)
 			for _, l := range lines {
 				if l.label == label && l.enabled == enabled {
@@ -176,7 +176,7 @@ func TestTray(t *testing.T) {
 			if got != page {
 				t.Errorf("%s opened %s", label, got)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Errorf("%s opened nothing", label)
 		}
 	}
@@ -192,7 +192,7 @@ func TestTray(t *testing.T) {
 	click("Quit CiTel")
 	select {
 	case <-quit:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("quit did nothing")
 	}
 	if err := tray.Notify("titolo", "testo"); err != nil {
@@ -230,7 +230,7 @@ func TestNoBus(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it waits for a bus")
 	}
 	if tray.Notify("a", "b") == nil {

@@ -246,11 +246,11 @@ func (c *Checker) open(ctx context.Context, name string) (io.ReadCloser, error) 
 	r.Header.Set("User-Agent", "citel-agent") // and nothing about this computer
 	resp, err := c.Client.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("update: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("update: %s: the server answered %s", name, resp.Status)
+		return nil, fmt.Errorf("%w: %s: the server answered %s", ErrUnreachable, name, resp.Status)
 	}
 	return resp.Body, nil
 }

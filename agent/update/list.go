@@ -37,7 +37,9 @@ var (
 	ErrExpired   = errors.New("update: the list of releases is past its date")
 	ErrChanged   = errors.New("update: the download is not what the list says")
 	ErrNone      = errors.New("update: the release has no file for this computer")
-	errList      = errors.New("update: the list of releases cannot be read")
+	// ErrUnreachable: the address did not answer, or not with the file.
+	ErrUnreachable = errors.New("update: the address of releases cannot be reached")
+	errList        = errors.New("update: the list of releases cannot be read")
 )
 
 // ListName is the list's file name; the signature of the key with the identifier ID

@@ -39,6 +39,15 @@ func (t target) exe() string {
 	return ""
 }
 
+// updateFlags are the linker's that tell an agent where it looks for releases, and whose
+// signatures it wants.
+func (o *options) updateFlags() []string {
+	if o.updateURL == "" {
+		return nil
+	}
+	return []string{"-X", module + "/agent/update.address=" + o.updateURL, "-X", module + "/agent/update.number=" + o.release.Number(), "-X", module + "/agent/update.keys=" + o.updateKeys}
+}
+
 // build builds the programs of a package and gives their paths by name.
 func (o *options) build(ctx context.Context, t target, programs []installer.Program) (map[string]string, error) {
 	dir := filepath.Join(o.work, t.os+"-"+t.arch)
@@ -54,8 +63,8 @@ func (o *options) build(ctx context.Context, t target, programs []installer.Prog
 		}
 		cgo := p.Cgo
 		flags := []string{"-s", "-w", "-buildid=", "-X", module + "/pkcs/version.Version=" + o.release.Version}
-		if o.updateURL != "" && p.Name == "citel-agent" {
-			flags = append(flags, "-X", module+"/agent/update.address="+o.updateURL, "-X", module+"/agent/update.number="+o.release.Number(), "-X", module+"/agent/update.keys="+o.updateKeys)
+		if p.Name == "citel-agent" {
+			flags = append(flags, o.updateFlags()...)
 		}
 		if t.os == "windows" {
 			cgo = p.WindowsCgo

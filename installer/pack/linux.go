@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -76,7 +77,7 @@ func (o *options) bare(p installer.Package, built map[string]string) error {
 func (o *options) packOne(p installer.Package, list []staged, format installer.Format, arch string) error {
 	info := &nfpm.Info{
 		Name: p.Name, Arch: arch, Platform: "linux", Version: o.release.Number(), VersionSchema: "none",
-		Section: p.Section, Priority: "optional", Maintainer: installer.Maintainer, Homepage: installer.Homepage,
+		Section: p.Section, Priority: "optional", Maintainer: installer.Maintainer, Homepage: installer.Homepage, License: installer.Licence,
 		Description: p.Summary + "\n" + p.Description, MTime: o.release.Date, DisableGlobbing: true,
 		Overridables: nfpm.Overridables{
 			Depends: p.Depends[format], Recommends: p.Recommends[format],
@@ -103,9 +104,15 @@ func (o *options) packOne(p installer.Package, list []staged, format installer.F
 		}
 		*into = path
 	}
+	owned := map[string]bool{}
 	for _, f := range list {
 		if f.Only != "" && f.Only != format {
 			continue
+		}
+		// rpm takes away only the folders that a package owns; dpkg all that are empty.
+		if dir := path.Dir(f.Path); format == installer.RPM && strings.HasPrefix(path.Base(dir), "citel") && !owned[dir] {
+			owned[dir] = true
+			info.Contents = append(info.Contents, &files.Content{Destination: dir, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755, MTime: o.release.Date}})
 		}
 		c := &files.Content{Source: f.source, Destination: f.Path, FileInfo: &files.ContentFileInfo{
 			Owner: or(f.Owner, "root"), Group: or(f.Group, "root"), Mode: f.Mode, MTime: o.release.Date,

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,7 +50,13 @@ func testRelease() installer.Release {
 
 func pack(t *testing.T) string {
 	t.Helper()
-	o := options{root: "../..", out: t.TempDir(), work: t.TempDir(), release: testRelease(), listDays: 10}
+	return packed(t, options{release: testRelease(), listDays: 10})
+}
+
+// packed is the folder of a release, with scripts for programs.
+func packed(t *testing.T, o options) string {
+	t.Helper()
+	o.root, o.out, o.work = "../..", t.TempDir(), t.TempDir()
 	for _, p := range installer.Packages() {
 		built := scripts(t, t.TempDir(), p)
 		list, err := o.stage(t.Context(), p, built, built, "amd64")
@@ -135,6 +142,41 @@ func TestDebHoldsTheDefinition(t *testing.T) {
 	}
 }
 
+// The same for rpm, which also has to own the folders that are CiTel's alone.
+func TestRPMHoldsTheDefinition(t *testing.T) {
+	dir := pack(t)
+	for _, p := range installer.Packages() {
+		out, err := exec.Command("rpm", "-qp", "--queryformat", `%{LICENSE}\n[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\n]`, filepath.Join(dir, p.Name+"-1.2.3-1.x86_64.rpm")).Output() //nolint:gosec // just packed
+		if err != nil {
+			t.Fatalf("rpm: %v (make deps)", err)
+		}
+		licence, rest, _ := strings.Cut(string(out), "\n")
+		if licence != installer.Licence {
+			t.Errorf("%s: licence %q", p.Name, licence)
+		}
+		want := map[string]string{}
+		for _, f := range p.Files {
+			if f.Only != "" && f.Only != installer.RPM {
+				continue
+			}
+			want[f.Path] = fs.FileMode.String(f.Mode)
+			if folder := path.Dir(f.Path); strings.HasPrefix(path.Base(folder), "citel") {
+				want[folder] = "drwxr-xr-x"
+			}
+		}
+		for _, line := range strings.Split(strings.TrimSpace(rest), "\n") {
+			f := strings.Fields(line)
+			if want[f[2]] != f[0] || f[1] != "root/root" {
+				t.Errorf("%s: %s, want %s", p.Name, line, want[f[2]])
+			}
+			delete(want, f[2])
+		}
+		for name := range want {
+			t.Errorf("%s: %s is missing", p.Name, name)
+		}
+	}
+}
+
 // Maintainer scripts never write below a home and touch no trust store.
 func TestScripts(t *testing.T) {
 	for _, p := range installer.Packages() {
@@ -157,10 +199,10 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-func TestSignedList(t *testing.T) {
-	o := options{out: t.TempDir(), release: testRelease(), listDays: 10}
-	var keys []minisign.PublicKey
-	for i := range 2 {
+// listKeys are keys for lists of releases, the private ones as files.
+func listKeys(t *testing.T, n int) (keys []minisign.PublicKey, paths []string) {
+	t.Helper()
+	for i := range n {
 		pub, priv, err := minisign.GenerateKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -173,8 +215,14 @@ func TestSignedList(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		keys, o.listKeys = append(keys, pub), append(o.listKeys, path)
+		keys, paths = append(keys, pub), append(paths, path)
 	}
+	return keys, paths
+}
+
+func TestSignedList(t *testing.T) {
+	keys, paths := listKeys(t, 2)
+	o := options{out: t.TempDir(), release: testRelease(), listDays: 10, listKeys: paths}
 	if err := os.WriteFile(filepath.Join(o.out, "citel-agent_1.2.3_amd64.deb"), []byte("a package"), 0o600); err != nil {
 		t.Fatal(err)
 	}

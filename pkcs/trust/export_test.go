@@ -19,6 +19,14 @@ func (s *Store) Paths(leaf *x509.Certificate, helpers []*x509.Certificate, yield
 	search.each([]*x509.Certificate{leaf}, func(path []*x509.Certificate, _ *Anchor) bool { return yield(path) })
 }
 
+// Effort is what it costs to walk all ways: the signatures that were checked and hold, and
+// the steps, with those that were refused because there had been too many.
+func (s *Store) Effort(leaf *x509.Certificate, helpers []*x509.Certificate) (signatures, steps int) {
+	search := s.search(helpers)
+	search.each([]*x509.Certificate{leaf}, func([]*x509.Certificate, *Anchor) bool { return true })
+	return len(s.checked), maxSteps - search.steps
+}
+
 // CompactFrom changes the size from which on lists become tables; the result is the old one.
 func CompactFrom(size int) (old int) {
 	old, compactFrom = compactFrom, size

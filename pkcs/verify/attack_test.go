@@ -401,7 +401,7 @@ func TestASN1Bombs(t *testing.T) {
 		"nothing but ends of contents": bytes.Repeat([]byte{0x30, 0x80, 0, 0}, 250_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			before := testing.AllocsPerRun(1, func() {
 				results, err := verify.Reader(ctx, bytes.NewReader(data), verify.Options{})

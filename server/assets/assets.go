@@ -108,6 +108,16 @@ func URL(name string) string {
 	return Prefix + t.hash + "/" + name
 }
 
+// FontURLs are the addresses of the fonts that every page begins with. Pages name them first:
+// a font that comes after the text moves the page below the reader's eyes.
+func FontURLs() []string {
+	out := make([]string, 0, 4)
+	for _, weight := range []string{"300", "regular", "600", "700"} {
+		out = append(out, URL("fonts/Titillium_Web/titillium-web-v10-latin-ext_latin-"+weight+".woff2"))
+	}
+	return out
+}
+
 // Handler serves the files below Prefix.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -51,10 +51,10 @@ func TestICAPServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Timeout = 20 * time.Second
+	s.Timeout = time.Minute
 	for _, data := range [][]byte{document("", ""), bytes.Repeat([]byte("0123456789"), 300_000), {}} {
 		var v attachment.Verdict
-		for range 100 { // until it listens
+		for range 1200 { // until it listens
 			if v, err = s.Scan(t.Context(), bytes.NewReader(data), int64(len(data))); err == nil || !strings.Contains(err.Error(), "refused") {
 				break
 			}
@@ -116,7 +116,7 @@ func server(t *testing.T, answer func(body []byte) string) *attachment.ICAP {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Timeout = 5 * time.Second
+	s.Timeout = time.Minute
 	return s
 }
 

@@ -1,22 +1,21 @@
 package console
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // lost is what a room does not find, as the console says it.
@@ -32,38 +31,49 @@ type deed struct {
 	Kind   string // of the step that it leaves; its sentences are "office.<kind>..."
 	states []submission.State
 	do     func(c *Console, r *request, id string) error
+	// when: what besides the state; nil asks nothing.
+	when func(x *submission.Application) bool
 }
 
-var openStates = []submission.State{submission.StateToCheck, submission.StateSent, submission.StateInCharge, submission.StateMore}
+var openStates = []submission.State{submission.StateToCheck, submission.StateSent, submission.StateInCharge, submission.StateMore, submission.StateNoticed}
 
 // deeds by the last part of their address.
 var deeds = map[string]deed{
-	"carico": {"charge", openStates[1:], func(c *Console, r *request, id string) error {
+	"carico": {Kind: "charge", states: openStates[1:], do: func(c *Console, r *request, id string) error {
 		holder, _ := strconv.ParseInt(r.value("from"), 10, 64)
 		return c.Rooms.Applications.TakeFrom(r.ctx(), r.actor(), id, holder)
 	}},
-	"controllata": {"checked", openStates[:1], func(c *Console, r *request, id string) error {
+	"controllata": {Kind: "checked", states: openStates[:1], do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.Checked(r.ctx(), r.actor(), id, r.value("words"))
 	}},
-	"integrazione": {"more", openStates[1:3], func(c *Console, r *request, id string) error {
+	"integrazione": {Kind: "more", states: openStates[1:3], do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.More(r.ctx(), r.actor(), id, r.value("words"))
 	}},
-	"messaggio": {"message", append(slices.Clone(openStates), submission.StateAnswered), func(c *Console, r *request, id string) error {
+	"preavviso": {Kind: "notice", states: openStates[1:4], do: func(c *Console, r *request, id string) error {
+		return c.Rooms.Applications.GiveNotice(r.ctx(), r.actor(), id, r.value("words"))
+	}, when: func(x *submission.Application) bool { return x.Service.GivesNotice() && x.Noticed == "" }},
+	"ricevimento": {Kind: "notice-received", states: openStates[1:], do: func(c *Console, r *request, id string) error {
+		return c.Rooms.Applications.NoticeReceived(r.ctx(), r.actor(), id, r.value("day"), r.value("words"))
+	}, when: func(x *submission.Application) bool { return x.Hears() && x.Until == "" }},
+	"osservazioni": {Kind: "observations", states: openStates[1:], do: func(c *Console, r *request, id string) error {
+		return c.Rooms.Applications.ObservedElsewhere(r.ctx(), r.actor(), id, r.value("day"), r.value("words"))
+	}, when: (*submission.Application).Hears},
+	"messaggio": {Kind: "message", states: append(slices.Clone(openStates), submission.StateAnswered), do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.Write(r.ctx(), r.actor(), id, r.value("words"))
 	}},
-	"smista": {"reroute", openStates, func(c *Console, r *request, id string) error {
+	"smista": {Kind: "reroute", states: openStates, do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.Reroute(r.ctx(), r.actor(), id, r.value("office"), r.value("words"))
 	}},
-	"risposta": {"answer", openStates[1:], func(c *Console, r *request, id string) error {
-		return c.Rooms.Applications.Answer(r.ctx(), r.actor(), id, r.value("words"))
+	"risposta": {Kind: "answer", states: openStates[1:], do: func(c *Console, r *request, id string) error {
+		return c.Rooms.Applications.Decide(r.ctx(), r.actor(), id, submission.Decision{Words: r.value("words"), Outcome: submission.Outcome(r.value("outcome")), About: r.value("about")})
 	}},
-	"chiusura": {"close", append(slices.Clone(openStates), submission.StateAnswered), func(c *Console, r *request, id string) error {
+	"chiusura": {Kind: "close", states: append(slices.Clone(openStates), submission.StateAnswered), do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.Close(r.ctx(), r.actor(), id, r.value("words"))
 	}},
 }
 
 // deedOrder is the page's.
-var deedOrder = []string{"carico", "controllata", "risposta", "integrazione", "messaggio", "smista", "chiusura"}
+var deedOrder = []string{"carico", "controllata", "risposta", "integrazione", "preavviso", "ricevimento", "osservazioni", "messaggio", "smista", "chiusura"}
 
 func (c *Console) application(r *request) error {
 	x, err := c.Rooms.Applications.Open(r.ctx(), r.actor(), r.r.PathValue("application"))
@@ -84,7 +94,7 @@ func (c *Console) act(r *request, d deed) error {
 		if found != nil {
 			return lost(found)
 		}
-		status, wrong := http.StatusUnprocessableEntity, r.T("application."+refused.Code)
+		status, wrong := http.StatusUnprocessableEntity, r.T("application."+refused.Code, "day", italianDay(x.Until))
 		if errors.Is(err, submission.ErrState) || errors.Is(err, submission.ErrHeld) {
 			status = http.StatusConflict
 			if wrong, err = c.meanwhile(r, x, wrong); err != nil {
@@ -148,6 +158,11 @@ func (c *Console) showApplication(r *request, x *submission.Application, status 
 	facts := r.officeFacts("number", x.Protocol(), "id", x.ID, "state", r.T("application.state-"+string(x.State)), "at-office", x.Office, "holder", c.operatorName(r, x.Holder), "due", r.term(x),
 		"sent", moment(x.Sent), "level", r.T("office.level-"+fmt.Sprint(int(x.Level))), "valid", strings.Join(x.Letters(r.lang), "; "), "version", fmt.Sprintf("%s, n. %d", x.Service.ID, x.Service.Number),
 		"privacy", x.Privacy, "fingerprint", x.Fingerprint())
+	notice, err := c.noticeFacts(r, x)
+	if err != nil {
+		return err
+	}
+	facts = append(facts, notice...)
 	var people []fact
 	proved := who.Owner.CodiceFiscale
 	if proved == "" {
@@ -236,6 +251,10 @@ func (c *Console) papers(r *request, x *submission.Application) (out []paperLine
 		switch {
 		case strings.HasSuffix(p.Name, ".p7m"):
 			line.Title = r.T("office.paper-signed", "n", n)
+		case strings.HasPrefix(p.Name, "preavviso"), strings.HasPrefix(p.Name, "osservazioni"):
+			if line.Note, err = c.noticeNote(r, x, n); err != nil {
+				return nil, err
+			}
 		case p.Name == "risposta.pdf":
 			answer, err := c.Rooms.Applications.AnswerOf(r.ctx(), x)
 			if err != nil {
@@ -313,7 +332,7 @@ func (c *Console) deedForms(r *request, x *submission.Application, failed string
 	for _, path := range deedOrder {
 		d := deeds[path]
 		take := d.Kind == "charge"
-		if !slices.Contains(d.states, x.State) || other && !take || take && x.Holder == r.operator.ID && x.State != submission.StateSent {
+		if !slices.Contains(d.states, x.State) || d.when != nil && !d.when(x) || other && !take || take && x.Holder == r.operator.ID && x.State != submission.StateSent {
 			continue
 		}
 		f := deedForm{act: act{Title: r.T("office.do-" + d.Kind), Intro: r.T("office.do-" + d.Kind + "-intro"), Action: Prefix + "/pratiche/" + x.ID + "/" + path, Button: r.T("office.do-" + d.Kind), Danger: d.Kind == "close"}, Kind: d.Kind, Open: take || d.Kind == failed}
@@ -341,6 +360,17 @@ func (c *Console) deedForms(r *request, x *submission.Application, failed string
 			}
 			words.Required = false
 			f.Fields = []field{r.labelled("office.to-office", "office*", "choice", r.value("office"), choose...), words}
+		case "answer":
+			if f.Fields, f.Intro, err = c.answerFields(r, x, words, d.Kind == failed); err != nil {
+				return nil, err
+			}
+		case "notice-received", "observations":
+			label := map[string]string{"notice-received": "office.notice-day", "observations": "office.observations-day"}[d.Kind]
+			on := r.c.now().In(register.Rome()).Format(time.DateOnly)
+			if d.Kind == failed {
+				on = r.value("day")
+			}
+			f.Fields = []field{r.labelled(label, "day*", "date", on), words}
 		default:
 			words.Required = d.Kind != "close" || x.State != submission.StateAnswered
 			f.Fields = []field{words}
@@ -368,7 +398,11 @@ func (c *Console) paper(r *request) error {
 	}
 	for _, p := range all {
 		if p.Name == name && !strings.HasPrefix(name, "allegato-") {
-			return r.handOver(strings.ReplaceAll(x.Reference(), "/", "-")+"-"+p.Name, p.MediaType, p.Open)
+			f, err := p.Open(r.ctx())
+			if err != nil {
+				return lost(err)
+			}
+			return r.handOver(strings.ReplaceAll(x.Reference(), "/", "-")+"-"+p.Name, p.MediaType, f)
 		}
 	}
 	return errNotFound
@@ -391,27 +425,15 @@ func (c *Console) attachment(r *request) error {
 	if err != nil {
 		return lost(err)
 	}
-	return r.handOver(f.Name, f.Kind.MediaType(), func(context.Context) (io.ReadCloser, error) { return data, nil })
+	return r.handOver(f.Name, f.Kind.MediaType(), data)
 }
 
-// handOver sends a document as a download that can do nothing in the console's origin.
-func (r *request) handOver(name, mediaType string, open func(context.Context) (io.ReadCloser, error)) (err error) {
-	f, err := open(r.ctx())
-	if err != nil {
-		return lost(err)
-	}
-	defer func() { _ = f.Close() }()
-	whole := bufio.NewReaderSize(f, 32<<10)
-	if _, err := whole.Peek(1); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	h := r.w.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	if _, err := io.Copy(r.w, whole); err != nil {
-		r.c.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
-		panic(http.ErrAbortHandler) // half a document must not look whole
-	}
-	return nil
+// handOver sends a file as a download that can do nothing in the console's origin.
+func (r *request) handOver(name, mediaType string, f io.ReadCloser) error {
+	return web.Document{Name: name, MediaType: mediaType}.Send(r.w, r.r, r.c.Log, f)
+}
+
+// show sends a PDF of ours for reading and for the printer.
+func (r *request) show(name string, f io.ReadCloser) error {
+	return web.Document{Name: name, MediaType: "application/pdf", Inline: true}.Send(r.w, r.r, r.c.Log, f)
 }

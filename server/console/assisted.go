@@ -304,12 +304,8 @@ func (c *Console) assistedNext(d *desk) string {
 	switch d.State {
 	case submission.StateDraft:
 		_, errs := d.Service.Validate(func(id string) string { return d.Fields[id] }, c.now(), true)
-		for i, s := range d.Service.Sections {
-			for _, q := range s.Questions {
-				if errs[q.ID] != "" {
-					return d.path() + "/passo/" + strconv.Itoa(i+1)
-				}
-			}
+		if n := d.Service.FirstWrong(errs); n > 0 {
+			return d.path() + "/passo/" + strconv.Itoa(n)
 		}
 		return d.path() + "/riepilogo"
 	case submission.StateToSign:

@@ -34,17 +34,19 @@ func (c *Console) assistedStep(r *request) error {
 	if !r.stateOnly(d, submission.StateDraft) {
 		return nil
 	}
-	return c.showStep(r, http.StatusOK, d, n, d.Fields, nil)
+	return c.showStep(r, http.StatusOK, d, n, nil, "")
 }
 
-func (c *Console) showStep(r *request, status int, d *desk, n int, values map[string]string, errs service.Errors) error {
+func (c *Console) showStep(r *request, status int, d *desk, n int, errs service.Errors, wrong string) error {
 	s := d.Service.Sections[n-1]
+	f := forms.New(d.Service.Definition, s.ID, d.Fields, errs, r.lang)
+	f.LookAt(r.query("voce"), r.lang)
 	back := assistedPath
 	if n > 1 {
 		back = d.path() + "/passo/" + strconv.Itoa(n-1)
 	}
 	return c.deskPage(r, status, "assisted-step", s.Title.In(r.lang), d, data{
-		"Script": "app/modulo.js", "Form": forms.New(d.Service.Definition, s.ID, values, errs, r.lang), "N": n, "Of": len(d.Service.Sections), "Back": back, "Action": d.path() + "/passo/" + strconv.Itoa(n),
+		"Script": "app/modulo.js", "Form": f, "Wrong": wrong, "N": n, "Of": len(d.Service.Sections), "Back": back, "Action": d.path() + "/passo/" + strconv.Itoa(n),
 	})
 }
 
@@ -59,9 +61,13 @@ func (c *Console) assistedSave(r *request) error {
 		return err
 	}
 	section, posted := d.Service.Sections[n-1].ID, r.r.PostForm
+	turn, err := d.Service.Turn(posted)
+	if errors.Is(err, service.ErrItems) {
+		return c.showStep(r, http.StatusUnprocessableEntity, d, n, nil, r.T("form.no-such-items"))
+	}
 	errs, err := c.Rooms.Applications.SaveOver(r.ctx(), d.v, d.ID, func(before map[string]string) func(string) string {
 		return forms.Answers(d.Service.Definition, section, posted, before)
-	}, true)
+	}, turn == nil)
 	if errors.Is(err, submission.ErrState) {
 		r.redirect(d.path())
 		return nil
@@ -73,20 +79,23 @@ func (c *Console) assistedSave(r *request) error {
 	if err != nil {
 		return err
 	}
-	here := service.Errors{}
-	for _, q := range d.Service.Sections[n-1].Questions {
-		if code := errs[q.ID]; code != "" {
-			here[q.ID] = code
-		}
+	after := &desk{now, d.v, d.w}
+	switch {
+	case turn != nil && turn.Code != "":
+		return c.showStep(r, http.StatusUnprocessableEntity, after, n, service.Errors{d.Service.Sections[n-1].CountKey(): turn.Code}, "")
+	case turn != nil:
+		r.redirect(d.path() + "/passo/" + strconv.Itoa(n) + "?" + url.Values{"voce": {turn.String()}}.Encode())
+		return nil
 	}
+	here := errs.In(d.Service.Sections[n-1])
 	// What depends on an answer that was given only now was not on the page yet.
 	appeared := forms.Appeared(d.Service.Definition, section, d.Fields, now.Fields)
 	unseen := slices.ContainsFunc(appeared, func(id string) bool { return !posted.Has(id) && now.Fields[id] == "" })
 	switch {
 	case unseen && len(here) > 0 && !slices.ContainsFunc(keysList(here), func(id string) bool { return !slices.Contains(appeared, id) }):
-		return c.showStep(r, http.StatusOK, &desk{now, d.v, d.w}, n, now.Fields, nil)
+		return c.showStep(r, http.StatusOK, after, n, nil, "")
 	case len(here) > 0:
-		return c.showStep(r, http.StatusUnprocessableEntity, &desk{now, d.v, d.w}, n, now.Fields, here)
+		return c.showStep(r, http.StatusUnprocessableEntity, after, n, here, "")
 	case n < len(d.Service.Sections):
 		r.redirect(d.path() + "/passo/" + strconv.Itoa(n+1))
 	default:
@@ -212,7 +221,7 @@ func (c *Console) assistedFile(r *request) error {
 	case err != nil:
 		return err
 	}
-	return r.stranger(f.Name, f.Kind, content)
+	return r.handOver(f.Name, f.Kind.MediaType(), content)
 }
 
 func (c *Console) assistedCheck(r *request) error {
@@ -249,12 +258,8 @@ func (c *Console) showCheck(r *request, status int, d *desk, wrong string) error
 // incomplete leads to the first step in which something is missing.
 func (r *request) incomplete(d *desk) *nextStep {
 	_, errs := d.Service.Validate(func(id string) string { return d.Fields[id] }, r.c.now(), true)
-	for i, s := range d.Service.Sections {
-		for _, q := range s.Questions {
-			if errs[q.ID] != "" {
-				return &nextStep{r.T("assisted.complete", "step", s.Title.In(r.lang)), d.path() + "/passo/" + strconv.Itoa(i+1)}
-			}
-		}
+	if n := d.Service.FirstWrong(errs); n > 0 {
+		return &nextStep{r.T("assisted.complete", "step", d.Service.Sections[n-1].Title.In(r.lang)), d.path() + "/passo/" + strconv.Itoa(n)}
 	}
 	return nil
 }
@@ -294,8 +299,5 @@ func (c *Console) assistedDocument(r *request) error {
 	if err != nil {
 		return err
 	}
-	h := r.w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="istanza-`+url.PathEscape(d.ID[:8])+`.pdf"`)
-	return r.send(f)
+	return r.show(d.DocumentName(), f)
 }

@@ -164,6 +164,9 @@ func (c *Console) assistedCard(r *request) error {
 	}
 	code := submission.Code(err)
 	text := r.refusedText(err)
+	if errors.Is(err, submission.ErrOtherSigner) { // the portal's sentence speaks to whoever logged in
+		text = r.T("assisted.other-signer")
+	}
 	if text == "" {
 		return err
 	}
@@ -219,8 +222,5 @@ func (c *Console) assistedReceipt(r *request) error {
 	if err != nil {
 		return err
 	}
-	h := r.w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="ricevuta.pdf"`)
-	return r.send(f)
+	return r.show("ricevuta.pdf", f)
 }

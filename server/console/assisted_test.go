@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,10 @@ var nidoSteps = [][]string{
 	{"relation", "parent", "email", "genitore@example.org", "other", "none"},
 	{"first", "girasole", "time", "full"},
 	{},
-	{"vaccinated", "yes"},
+	{},
+	{"collectors.items", "1", "collectors.1.collector-given", "Nonna", "collectors.1.collector-family", "Esempio", "collectors.1.collector-born", "1960-02-03", "collectors.1.collector-is", "grandparent", "collectors.1.collector-phone", "06 1234567"},
+	{"vaccination", "done"},
+	{},
 }
 
 // toSign fills the nidoSteps's form in and makes its document.
@@ -95,11 +99,11 @@ func (b *browser) toSign(one string) {
 	b.t.Helper()
 	for i, step := range nidoSteps {
 		at := fmt.Sprintf("%s/passo/%d", one, i+1)
-		b.get(at).wants(http.StatusOK, fmt.Sprintf("Passo %d di 5", i+1)).send(at, step...).wants(http.StatusSeeOther)
+		b.get(at).wants(http.StatusOK, fmt.Sprintf("Passo %d di %d", i+1, len(nidoSteps))).send(at, step...).wants(http.StatusSeeOther)
 	}
 	b.follow().wants(http.StatusOK, "Controlla con la persona", "Girasole", "Bimba", message.Text(message.Italian, "application.warnings"))
-	b.send(one+"/riepilogo", "version", "1", "privacy", "yes").wants(http.StatusUnprocessableEntity, "conferma le avvertenze")
-	b.send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+	b.send(one+"/riepilogo", "version", "2", "privacy", "yes").wants(http.StatusUnprocessableEntity, "conferma le avvertenze")
+	b.send(one+"/riepilogo", "version", "2", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
 	b.follow().wants(http.StatusOK, "La persona firma", "Su carta")
 }
 
@@ -136,7 +140,7 @@ func TestAssistedOnPaper(t *testing.T) {
 		if again := b.beginAt(w, "iscrizione-nido", 20, "id", id).draft(); again != one {
 			t.Errorf("sent twice, and begun twice: %s, %s", one, again)
 		}
-		b.follow().wants(http.StatusOK, "Passo 1 di 5", town.FormOf(20).Code, caf.Name)
+		b.follow().wants(http.StatusOK, "Passo 1 di 8", town.FormOf(20).Code, caf.Name)
 
 		// What is wrong is told and kept; what an answer brings up is asked.
 		b.send(one+"/passo/1", "child-given", "Bimba", "child-cf", "x").wants(http.StatusUnprocessableEntity, "Bimba")
@@ -173,7 +177,7 @@ func TestAssistedOnPaper(t *testing.T) {
 		b.file(one+"/allegati", "file", "carta.png", picture(t), "slot", "identity").wants(http.StatusSeeOther)
 		// Corrected: the sheet that was signed goes with its document.
 		b.get(one + "/firma").send(one + "/riapri").wants(http.StatusSeeOther)
-		b.follow().send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+		b.follow().send(one+"/riepilogo", "version", "2", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
 		b.follow().send(one+"/firma/foglio").wants(http.StatusUnprocessableEntity, "Allega la scansione")
 		b.file(one+"/allegati", "file", "foglio.png", picture(t), "slot", "paper").wants(http.StatusSeeOther)
 		b.follow().send(one + "/firma/foglio").wants(http.StatusSeeOther)
@@ -200,6 +204,36 @@ func TestAssistedOnPaper(t *testing.T) {
 			t.Error("the person is not written to", mails)
 		}
 	})
+}
+
+// Items at the desk: the form's own buttons, errors that name the item, forged ones refused;
+// the office that answers sees them as groups.
+func TestAssistedItems(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	unsigned(t, w)
+	h := pages(t, w)
+	b := as(t, w, h, w.Operator("prova", 5, "R-CAF1"), "192.0.2.8:1")
+	one := b.beginAt(w, "iscrizione-nido", 20).draft()
+	at := one + "/passo/6"
+	b.get(at).wants(http.StatusOK, "nessuna voce indicata").send(at, "collectors.items", "0", "_voce", "collectors.add").wants(http.StatusSeeOther)
+	b.follow().wants(http.StatusOK, "Persona delegata 1", `value="" type="text" autofocus`)
+	typed := []string{"collectors.items", "1", "collectors.1.collector-given", "Nonna", "collectors.1.collector-phone", "boh"}
+	b.send(at, append(typed, "_voce", "collectors.add")...).wants(http.StatusSeeOther)
+	b.follow().wants(http.StatusOK, "Persona delegata 2", `value="Nonna"`, `value="boh"`)
+	b.send(at, append(typed, "_script", "1")...).wants(http.StatusUnprocessableEntity, "Persona delegata 1: Telefono", "Scrivi un numero di telefono")
+	for _, forged := range [][]string{{"collectors.items", "99"}, {"collectors.items", "1", "collectors.2.collector-given", "x"}, {"collectors.items", "1", "_voce", "collectors.7"}, {"child.1.child-given", "x"}} {
+		b.send(at, forged...).wants(http.StatusUnprocessableEntity, "voci che questa pagina non ha chiesto", `value="Nonna"`)
+	}
+	b.send(at, "collectors.items", "5", "_voce", "collectors.add").wants(http.StatusUnprocessableEntity, "al massimo 5")
+	b.send(at, append(typed, "_voce", "collectors.1")...).wants(http.StatusSeeOther)
+	b.follow().wants(http.StatusOK, "Voce tolta. Voci rimaste: 0", "nessuna voce indicata")
+	b.send(at, nidoSteps[5]...).wants(http.StatusSeeOther)
+	b.get(one+"/riepilogo").wants(http.StatusOK, "Persona delegata 1</h3>", "03/02/1960")
+
+	a := nursery(t, w, 2, "collectors.items", "1", "collectors.1.collector-given", "Nonna", "collectors.1.collector-family", "Delegata", "collectors.1.collector-born", "1960-02-03", "collectors.1.collector-is", "sitter",
+		"collectors.1.collector-phone", "06 1234567", "vaccination", "booked")
+	as(t, w, h, w.Operator("prova", 6, "R20"), "192.0.2.9:1").get(path+"/pratiche/"+a.ID).wants(http.StatusOK, "Persona delegata 1</h3>", "Delegata", "nessuna voce indicata", "Sono state chieste", "Categorie particolari di dati")
+	as(t, w, h, w.Operator("prova", 7, "R12"), "192.0.2.10:1").get(path + "/pratiche/" + a.ID).wants(http.StatusForbidden)
 }
 
 // With the card: the person's, never the operator's.
@@ -244,6 +278,57 @@ func TestAssistedWithCard(t *testing.T) {
 		b.get(one).wants(http.StatusOK, "lett. a", "firmata con la carta")
 		if a := (world{w, t}).application(one); a.Letter != "a" || a.Assisted != submission.WithCard {
 			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// Where two sign they do so one after the other at the same desk, each with the own card;
+// what is refused is in the log with the operator's name.
+func TestAssistedWithTwoCards(t *testing.T) {
+	town.Each(t, func(t *testing.T, w *town.Town) {
+		p := cards(t, w)
+		h := pages(t, w)
+		operator := w.Operator("prova", 5, "R-PAAS")
+		b := as(t, w, h, operator, "192.0.2.8:1")
+		one := b.beginAt(w, "iscrizione-nido", 20).draft()
+		steps := slices.Clone(nidoSteps)
+		steps[1] = []string{"relation", "parent", "email", "genitore@example.org", "other", "consents", "other-cf", town.FormOf(22).Code, "other-signs", "yes"}
+		for i, step := range steps {
+			at := fmt.Sprintf("%s/passo/%d", one, i+1)
+			b.get(at).send(at, step...)
+			if b.status == http.StatusOK { // an answer brings others up
+				b.send(at, step...)
+			}
+			b.wants(http.StatusSeeOther)
+		}
+		b.get(one+"/riepilogo").send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+		b.follow().wants(http.StatusOK, town.FormOf(20).Code+": deve firmare", town.FormOf(22).Code+": deve firmare", `data-code="`+town.FormOf(20).Code+`"`)
+		token := b.token()
+		content := []byte(b.get(one + "/documento.pdf").body)
+		send := func(who int) {
+			t.Helper()
+			r := httptest.NewRequest(http.MethodPost, path+"/api/assistita/"+one[strings.LastIndexByte(one, '/')+1:]+"/firma", bytes.NewReader(signed(t, p, pki.Invented(who), content)))
+			r.Header.Set("Content-Type", "application/pkcs7-mime")
+			r.Header.Set("X-CSRF-Token", token)
+			b.do(r)
+		}
+		send(20)
+		b.wants(http.StatusOK, `"next":"`+one+`/firma"`)
+		b.get(one+"/firma").wants(http.StatusOK, town.FormOf(20).Code+": ha firmato", town.FormOf(22).Code+": deve firmare", `data-code="`+town.FormOf(22).Code+`"`)
+		b.send(one+"/invia").wants(http.StatusUnprocessableEntity, "Manca una firma")
+		send(23)
+		b.wants(http.StatusUnprocessableEntity, `"error":"other-signer"`, "la carta di un'altra persona")
+		send(22)
+		b.wants(http.StatusOK, one+"?fatto=assisted.sent")
+		b.get(one).wants(http.StatusOK, "lett. a", "firmata con la carta", operator.Name)
+		if a := (world{w, t}).application(one); a.Letter != "a" || a.Assisted != submission.WithCard {
+			t.Errorf("%+v", a)
+		}
+		if n := storetest.Count(t, w.Store, fmt.Sprintf("SELECT count(*) FROM journal WHERE kind = 'signature-refused' AND operator = %d", operator.Operator)); n != 1 {
+			t.Errorf("%d refusals in the log name the operator", n)
+		}
+		if n := storetest.Count(t, w.Store, fmt.Sprintf("SELECT count(*) FROM application_step WHERE kind = 'signed' AND operator = %d", operator.Operator)); n != 2 {
+			t.Errorf("%d signatures of two before the operator", n)
 		}
 	})
 }
@@ -373,7 +458,7 @@ func TestAssistedIsTheOperators(t *testing.T) {
 			t.Errorf("%s lists it", name)
 		}
 	}
-	b.get(one).follow().wants(http.StatusOK, "Passo 1 di 5") // resumed by whoever began it
+	b.get(one).follow().wants(http.StatusOK, "Passo 1 di 8") // resumed by whoever began it
 }
 
 // For another: by a mandate that holds, and both are named.

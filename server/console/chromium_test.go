@@ -41,6 +41,11 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	if err := w.Applications.Reply(t.Context(), v, late.ID, "Via Prova 12"); err != nil {
 		t.Fatal(err)
 	}
+	w.Publish(3)
+	told := w.Applies(w.WithCard(v.Person, v.Email))
+	if err := w.Applications.GiveNotice(t.Context(), all, told.ID, "Il marciapiede è largo 1,80 m, ne servono 2,00."); err != nil {
+		t.Fatal(err)
+	}
 	since := w.Today().Add(-time.Hour)
 	series, err := w.Register.OpenEmergency(t.Context(), all, "Interruzione della corrente in tutto il palazzo", since)
 	if err != nil {
@@ -54,6 +59,7 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	s := as(t, w, h, all, "192.0.2.1:1").window("console")
 	s.Look("pratiche", path+"/pratiche?stato=tutte")
 	s.Look("pratica", path+"/pratiche/"+late.ID)
+	s.Look("pratica-motivi", path+"/pratiche/"+told.ID)
 	s.Look("conteggi", path+"/pratiche/conteggi?dal=2020-01-01")
 	s.Look("argomenti", path+"/uffici/argomenti")
 	s.Look("operatori-uffici", path+"/uffici/operatori")
@@ -76,7 +82,7 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	s.Look("accessi-negati", path+"/accessi-negati")
 
 	// By keyboard: to the act, opened with Enter, written, sent.
-	chromium.Do(s, "the application", chromedp.Navigate(s.Origin+path+"/pratiche/"+a.ID))
+	chromium.Do(s, "the application", chromium.Navigate(s.Origin+path+"/pratiche/"+a.ID))
 	keys := func(what, all string) {
 		t.Helper()
 		chromium.Do(s, what, chromedp.KeyEvent(all))

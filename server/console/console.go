@@ -5,7 +5,6 @@ package console
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -15,12 +14,12 @@ import (
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/assets"
 	"github.com/citel-pa/citel/server/ente"
-	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/operator"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/rooms"
 	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // Prefix is where the console is.
@@ -70,52 +69,8 @@ func (c *Console) Handler() (http.Handler, error) {
 		mux.Handle(rt.Method+" "+rt.Pattern, c.handle(rt))
 	}
 	mux.Handle(Prefix+"/", c.handle(Route{Access: Anybody, run: func(*request) error { return errNotFound }}))
-	cross := http.NewCrossOriginProtection()
-	if err := cross.AddTrustedOrigin(c.Origin); err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	limited := limit.NewWrites(c.now).Wrap(c.address, cross.Handler(mux))
-	return c.recovered(c.headers(limited)), nil
-}
-
-// headers are the same on every answer: nothing from outside, no inline script or style.
-func (c *Console) headers(next http.Handler) http.Handler {
-	connect := []string{"'self'"}
-	for _, port := range c.AgentPorts {
-		connect = append(connect, fmt.Sprintf("ws://127.0.0.1:%d", port))
-	}
-	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src " +
-		strings.Join(connect, " ") + "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("Permissions-Policy", "loopback-network=(self), local-network-access=(self), camera=(), geolocation=(), microphone=()")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
-		if c.Secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (c *Console) recovered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if x := recover(); x != nil {
-				if x == http.ErrAbortHandler { //nolint:errorlint,err113 // a value of net/http, compared as such
-					panic(x)
-				}
-				c.Log.Error("panic", "path", r.URL.Path, "what", fmt.Sprint(x))
-				http.Error(w, "internal error", http.StatusInternalServerError)
-			}
-		}()
-		next.ServeHTTP(w, r)
-	})
+	site := &web.Site{Origin: c.Origin, Secure: c.Secure, AgentPorts: c.AgentPorts, Address: c.address, Log: c.Log, Now: c.now}
+	return site.Protect(mux)
 }
 
 func (c *Console) address(r *http.Request) string {
@@ -194,7 +149,7 @@ func (c *Console) handle(rt Route) http.Handler {
 			limit = max(maxUpload, rt.Upload)
 		}
 		hr.Body = http.MaxBytesReader(w, hr.Body, limit)
-		r := &request{c: c, w: w, r: hr, lang: language(w, hr)}
+		r := &request{c: c, w: w, r: hr, lang: web.Language(w, hr)}
 		if err := r.enter(rt); err != nil {
 			r.fail(err)
 		}

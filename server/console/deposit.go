@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -67,7 +66,7 @@ func (c *Console) day(r *request, data bool) error {
 	if data {
 		name, kind = "registro-"+day+".json", "application/json"
 	}
-	return r.handOver(name, kind, func(context.Context) (io.ReadCloser, error) { return f, nil })
+	return r.handOver(name, kind, f)
 }
 
 // localTime is how a browser sends a day and an hour.

@@ -34,14 +34,14 @@ func TestEditorInABrowser(t *testing.T) {
 	s.Open(path+"/nuovo-servizio", "#f-servizio")
 	s.Check("nuovo-servizio")
 	s.Open(at, "#f-testo")
-	chromium.Do(s, "check", chromedp.Click(`button[value="check"]`))
+	chromium.Do(s, "check", chromium.Click(`button[value="check"]`))
 	s.Wait("#wrong")
 	s.Check("editor")
 	// The number of a line stands where its text is (both begin at the same height, lines are 20px).
 	if got := s.JS(`(() => { const a = document.getElementById("L1").getBoundingClientRect(), b = document.getElementById("L101").getBoundingClientRect(); return String((b.top - a.top) / 100) + " " + getComputedStyle(document.getElementById("f-testo")).lineHeight })()`); got != "20 20px" {
 		t.Error("lines and numbers:", got)
 	}
-	chromium.Do(s, "the first problem", chromedp.Click(`a[data-line]`))
+	chromium.Do(s, "the first problem", chromium.Click(`a[data-line]`))
 	if got := s.JS(`(() => { const x = document.getElementById("f-testo"); return document.activeElement === x ? x.value.slice(x.selectionStart, x.selectionEnd) : "no focus" })()`); !strings.Contains(got, "kind: gold") {
 		t.Errorf("the link leads to %q", got)
 	}
@@ -54,14 +54,14 @@ func TestEditorInABrowser(t *testing.T) {
 	chromium.Do(s, "enter", chromedp.KeyEvent("\r"))
 	s.Wait("#t-diff")
 	s.Check("differenze")
-	chromium.Do(s, "publish", chromedp.Focus(`form[action$="/pubblica"] button`))
+	chromium.Do(s, "publish", chromium.Focus(`form[action$="/pubblica"] button`))
 	chromium.Do(s, "enter", chromedp.KeyEvent("\r"))
 	s.Wait(".page-links")
 	if v, err := w.Services.Current(t.Context(), "prova", "iscrizione-nido"); err != nil || v.Number != 1 {
 		t.Fatal(v, err)
 	}
 	s.Open(at, "#f-testo")
-	chromium.Do(s, "preview", chromedp.Click(`button[value="preview"]`))
+	chromium.Do(s, "preview", chromium.Click(`button[value="preview"]`))
 	s.Wait("#f-child-given")
 	s.Check("anteprima")
 	s.Open(at+"/versioni", "#t-versions")

@@ -266,7 +266,7 @@ func (c *Console) registryReport(r *request) error {
 
 // inert keeps a spreadsheet from reading a cell as a formula.
 func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
 		return "'" + s
 	}
 	return s

@@ -31,12 +31,12 @@ func TestRegistryInABrowser(t *testing.T) {
 	write(registryLine(40, "Via Prova 1", "56100"), registryLine(41, "Via Prova 2", "56100"), registryLine(42, "Via Prova 3", "561"), registryLine(43, "Via Prova 4", "56100"))
 	s := b.window("console")
 	enter := func(selector string) {
-		chromium.Do(s, selector, chromedp.Focus(selector))
+		chromium.Do(s, selector, chromium.Focus(selector))
 		chromium.Do(s, "Enter on "+selector, chromedp.KeyEvent(kb.Enter))
 	}
 	upload := func() {
 		s.Open(at+"/importazioni", `input[type="file"]`)
-		chromium.Do(s, "the file", chromedp.SetUploadFiles(`input[type="file"]`, []string{list}))
+		chromium.Do(s, "the file", chromium.Upload(`input[type="file"]`, list))
 		enter(`form[enctype] button`)
 		s.Wait(`form[action$="/conferma"]`)
 	}
@@ -44,26 +44,26 @@ func TestRegistryInABrowser(t *testing.T) {
 	s.Check("registry-imports")
 	upload()
 	s.Check("registry-dry-run")
-	chromium.Do(s, "the box", chromedp.Focus(`input[name="bad"]`))
+	chromium.Do(s, "the box", chromium.Focus(`input[name="bad"]`))
 	chromium.Do(s, "Space on the box", chromedp.KeyEvent(" "))
 	enter(`form[action$="/conferma"] button`)
-	chromium.Do(s, "done", chromedp.WaitNotPresent(`form[action$="/conferma"]`))
+	chromium.Do(s, "done", chromium.Gone(`form[action$="/conferma"]`))
 	s.Check("registry-import")
 
 	s.Open(at, `input[name="reason"]`)
 	s.Check("registry-search")
 	type typed struct{ name, value string }
 	for _, x := range []typed{{"reason", "pratica 12"}, {"code", pki.Invented(40).CF}} {
-		chromium.Do(s, x.name, chromedp.SendKeys(`input[name="`+x.name+`"]`, x.value))
+		chromium.Do(s, x.name, chromium.Type(`input[name="`+x.name+`"]`, x.value))
 	}
 	chromium.Do(s, "Enter", chromedp.KeyEvent(kb.Enter))
 	s.Wait(`a[href*="/schede/"]`)
 	s.Check("registry-found")
 	enter(`a[href*="/schede/"]`)
 	s.Wait(`form[action$="/correggi"]`)
-	chromium.Do(s, "the field", chromedp.SetValue(`select[name="field"]`, "cap"))
-	chromium.Do(s, "the value", chromedp.SendKeys(`input[name="new-value"]`, "56121"))
-	chromium.Do(s, "the reason", chromedp.SendKeys(`input[name="reason"]`, "pratica 12"))
+	chromium.Do(s, "the field", chromium.SetValue(`select[name="field"]`, "cap"))
+	chromium.Do(s, "the value", chromium.Type(`input[name="new-value"]`, "56121"))
+	chromium.Do(s, "the reason", chromium.Type(`input[name="reason"]`, "pratica 12"))
 	chromium.Do(s, "Enter", chromedp.KeyEvent(kb.Enter))
 	s.Wait(`#t-corrections`)
 	s.Check("registry-record")

@@ -2,8 +2,6 @@ package console
 
 import (
 	"errors"
-	"io"
-	"mime"
 	"mime/multipart"
 	"net/http"
 	"slices"
@@ -408,7 +406,7 @@ func (c *Console) mandateProofFile(r *request) error {
 	case err != nil:
 		return mandateFailed(err)
 	}
-	return r.stranger(p.Name, p.Kind, f)
+	return r.handOver(p.Name, p.Kind.MediaType(), f)
 }
 
 // upload opens a file of a form; none is attachment.Refused, "empty".
@@ -421,22 +419,4 @@ func (r *request) upload(name string) (multipart.File, *multipart.FileHeader, er
 		return nil, nil, &attachment.Refused{Code: "empty", Detail: "no file"}
 	}
 	return f, head, err
-}
-
-// stranger sends a file that somebody else has made: as a download, never shown, and in a
-// sandbox where a browser shows it all the same.
-func (r *request) stranger(name string, kind attachment.Kind, f io.ReadCloser) error {
-	h := r.w.Header()
-	h.Set("Content-Type", kind.MediaType())
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return r.send(f)
-}
-
-func (r *request) send(f io.ReadCloser) error {
-	_, err := io.Copy(r.w, f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		r.c.Log.Debug("a download broke off", "error", err)
-	}
-	return nil
 }

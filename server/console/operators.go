@@ -212,7 +212,7 @@ func (c *Console) operatorReset(r *request) error {
 func (c *Console) roles(r *request) error {
 	t := &table{ID: "roles", Caption: r.T("console.m-roles"), Head: r.heads("f-role", "f-name", "f-description", "f-reading", "f-permissions")}
 	for _, x := range role.List() {
-		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Reading}, {Text: r.permissions(x)}})
+		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Read(r.lang)}, {Text: r.permissions(x)}})
 	}
 	return r.page(http.StatusOK, "list", r.T("console.m-roles"), data{"Table": t, "Intro": r.T("console.roles-intro")})
 }
@@ -231,7 +231,7 @@ func (c *Console) profiles(r *request) error {
 	b := builder{request: r}
 	options := []option{{"", r.T("console.all")}}
 	for _, x := range role.List() {
-		options = append(options, option{x.ID, x.ID + " - " + x.Name})
+		options = append(options, option{x.ID, x.Full()})
 	}
 	q := operator.Query{Text: r.query("text"), Role: r.query("role")}
 	list, err := c.Rooms.Operators.List(r.ctx(), r.actor(), q)
@@ -275,7 +275,7 @@ func (c *Console) showProfile(r *request, status int, wrong string) error {
 			continue
 		}
 		held = append(held, text)
-		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Reading}, {Text: r.permissions(x)}})
+		t.Rows = append(t.Rows, []cell{{Text: x.ID}, {Text: x.Name}, {Text: x.Description}, {Text: x.Read(r.lang)}, {Text: r.permissions(x)}})
 	}
 	d := data{"Facts": r.facts("f-person", o.Name(), "f-operator-code", o.Code, "f-state", r.T("desk.state-"+string(o.State)), "f-application", role.Application), "Tables": []table{t}, "Wrong": wrong}
 	if may {

@@ -195,7 +195,7 @@ func TestWaysIn(t *testing.T) {
 	b.get("/consolleente/?idEnte="+url.QueryEscape("DEMO")).follow().wants(http.StatusOK, `value="prova" selected`)
 	b.get("/consolleente?idEnte=DEMO&idSessione=abc").follow().wants(http.StatusOK, `value="prova" selected`)
 	b.get(path+"/accedi?idEnte=DEMO&lingua=en").wants(http.StatusOK, "Operators' login", "idEnte=DEMO")
-	b.get(path+"/attiva?codice=x").wants(http.StatusGone, "The link does not work any more")
+	b.get(path+"/attiva?codice=x").wants(http.StatusGone, "This link no longer works")
 	b.get(path + "/api/sessione").wants(http.StatusUnauthorized)
 	b.get(path + "/niente").wants(http.StatusNotFound)
 	for _, step := range []string{"/codice", "/carta", "/fattore"} {

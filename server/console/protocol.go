@@ -2,7 +2,6 @@ package console
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -205,7 +204,7 @@ func (c *Console) segnatura(r *request) error {
 	if err != nil {
 		return lost(err)
 	}
-	return r.handOver("segnatura-"+strings.ReplaceAll(n.String(), "/", "-")+".xml", "application/xml", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil })
+	return r.handOver("segnatura-"+strings.ReplaceAll(n.String(), "/", "-")+".xml", "application/xml", io.NopCloser(bytes.NewReader(text)))
 }
 
 func (c *Console) entryCancel(r *request) error {

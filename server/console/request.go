@@ -146,6 +146,7 @@ var templateFiles embed.FS
 
 var functions = template.FuncMap{
 	"asset":    assets.URL,
+	"fonts":    assets.FontURLs,
 	"date":     func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
 	"moment":   moment,
 	"clock":    func(t time.Time) string { return t.In(register.Rome()).Format("15:04") },
@@ -313,19 +314,4 @@ func (v *view) OtherPage() string {
 // Ports are the agent's, for the script.
 func (v *view) Ports() string {
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(v.c.AgentPorts)), ","), "[]")
-}
-
-// language: what the address asks for and then remembers, else the browser's.
-func language(w http.ResponseWriter, r *http.Request) message.Lang {
-	if l := r.URL.Query().Get("lingua"); l == "it" || l == "en" {
-		http.SetCookie(w, &http.Cookie{Name: "lingua", Value: l, Path: "/", MaxAge: 31536000, SameSite: http.SameSiteLaxMode, HttpOnly: true}) //nolint:gosec // no secret
-		return message.Lang(l)
-	}
-	if c, err := r.Cookie("lingua"); err == nil && (c.Value == "it" || c.Value == "en") {
-		return message.Lang(c.Value)
-	}
-	if tag, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ","); strings.HasPrefix(strings.ToLower(strings.TrimSpace(tag)), "en") {
-		return message.English
-	}
-	return message.Italian
 }

@@ -78,6 +78,8 @@ func (r *request) term(a *submission.Application) string {
 		return ""
 	case !a.Paused.IsZero():
 		return r.T("office.paused", "day", italianDay(a.Due))
+	case a.Suspended(r.c.now()):
+		return r.suspended(a)
 	case a.Overdue(r.c.now()):
 		due, err := time.ParseInLocation(time.DateOnly, a.Due, register.Rome())
 		if err != nil {
@@ -94,7 +96,7 @@ func (r *request) term(a *submission.Application) string {
 const queuePage = 50
 
 // states that the filter offers, besides those that are open.
-var queueStates = []submission.State{submission.StateToCheck, submission.StateSent, submission.StateInCharge, submission.StateMore, submission.StateAnswered, submission.StateClosed, submission.StateWithdrawn}
+var queueStates = []submission.State{submission.StateToCheck, submission.StateSent, submission.StateInCharge, submission.StateMore, submission.StateNoticed, submission.StateAnswered, submission.StateClosed, submission.StateWithdrawn}
 
 func (c *Console) queue(r *request) error {
 	a, q := r.actor(), submission.Queue{Service: r.query("servizio"), Text: r.query("testo"), After: r.query("dopo"), Overdue: r.query("scadute") != "", Limit: queuePage + 1}
@@ -216,23 +218,28 @@ func (c *Console) counts(r *request) error {
 		return err
 	}
 	t := &table{ID: "counts", Caption: r.T("office.counts-of", "from", from.Format("02/01/2006"), "to", to.Format("02/01/2006")), Empty: r.T("console.none"),
-		Head: r.words("office", "service", "at-office", "state", "how-many", "days", "late")}
-	var sum, late int
+		Head: r.words("office", "service", "at-office", "state", "how-many", "days", "late", "still", "stood")}
+	var sum, late, still int
 	for _, x := range all {
 		title := x.Service
 		if i := slices.IndexFunc(titles, func(o option) bool { return o.Value == x.Service }); i >= 0 {
 			title = titles[i].Text
 		}
 		t.Rows = append(t.Rows, []cell{{Text: title}, {Text: x.Office}, {Text: r.T("application.state-" + string(x.State))}, {Text: strconv.Itoa(x.N)},
-			{Text: strings.Replace(fmt.Sprintf("%.1f", x.Days), ".", r.T("office.decimal"), 1)}, {Text: strconv.Itoa(x.Overdue)}})
-		sum, late = sum+x.N, late+x.Overdue
+			{Text: r.decimal(x.Days)}, {Text: strconv.Itoa(x.Overdue)}, {Text: strconv.Itoa(x.Still)}, {Text: r.decimal(x.Stood)}})
+		sum, late, still = sum+x.N, late+x.Overdue, still+x.Still
 	}
 	if len(all) > 1 {
-		t.Rows = append(t.Rows, []cell{{Text: r.T("office.sum")}, {}, {}, {Text: strconv.Itoa(sum)}, {}, {Text: strconv.Itoa(late)}})
+		t.Rows = append(t.Rows, []cell{{Text: r.T("office.sum")}, {}, {}, {Text: strconv.Itoa(sum)}, {}, {Text: strconv.Itoa(late)}, {Text: strconv.Itoa(still)}, {}})
 	}
 	d["Table"] = t
 	d["Links"] = []nextStep{{r.T("office.csv"), Prefix + "/pratiche/conteggi.csv?" + url.Values{"dal": {from.Format(time.DateOnly)}, "al": {to.Format(time.DateOnly)}}.Encode()}}
 	return r.page(http.StatusOK, "list", r.T("console.m-counts"), d)
+}
+
+// decimal writes a number of days for people.
+func (r *request) decimal(x float64) string {
+	return strings.Replace(fmt.Sprintf("%.1f", x), ".", r.T("office.decimal"), 1)
 }
 
 func (c *Console) countsCSV(r *request) error {

@@ -62,7 +62,7 @@ func writes(t *testing.T, w *town.Town, v submission.Visitor, topic, text string
 			t.Fatal(err)
 		}
 	}
-	if _, err := d.Make(ctx, v, a.ID, false, "1"); err != nil {
+	if _, err := d.Make(ctx, v, a.ID, false, a.Service.Privacy.Version); err != nil {
 		t.Fatal(err)
 	}
 	if a, err = d.Send(ctx, v, a.ID); err != nil {
@@ -155,7 +155,7 @@ func plainPDF(t *testing.T, w *town.Town) []byte {
 	if _, err := w.Applications.Save(t.Context(), v, x.ID, func(id string) string { return values[id] }, true); err != nil {
 		t.Fatal(err)
 	}
-	if x, err = w.Applications.Make(t.Context(), v, x.ID, false, "1"); err != nil {
+	if x, err = w.Applications.Make(t.Context(), v, x.ID, false, x.Service.Privacy.Version); err != nil {
 		t.Fatal(err)
 	}
 	f, err := w.Applications.Document(t.Context(), x)
@@ -318,6 +318,30 @@ func TestInstradamento(t *testing.T) {
 		bb.get(path+"/pratiche/conteggi?dal=2026-02-01&al=2026-01-01").wants(http.StatusUnprocessableEntity, "il primo non dopo")
 		u.get(path + "/pratiche/conteggi.csv?dal=x").wants(http.StatusBadRequest)
 	})
+}
+
+// What the citizen takes back while the operator writes the answer is not answered: the
+// operator is told by whom and why, and keeps what was written.
+func TestWithdrawnWhileTheAnswerIsWritten(t *testing.T) {
+	w := town.New(t, storetest.New(t, store.SQLite))
+	v := citizen(t, w, 20)
+	a := writes(t, w, v, "other", "Una cosa")
+	b := as(t, w, pages(t, w), w.Operator("prova", 5, "R12"), "192.0.2.5:1")
+	page := path + "/pratiche/" + a.ID
+	b.get(page).wants(http.StatusOK, page+"/risposta")
+	if err := w.Applications.Withdraw(t.Context(), v, a.ID, "Ho risolto da me"); err != nil {
+		t.Fatal(err)
+	}
+	b.send(page+"/risposta", "words", "La mia lunga risposta").wants(http.StatusConflict, "Ritirata", "La mia lunga risposta")
+	b.get(page).wants(http.StatusOK, "Ritirata", "Ho risolto da me")
+	for _, deed := range []string{"/risposta", "/integrazione", "/chiusura", "/carico"} {
+		if strings.Contains(b.body, `action="`+page+deed+`"`) {
+			t.Errorf("%s is offered on what was taken back", deed)
+		}
+	}
+	if n := storetest.Count(t, w.Store, "SELECT count(*) FROM register_entry"); n != 1 {
+		t.Errorf("%d numbers for a message without an answer", n)
+	}
 }
 
 // answer looks at the sealed answer as the citizen gets it.

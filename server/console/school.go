@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -374,11 +373,7 @@ func (c *Console) callPDF(r *request) error {
 	if err != nil {
 		return missing(err)
 	}
-	defer func() { _ = f.Close() }()
-	r.w.Header().Set("Content-Type", "application/pdf")
-	r.w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="graduatoria-%d.pdf"`, l.N))
-	_, err = io.Copy(r.w, f)
-	return err
+	return r.handOver(fmt.Sprintf("graduatoria-%d.pdf", l.N), "application/pdf", f)
 }
 
 func (c *Console) callOffers(r *request) error {

@@ -33,7 +33,7 @@ func nursery(t *testing.T, w *town.Town, n int, answers ...string) *submission.A
 		t.Fatal(err)
 	}
 	values := map[string]string{"child-given": "Bimba", "child-family": "Segreta", "child-cf": w.Child(n), "child-born": w.Today().AddDate(-1, 0, -n).Format(time.DateOnly), "relation": "parent", "other": "none",
-		"email": f.Email, "first": "girasole", "time": "full", "vaccinated": "yes"}
+		"email": f.Email, "first": "girasole", "time": "full", "vaccination": "done"}
 	for i := 0; i+1 < len(answers); i += 2 {
 		values[answers[i]] = answers[i+1]
 	}

@@ -30,7 +30,7 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Check("delega")
 	s.Open(path+"/deleghe/nuova", "#f-kind")
 	s.Check("delega-nuova")
-	chromium.Do(s, "submit", chromedp.Click("[name=act][value=confirm]"))
+	chromium.Do(s, "submit", chromium.Click("[name=act][value=confirm]"))
 	s.Wait("#wrong")
 	s.Check("delega-errori")
 
@@ -45,7 +45,7 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Check("assistita")
 	s.Open(path+"/assistita/nuova", "#f-service")
 	s.Check("assistita-nuova")
-	chromium.Do(s, "submit", chromedp.Click("[name=act][value=confirm]"))
+	chromium.Do(s, "submit", chromium.Click("[name=act][value=confirm]"))
 	s.Wait("#wrong")
 	s.Check("assistita-errori")
 
@@ -55,7 +55,7 @@ func TestDeskInABrowser(t *testing.T) {
 	for i := 0; i < len(nidoSteps[0]); i += 2 {
 		s.Tab(`e.matches("#f-` + nidoSteps[0][i] + `")`)
 		if nidoSteps[0][i] == "child-born" {
-			chromium.Do(s, "date", chromedp.SetValue("#f-child-born", nidoSteps[0][i+1]))
+			chromium.Do(s, "date", chromium.SetValue("#f-child-born", nidoSteps[0][i+1]))
 			continue
 		}
 		chromium.Do(s, nidoSteps[0][i], chromedp.KeyEvent(nidoSteps[0][i+1]))
@@ -65,6 +65,13 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Wait("#f-email")
 	s.Check("assistita-passo-2")
 	caf.get(one+"/passo/2").send(one+"/passo/2", "relation", "guardian", "email", "genitore@example.org", "other", "none").wants(http.StatusSeeOther)
+	s.Open(one+"/passo/6", "h1")
+	chromium.Do(s, "an item", chromedp.Click(`[value="collectors.add"]`))
+	s.Wait(`[id="item-collectors.1"]`)
+	if got := s.JS("document.activeElement.id"); got != "f-collectors.1.collector-given" {
+		t.Errorf("after an item is added the focus is at %q", got)
+	}
+	s.Check("assistita-voci")
 	s.Open(one+"/allegati", "#f-file-custody")
 	s.Check("assistita-allegati")
 	s.Open(one+"/riepilogo", "h1")
@@ -72,7 +79,7 @@ func TestDeskInABrowser(t *testing.T) {
 	caf.toSign(one)
 	s.Open(one+"/firma", "#card-sign")
 	s.Check("assistita-firma")
-	chromium.Do(s, "without the scans", chromedp.Click("form[action$='/firma/foglio'] button"))
+	chromium.Do(s, "without the scans", chromium.Click("form[action$='/firma/foglio'] button"))
 	s.Wait("#wrong-note")
 	s.Check("assistita-firma-errore")
 	for _, slot := range []string{"paper", "identity"} {
@@ -80,7 +87,7 @@ func TestDeskInABrowser(t *testing.T) {
 	}
 	s.Open(one+"/firma", "#card-sign")
 	s.Check("assistita-firma-scansioni")
-	chromium.Do(s, "on paper", chromedp.Click("form[action$='/firma/foglio'] button"))
+	chromium.Do(s, "on paper", chromium.Click("form[action$='/firma/foglio'] button"))
 	s.Wait(".alert-success")
 	s.Check("assistita-inviata")
 }

@@ -335,7 +335,7 @@ func (r *request) showPreview(e *edited, def *service.Definition) error {
 	for _, a := range def.Attachments {
 		attachments = append(attachments, a.Title.In(lang))
 	}
-	return r.page(http.StatusOK, "preview", r.T("services.preview-title", "service", def.Title.In(lang)), data{"Form": forms.New(def, "", map[string]string{}, nil, lang), "Def": def,
+	return r.page(http.StatusOK, "preview", r.T("services.preview-title", "service", def.Title.In(lang)), data{"Form": forms.Preview(def, lang), "Def": def,
 		"Help": def.Help.In(lang), "Privacy": def.Privacy.Text.In(lang), "Attachments": attachments, "FormLang": string(lang), "Path": Prefix + "/portale/" + e.id, "Script": "app/servizio.js"})
 }
 

@@ -112,6 +112,12 @@ func TestServiceEditor(t *testing.T) {
 		b.get(at).sendText(at, strings.Repeat("x", service.MaxText+1), "0", "save").wants(http.StatusUnprocessableEntity, "256 KiB")
 		b.sendText(at, strings.Replace(good, "id: iscrizione-nido", "id: altra-cosa", 1), "0", "check").wants(http.StatusUnprocessableEntity, "non cambia")
 
+		// A part that repeats: what is wrong with it, what a citizen would see of it, what changes.
+		b.sendText(at, strings.Replace(good, "repeat: {max: 5, one: {it: Persona", "repeat: {min: 6, max: 5, one: {it: Persona", 1), "0", "check").wants(http.StatusUnprocessableEntity, "Da correggere: 1", "una parte che si ripete va da «min»", "min: 6, max: 5")
+		b.sendText(at, strings.Replace(good, "repeat: {max: 5, one: {it: Persona", "repeat: {max: 4, one: {it: Persona", 1), "0", "preview").wants(http.StatusOK, "Persona delegata 1", `name="collectors.1.collector-given"`, `value="collectors.add" disabled`, "Fratello o sorella 1")
+		b.sendText(at, strings.Replace(good, "repeat: {max: 5, one: {it: Persona", "repeat: {max: 4, one: {it: Persona", 1), "0", "diff").wants(http.StatusOK, "repeat: {max: 4", "repeat: {max: 5", "diff-minus")
+		b.get(path+"/schema-servizi").wants(http.StatusOK, "sections[].repeat.max", "lo controlla il server")
+
 		next := strings.Replace(good, "en: Enrolment in a municipal nursery", "en: Nursery enrolment", 1)
 		b.sendText(at, next, "0", "check").wants(http.StatusOK, "Il testo è corretto")
 		b.sendText(at, next, "0", "preview").wants(http.StatusOK, "La bambina o il bambino", `name="child-cf"`, "Provvedimento di affidamento", "Regolamento (UE) 2016/679")

@@ -193,7 +193,7 @@ func TestAnotherEntesIDs(t *testing.T) {
 				b.get(path)
 			} else {
 				b.post(path, token, "to", "revoked", "why", "x", "document", "x", "proof", "x", "role", "R7", "old", "R16", "with", "R7", "grant", "yes", "dead", "yes", "code", town.FormOf(70).Code, "name", "Ufficio",
-					"words", "x", "office", "Ambiente", "time", "2026-01-01T10:00", "party", "x", "subject", "x", "direction", "in")
+					"words", "x", "day", "2026-01-01", "outcome", "granted", "office", "Ambiente", "time", "2026-01-01T10:00", "party", "x", "subject", "x", "direction", "in")
 			}
 			want := []int{http.StatusNotFound}
 			if strings.Contains(rt.Pattern, "/enti/") {

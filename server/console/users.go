@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/foureyes"
@@ -200,18 +201,25 @@ func (c *Console) userLog(r *request) error {
 func (r *request) logTable(rows []audit.Entry) *table {
 	t := &table{ID: "log", Caption: r.T("console.log"), Empty: r.T("console.none"), Head: r.heads("f-when", "f-what", "f-operator", "f-address", "f-detail")}
 	for _, e := range rows {
-		t.Rows = append(t.Rows, []cell{{Text: moment(e.Time)}, {Text: r.T("audit." + e.Kind)}, {Text: r.c.operatorName(r, e.Operator)}, {Text: e.Address, Mono: true}, {Text: detail(e)}})
+		t.Rows = append(t.Rows, []cell{{Text: moment(e.Time)}, {Text: r.T("audit." + e.Kind)}, {Text: r.c.operatorName(r, e.Operator)}, {Text: e.Address, Mono: true}, {Text: r.detail(e)}})
 	}
 	return t
 }
 
-func detail(e audit.Entry) string {
+// detail is what a line of the log says besides the columns, with names in the reader's
+// language where there are some; who acted has a column.
+func (r *request) detail(e audit.Entry) string {
 	var parts []string
 	for _, m := range []map[string]string{e.Detail, e.Personal} {
 		for _, k := range slices.Sorted(keysOf(m)) {
-			if m[k] != "" {
-				parts = append(parts, k+": "+m[k])
+			if m[k] == "" || k == "operator" || k == "operator-name" {
+				continue
 			}
+			label := k
+			if message.Has("logdetail." + k) {
+				label = r.T("logdetail." + k)
+			}
+			parts = append(parts, label+": "+m[k])
 		}
 	}
 	return strings.Join(parts, "; ")

@@ -34,7 +34,7 @@ func TestPackages(t *testing.T) {
 		if _, err := town.Applications.Save(ctx, v, a.ID, func(id string) string { return values[id] }, true); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := town.Applications.Make(ctx, v, a.ID, true, "1"); err != nil {
+		if _, err := town.Applications.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 			t.Fatal(err)
 		}
 		if a, err = town.Applications.Send(ctx, v, a.ID); err != nil {

@@ -157,7 +157,8 @@ func TestOnce(t *testing.T) {
 func TestEveryKindHasItsText(t *testing.T) {
 	for _, k := range []letters.Kind{letters.ConfirmEmail, letters.AlreadyThere, letters.ResetDebole, letters.NoAccount, letters.Activation, letters.NewLogin,
 		letters.Released, letters.Activated, letters.PasswordChanged, letters.Joined, letters.StateChanged,
-		letters.ApplicationReceived, letters.ApplicationNumber, letters.ApplicationMore, letters.ApplicationMessage, letters.ApplicationAnswered, letters.ApplicationClosed, letters.ApplicationCode, letters.ApplicationSign, letters.DraftEnds,
+		letters.ApplicationReceived, letters.ApplicationNumber, letters.ApplicationMore, letters.ApplicationNotice, letters.ApplicationObserved, letters.ApplicationMessage, letters.ApplicationAnswered, letters.ApplicationClosed, letters.ApplicationCode, letters.ApplicationSign,
+		letters.DraftEnds,
 		letters.RankingPublished, letters.RankingOffer, letters.RankingAnswer} {
 		for _, l := range []message.Lang{message.Italian, message.English} {
 			for _, part := range []string{"-subject", "-text"} {

@@ -36,6 +36,8 @@ const (
 	ApplicationReceived Kind = "application-received" // number: the protocol's; link: the application
 	ApplicationNumber   Kind = "application-number"   // the outside system's number came
 	ApplicationMore     Kind = "application-more"     // the office asks for more
+	ApplicationNotice   Kind = "application-notice"   // the reasons against it, before it is refused
+	ApplicationObserved Kind = "application-observed" // the observations on them were received
 	ApplicationMessage  Kind = "application-message"  // the office has written
 	ApplicationAnswered Kind = "application-answered" //
 	ApplicationClosed   Kind = "application-closed"   //

@@ -85,7 +85,7 @@ func (r *request) showAttachments(a *submission.Application, problem, at string)
 	steps := r.steps(a.Service.Definition, a, atAttachments)
 	return r.render("allegati", "modulo.attachments-title", map[string]any{
 		"A": a, "S": a.Service, "Slots": slots, "Steps": steps, "Problem": problem, "Script": "app/modulo.js", "Person": r.person, "Before": len(a.Service.Sections),
-		"Title": r.T("modulo.step-title", "n", len(a.Service.Sections)+1, "of", len(steps), "step", r.T("modulo.attachments-title"), "service", a.Service.Title.In(r.lang)),
+		"Crumb": a.Service.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", len(a.Service.Sections)+1, "of", len(steps), "step", r.T("modulo.attachments-title"), "service", a.Service.Title.In(r.lang)),
 	})
 }
 

@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestWayInABrowser(t *testing.T) {
 	s.Check("servizi")
 	s.Open(nursery, "#begin")
 	s.Check("servizio")
-	chromium.Do(s, "begin", chromedp.Click("#begin"))
+	chromium.Do(s, "begin", chromium.Click("#begin"))
 	s.Wait("#f-child-given")
 	s.Check("compila")
 	at := v.begin(nursery, nurserySteps()[0])
@@ -40,7 +41,7 @@ func TestWayInABrowser(t *testing.T) {
 	if visible("f-other-cf") {
 		t.Error("a question is shown before what it depends on")
 	}
-	chromium.Do(s, "relation", chromedp.Focus("#f-relation"))
+	chromium.Do(s, "relation", chromium.Focus("#f-relation"))
 	for _, keys := range []string{" ", "\t", "mail@example.org", "\t", "\t", " "} {
 		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}
@@ -58,12 +59,40 @@ func TestWayInABrowser(t *testing.T) {
 	if f := d.app(at).Fields; f["other-cf"] != pki.Invented(2).CF || f["email"] != "mail@example.org" {
 		t.Error(f)
 	}
-	chromium.Do(s, "on", chromedp.Click("#next"))
+	chromium.Do(s, "on", chromium.Click("#next"))
 	s.Wait("#wrong")
 	if s.JS(`document.activeElement.id`) != "wrong" {
 		t.Error("the summary of errors is not focused")
 	}
 	s.Check("passo-sbagliato")
+
+	// Items by keyboard: the page begins where the button led, and the return key goes on and
+	// takes none away.
+	s.Open(at+"/passo/6", `[value="collectors.add"]`)
+	for n := 1; n <= 2; n++ {
+		chromium.Do(s, "add", chromedp.Focus(`[value="collectors.add"]`))
+		chromium.Do(s, "add", chromedp.KeyEvent("\r"))
+		s.Wait(fmt.Sprintf(`[id="item-collectors.%d"]`, n))
+		if got := s.JS(`document.activeElement.id`); got != fmt.Sprintf("f-collectors.%d.collector-given", n) {
+			t.Errorf("item %d: the focus is at %q", n, got)
+		}
+		chromium.Do(s, "typed", chromedp.KeyEvent(fmt.Sprintf("Nonna %d", n)))
+	}
+	chromium.Do(s, "send on", chromedp.KeyEvent("\r"))
+	s.Wait("#wrong")
+	if got := s.JS(`document.getElementById("wrong").textContent + document.querySelector("[name='collectors.items']").value`); !strings.Contains(got, "Persona delegata 2: Cognome") || !strings.HasSuffix(got, "2") {
+		t.Errorf("the return key: %q", got)
+	}
+	s.Check("voci-sbagliate")
+	chromium.Do(s, "take away", chromedp.Focus(`[value="collectors.1"]`))
+	chromium.Do(s, "take away", chromedp.KeyEvent(" "))
+	s.Wait("#gone-collectors")
+	if got := s.JS(`document.activeElement.id + document.querySelector("[name='collectors.1.collector-given']").value`); got != "gone-collectorsNonna 2" {
+		t.Errorf("after one is gone: %q", got)
+	}
+	s.Check("voci")
+	s.Open(at+"/passo/7", "#next")
+	s.Check("vaccinazioni")
 
 	// Attachments: too large is told before it is sent.
 	at = v.filled(nil, map[string][]string{"relation": {"guardian"}})
@@ -76,11 +105,18 @@ func TestWayInABrowser(t *testing.T) {
 	}
 	s.Open(at+"/riepilogo", "#next")
 	s.Check("riepilogo")
-	chromium.Do(s, "warned", chromedp.Click("#warned"))
-	chromium.Do(s, "privacy", chromedp.Click("#privacy"))
-	chromium.Do(s, "on", chromedp.Click("#next"))
+	chromium.Do(s, "warned", chromium.Click("#warned"))
+	chromium.Do(s, "privacy", chromium.Click("#privacy"))
+	chromium.Do(s, "on", chromium.Click("#next"))
 	s.Wait("#card-sign")
 	s.Check("firma")
+	if got := s.JS(`document.getElementById("card-sign").dataset.name`); got != d.app(at).DocumentName() || !strings.HasPrefix(got, "iscrizione-nido-") {
+		t.Errorf("the agent is told the name %q", got)
+	}
+	// The draft is discarded in another window: the page says so, and no card is asked.
+	v.sendValues(at+"/scarta", nil)
+	s.JS(`(document.getElementById("start").click(), "")`)
+	s.Wait("#error")
 
 	// Two who sign.
 	at = v.made(nil, pairs("other", "consents", "other-cf", pki.Invented(2).CF, "other-signs", "yes"))

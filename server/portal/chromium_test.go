@@ -31,7 +31,7 @@ func TestTownInABrowser(t *testing.T) {
 	if got := s.JS(`document.activeElement.getAttribute("href")`); got != "#main" {
 		t.Errorf("the first stop is %q", got)
 	}
-	chromium.Do(s, "search", chromedp.Focus("#cerca"))
+	chromium.Do(s, "search", chromium.Focus("#cerca"))
 	chromium.Do(s, "search", chromedp.KeyEvent("nido\r"))
 	s.Wait("#found")
 
@@ -58,14 +58,14 @@ func TestTownInABrowser(t *testing.T) {
 		s.Check("town-" + name)
 	}
 	s.Open("/deleghe", "h1")
-	chromium.Do(s, "choose", chromedp.Focus(`input[value="`+m.ID+`"] ~ button`))
+	chromium.Do(s, "choose", chromium.Focus(`input[value="`+m.ID+`"] ~ button`))
 	chromium.Do(s, "choose", chromedp.KeyEvent("\r"))
 	s.Wait("#acting")
 	s.Check("town-acting")
 	if got := s.JS(`document.getElementById(document.querySelector("main").getAttribute("aria-describedby")).textContent`); !strings.Contains(got, "Ada Esempio") {
 		t.Errorf("main is described by %q", got)
 	}
-	chromium.Do(s, "back", chromedp.Focus(".acting-banner button"))
+	chromium.Do(s, "back", chromium.Focus(".acting-banner button"))
 	chromium.Do(s, "back", chromedp.KeyEvent("\r"))
-	chromium.Do(s, "back", chromedp.WaitNotPresent("#acting"))
+	chromium.Do(s, "back", chromium.Gone("#acting"))
 }

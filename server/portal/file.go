@@ -18,7 +18,7 @@ import (
 
 // stage is one of an application's way (C.SE.1.9).
 type stage struct {
-	ID   string // sent, to-check, charge, more, answer, end, withdrawn
+	ID   string // sent, to-check, charge, more, notice, answer, end, withdrawn
 	Time time.Time
 	// Now: it is here. One that is neither reached nor now is still to come.
 	Now bool
@@ -40,7 +40,7 @@ func stagesOf(a *submission.Application, steps []submission.Step) []stage {
 		out = append(out, stage{ID: "to-check", Time: a.Sent, Now: true})
 	}
 	charge := stage{ID: "charge", Time: at["charge"]}
-	for _, kind := range []string{"more", "answer"} { // who asks or answers has it in charge
+	for _, kind := range []string{"more", "notice", "answer"} { // who asks or answers has it in charge
 		if charge.Time.IsZero() {
 			charge.Time = at[kind]
 		}
@@ -48,6 +48,9 @@ func stagesOf(a *submission.Application, steps []submission.Step) []stage {
 	out = append(out, charge)
 	if !at["more"].IsZero() {
 		out = append(out, stage{ID: "more", Time: at["more"], Now: a.State == submission.StateMore})
+	}
+	if !at["notice"].IsZero() {
+		out = append(out, stage{ID: "notice", Time: at["notice"], Now: a.State == submission.StateNoticed})
 	}
 	if a.State == submission.StateWithdrawn {
 		out = slices.DeleteFunc(out, func(s stage) bool { return s.Time.IsZero() })
@@ -72,12 +75,15 @@ func stagesOf(a *submission.Application, steps []submission.Step) []stage {
 // word is something that was written, by either side.
 type word struct {
 	Mine  bool               `json:"mine"`
-	Kind  string             `json:"kind"` // message, more, answer, close, withdraw
+	Kind  string             `json:"kind"` // message, more, notice, observations, no-observations, answer, close, withdraw
 	From  string             `json:"from"` // the office, or who wrote; empty: the visitor
 	Time  time.Time          `json:"time"`
 	Text  string             `json:"text"`
 	Files []*submission.File `json:"-"`
 }
+
+// mine are the person's own steps that say something.
+var mine = []string{"message", "observations", "no-observations", "withdraw"}
 
 // words lays both sides' messages out in their order, what was attached to an answer with
 // it. Between offices is not the person's: of a reroute only the office shows.
@@ -87,10 +93,10 @@ func (r *request) words(a *submission.Application, w *submission.Who, steps []su
 		x := word{Kind: s.Kind, Time: s.Time, Text: s.Text, From: s.Office}
 		switch {
 		case s.Told() && (s.Text != "" || s.Kind == "close"):
-		case s.Operator == 0 && (s.Kind == "message" || s.Kind == "withdraw"):
+		case s.Operator == 0 && slices.Contains(mine, s.Kind):
 			x.Mine = true
 			x.From = r.writer(s, w)
-			if s.Kind == "withdraw" {
+			if s.Kind == "withdraw" || s.Kind == "no-observations" {
 				break
 			}
 			for len(more) > 0 && !more[0].Created.After(s.Time) {
@@ -141,6 +147,11 @@ type filePage struct {
 	Istanza    bool
 	Receipt    bool
 	Answer     *submission.Answered // nil: none as a document
+	Notice     *submission.Notice   // nil: none was given
+	Heard      []*submission.Observation
+	Late       bool // the days for observations are over
+	None       bool // the person can say to have none
+	Suspended  bool
 	CanReply   bool
 	CanLeave   bool
 	Rated      bool
@@ -204,6 +215,9 @@ func (r *request) filePage(a *submission.Application) (*filePage, error) {
 		return nil, err
 	}
 	x.Answer = answer
+	if err := r.notice(x); err != nil {
+		return nil, err
+	}
 	if a.Letter+string(a.Assisted) == "" {
 		x.Letters = nil
 	}
@@ -241,7 +255,9 @@ func (r *request) filePage(a *submission.Application) (*filePage, error) {
 
 // Dones are what can have been done a moment ago; the address says which, and nothing else
 // of an address is shown.
-func (v *view) Dones() []string { return []string{"inviata", "risposta", "ritirata", "valutata"} }
+func (v *view) Dones() []string {
+	return []string{"inviata", "risposta", "osservazioni", "nessuna", "ritirata", "valutata"}
+}
 
 // With hands lines and the page to a template.
 func (v *view) With(lines []line) map[string]any { return map[string]any{"V": v, "Lines": lines} }

@@ -2,25 +2,23 @@ package portal
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // fileRoutes: applications that were sent: status, messages, receipt.
@@ -37,6 +35,8 @@ var fileRoutes = []route{ //nolint:gochecknoglobals // a table
 	{"GET /pratiche/{id}/documento.pdf", session.None, (*Portal).fileDocument, false},
 	{"GET /pratiche/{id}/ricevuta.pdf", session.None, (*Portal).fileReceipt, false},
 	{"GET /pratiche/{id}/risposta.pdf", session.None, (*Portal).fileAnswer, false},
+	{"GET /pratiche/{id}/preavviso.pdf", session.None, (*Portal).fileNotice, false},
+	{"GET /pratiche/{id}/osservazioni/{n}", session.None, (*Portal).fileObservation, false},
 	{"GET /pratiche/{id}/rapporto.json", session.None, (*Portal).fileReport, false},
 	{"GET /pratiche/{id}/firmato/{n}", session.None, (*Portal).fileSigned, false},
 	{"GET /pratiche/{id}/prove/{n}", session.None, (*Portal).fileEvidence, false},
@@ -221,42 +221,6 @@ func (r *request) before(d map[string]any, l *lists) error {
 	return nil
 }
 
-// disposition is RFC 6266: a plain name that every browser understands, and besides it the
-// name as it is. No control or direction of writing gets into either.
-func disposition(kind, name string) string {
-	plain := strings.Map(func(x rune) rune {
-		switch {
-		case unicode.IsControl(x), unicode.Is(unicode.Cf, x), strings.ContainsRune(`/\:*?"<>|%;`, x):
-			return '_'
-		}
-		return x
-	}, name)
-	ascii := strings.Map(func(x rune) rune {
-		if x > unicode.MaxASCII {
-			return '_'
-		}
-		return x
-	}, plain)
-	out := mime.FormatMediaType(kind, map[string]string{"filename": ascii})
-	if out == "" {
-		out = kind
-	}
-	if ascii != plain {
-		out += "; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(plain), "+", "%20")
-	}
-	return out
-}
-
-// download sends what somebody else made: never shown in this site's name, and in a
-// sandbox wherever a browser opens it.
-func (r *request) download(f io.ReadCloser, kind, name string) error {
-	return r.stream(f, func(h http.Header) {
-		h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-		h.Set("Content-Type", kind)
-		h.Set("Content-Disposition", disposition("attachment", name))
-	})
-}
-
 // logged writes down that documents were taken away.
 func (r *request) logged(a *submission.Application, what string) error {
 	e := audit.Event{Ente: r.ente.Code, Kind: audit.Downloaded, Credential: r.session.Credential, Address: r.from(), Detail: map[string]string{"application": a.ID, "what": what, "protocol": a.Protocol()}}
@@ -276,7 +240,7 @@ func (p *Portal) fileDocument(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", a.Service.ID+".pdf")
+	return r.file(f, "application/pdf", "inline", a.DocumentName())
 }
 
 func (p *Portal) fileReceipt(r *request) error {
@@ -291,7 +255,7 @@ func (p *Portal) fileReceipt(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", "ricevuta-"+fileReference(a)+".pdf")
+	return r.file(f, "application/pdf", "inline", "ricevuta-"+a.FileReference()+".pdf")
 }
 
 // fileAnswer is the office's answer, sealed, as it is in the register.
@@ -307,15 +271,7 @@ func (p *Portal) fileAnswer(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.file(f, "application/pdf", "inline", "risposta-"+fileReference(a)+".pdf")
-}
-
-// fileReference names an application in a file's name.
-func fileReference(a *submission.Application) string {
-	if n := a.Number; n.Number > 0 {
-		return fmt.Sprintf("%d-%07d", n.Year, n.Number)
-	}
-	return a.ID[:12]
+	return r.file(f, "application/pdf", "inline", "risposta-"+a.FileReference()+".pdf")
 }
 
 // fileReport is what the verification of each signature came to, for programs.
@@ -342,7 +298,7 @@ func (p *Portal) fileReport(r *request) error {
 	for _, s := range signed {
 		out.Signatures = append(out.Signatures, one{s.Time.UTC().Format("2006-01-02T15:04:05.000Z"), s.ToCheck, s.Report})
 	}
-	r.w.Header().Set("Content-Disposition", disposition("attachment", "rapporto-"+fileReference(a)+".json"))
+	r.w.Header().Set("Content-Disposition", web.Disposition("attachment", "rapporto-"+a.FileReference()+".json"))
 	return r.json(http.StatusOK, out)
 }
 
@@ -371,7 +327,7 @@ func (p *Portal) fileSigned(r *request) error {
 	if err := r.logged(a, "signed"); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	return r.download(f, "application/pkcs7-mime", fmt.Sprintf("%s-firma-%d.pdf.p7m", fileReference(a), n))
+	return r.download(f, "application/pkcs7-mime", fmt.Sprintf("%s-firma-%d.pdf.p7m", a.FileReference(), n))
 }
 
 func (p *Portal) fileEvidence(r *request) error {
@@ -379,7 +335,7 @@ func (p *Portal) fileEvidence(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.piped("application/zip", fmt.Sprintf("prove-%s-firma-%d.zip", fileReference(a), n), func(ctx context.Context, w io.Writer) error {
+	return r.piped("application/zip", fmt.Sprintf("prove-%s-firma-%d.zip", a.FileReference(), n), func(ctx context.Context, w io.Writer) error {
 		return r.apps().Evidence(ctx, a, n, r.lang, w)
 	}, func() error { return r.logged(a, "evidence") })
 }
@@ -405,7 +361,7 @@ func (p *Portal) filePapers(r *request) error {
 		return err
 	}
 	papers = append(papers, submission.Paper{Name: "messaggi.json", Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(words)), nil }})
-	return r.piped("application/zip", "pratica-"+fileReference(a)+".zip", func(ctx context.Context, w io.Writer) error {
+	return r.piped("application/zip", "pratica-"+a.FileReference()+".zip", func(ctx context.Context, w io.Writer) error {
 		z := zip.NewWriter(w)
 		for _, x := range papers {
 			if err := pack(ctx, z, x); err != nil {
@@ -429,33 +385,23 @@ func pack(ctx context.Context, z *zip.Writer, x submission.Paper) error {
 }
 
 // piped sends what is made while it is sent, once its first byte is there: what fails
-// before has a page of its own, what fails later breaks the download off.
+// before has a page of its own, what fails later breaks the download off (web.Document).
 func (r *request) piped(kind, name string, write func(context.Context, io.Writer) error, before func() error) error {
 	pr, pw := io.Pipe()
 	ctx, stop := context.WithCancel(r.ctx())
 	defer stop()
 	go func() { pw.CloseWithError(write(ctx, pw)) }() //nolint:gosec // ends with the pipe
-	first := make([]byte, 1)
-	if _, err := io.ReadFull(pr, first); err != nil {
+	whole := bufio.NewReader(pr)
+	if _, err := whole.Peek(1); err != nil {
 		return errors.Join(err, pr.Close())
 	}
 	if err := before(); err != nil {
 		return errors.Join(err, pr.Close())
 	}
-	h := r.w.Header()
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Content-Type", kind)
-	h.Set("Content-Disposition", disposition("attachment", name))
-	_, err := r.w.Write(first)
-	if err == nil {
-		_, err = io.Copy(r.w, pr)
-	}
-	_ = pr.CloseWithError(io.ErrClosedPipe)
-	if err != nil {
-		r.p.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
-		panic(http.ErrAbortHandler) // half an archive must not look whole
-	}
-	return nil
+	return r.download(struct {
+		io.Reader
+		io.Closer
+	}{whole, pr}, kind, name)
 }
 
 // fileAttachment is a download of what the person or the desk attached, once the scanner

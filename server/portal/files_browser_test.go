@@ -36,13 +36,24 @@ func TestFilesInABrowser(t *testing.T) {
 	d.more(b.Context, school, a.ID)
 	look("/area", "area")
 	look(at, "pratica-integrazione")
+	d.Publish(6)
+	told := d.Applies(d.WithCard(d.at(1).Person, "genitore@example.org"))
+	reasons := "Il marciapiede davanti al numero 12 è largo 1,80 m.\n\nIl regolamento ne vuole 2,00 liberi per chi passa."
+	if err := d.Applications.GiveNotice(t.Context(), d.Operator("prova", 8, "R12"), told.ID, reasons); err != nil {
+		t.Fatal(err)
+	}
+	look("/pratiche/"+told.ID, "pratica-motivi")
+	if err := d.Applications.Observe(t.Context(), d.at(1), told.ID, "Ho misurato 2,10 m: allego la pianta."); err != nil {
+		t.Fatal(err)
+	}
+	look("/pratiche/"+told.ID, "pratica-osservazioni")
 	for path, name := range map[string]string{"/pratiche": "pratiche", at + "/ritira": "ritira", "/verifica-ricevuta": "sigillo", "/area/messaggi": "messaggi", "/area/accessi": "accessi"} {
 		look(path, name)
 	}
 
 	// By keyboard alone: three stars, why, and sent.
 	b.Open(at, "#star-1")
-	chromium.Do(b, "focus", chromedp.Focus("#star-1"))
+	chromium.Do(b, "focus", chromium.Focus("#star-1"))
 	for _, key := range []string{" ", kb.ArrowRight, kb.ArrowRight} {
 		chromium.Do(b, "key", chromedp.KeyEvent(key))
 	}
@@ -54,12 +65,12 @@ func TestFilesInABrowser(t *testing.T) {
 		t.Error("both questions are shown")
 	}
 	b.Check("valuta")
-	chromium.Do(b, "focus", chromedp.Focus("#star-3"))
+	chromium.Do(b, "focus", chromium.Focus("#star-3"))
 	chromium.Do(b, "key", chromedp.KeyEvent(kb.Tab))
 	chromium.Do(b, "key", chromedp.KeyEvent(" "))
 	chromium.Do(b, "key", chromedp.KeyEvent(kb.Tab))
 	chromium.Do(b, "key", chromedp.KeyEvent("Lungo\r"))
-	chromium.Do(b, "thanks", chromedp.WaitVisible(`//h2[contains(., "Grazie")]`))
+	chromium.Do(b, "thanks", chromium.Until(`[...document.querySelectorAll("h2")].some((e) => e.textContent.includes("Grazie") && e.checkVisibility())`))
 	all, err := d.Ratings.Counts(t.Context(), d.Operator("prova", 7, "R12"))
 	if err != nil || len(all) != 1 || all[0].Stars[2] != 1 || len(all[0].Aspects) != 1 {
 		t.Errorf("%+v %v", all, err)

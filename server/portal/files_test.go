@@ -50,8 +50,9 @@ var ofSent = func() map[string]row {
 		"GET /pratiche/{id}": owner, "POST /pratiche/{id}/risposta": owner, "POST /pratiche/{id}/risposta/togli": owner,
 		"GET /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/ritira": owner, "POST /pratiche/{id}/valuta": owner,
 		"GET /pratiche/{id}/documento.pdf": owner, "GET /pratiche/{id}/ricevuta.pdf": owner, "GET /pratiche/{id}/rapporto.json": owner, "GET /pratiche/{id}/firmato/{n}": owner,
-		"GET /pratiche/{id}/risposta.pdf": {window, window, window, gone, gone, gone}, // not answered yet
-		"GET /pratiche/{id}/prove/{n}":    owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
+		"GET /pratiche/{id}/risposta.pdf":  {window, window, window, gone, gone, gone},                                                                                    // not answered yet
+		"GET /pratiche/{id}/preavviso.pdf": {window, window, window, gone, gone, gone}, "GET /pratiche/{id}/osservazioni/{n}": {window, window, window, gone, gone, gone}, // no notice
+		"GET /pratiche/{id}/prove/{n}": owner, "GET /pratiche/{id}/fascicolo.zip": owner, "GET /pratiche/{id}/file/{file}": owner,
 	}
 }()
 
@@ -105,7 +106,7 @@ func (d *desk) account(kind person.Kind, code, given, family string) *person.Per
 
 var enrolment = map[string]string{
 	"child-given": "Bimba", "child-family": "Esempio", "child-born": "2025-05-01", "relation": "parent", "email": "genitore@example.org", "other": "none", "first": "girasole",
-	"time": "full", "vaccinated": "yes", "diet": "medical",
+	"time": "full", "vaccination": "done", "diet": "medical",
 }
 
 func with(m map[string]string, pairs ...string) map[string]string {
@@ -142,7 +143,7 @@ func (d *desk) made(v submission.Visitor, service string, values map[string]stri
 			d.t.Fatal(err)
 		}
 	}
-	if a, err = x.Make(ctx, v, a.ID, true, "1"); err != nil {
+	if a, err = x.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 		d.t.Fatal(err)
 	}
 	return a
@@ -250,7 +251,7 @@ func TestFileFromReceiptToAnswer(t *testing.T) {
 	at := "/pratiche/" + a.ID
 	page := v.get(at)
 	has(t, page, "Iscrizione al nido comunale", a.Protocol(), a.ID, `aria-current="step"`, "<strong>Inviata</strong>", "Presa in carico", "Istruzione", "Responsabile del servizio Istruzione", "genitore@example.org",
-		"(60 giorni dalla presentazione)", "il silenzio non equivale", "TAR", "lett. a)", "lett. b)", "TOTAL-PASSED", "certificato.png", "Modulo: versione 1", "Informativa sui dati: versione 1", "Bimba",
+		"(60 giorni dalla presentazione)", "il silenzio non equivale", "TAR", "lett. a)", "lett. b)", "TOTAL-PASSED", "certificato.png", "Modulo: versione 1", "Informativa sui dati: versione 2", "Bimba",
 		at+"/ricevuta.pdf", at+"/fascicolo.zip", at+"/firmato/1", at+"/prove/1", a.Fingerprint(), `data-element="feedback-rate-5"`, `data-element="feedback-title"`, `data-element="feedback-input-text"`)
 	day := a.Sent.In(register.Rome()).AddDate(0, 0, 60).Format("02/01/2006")
 	has(t, page, day)
@@ -594,7 +595,7 @@ func TestHostileNamesOfAttachments(t *testing.T) {
 		if err != nil || x.code != http.StatusOK || kind != "attachment" || params["filename"] != want {
 			t.Errorf("%q: %d %q (%v), want %q", name, x.code, params["filename"], err, want)
 		}
-		if x.header.Get("Content-Security-Policy") != "sandbox; default-src 'none'" || x.header.Get("X-Content-Type-Options") != "nosniff" || x.header.Get("Content-Type") != "image/png" {
+		if x.header.Get("Content-Security-Policy") != "default-src 'none'; sandbox" || x.header.Get("X-Content-Type-Options") != "nosniff" || x.header.Get("Content-Type") != "image/png" {
 			t.Errorf("%q: %v", name, x.header)
 		}
 	}

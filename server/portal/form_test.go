@@ -105,7 +105,7 @@ func pairs(x ...string) url.Values {
 	return out
 }
 
-// nurserySteps are the answers of the nursery's five steps.
+// nurserySteps are the answers of the nursery's eight steps.
 func nurserySteps() []url.Values { return page.Nursery() }
 
 // nurseryForm is all of them, as the form that is written before the login asks.
@@ -141,7 +141,7 @@ func (v *visitor) filled(more ...url.Values) string {
 func (v *visitor) made(more ...url.Values) string {
 	v.d.t.Helper()
 	at := v.filled(more...)
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.to != at+"/firma" {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.to != at+"/firma" {
 		v.d.t.Fatalf("no document: %d %s", a.code, a.body)
 	}
 	return at
@@ -224,8 +224,8 @@ func (v *visitor) uploads(path, slot, name string, data []byte) answer {
 
 func TestServicesByTopic(t *testing.T) {
 	d := newDesk(t)
-	has(t, d.visitor().get("/servizi"), "Educazione e formazione", `href="/servizi/iscrizione-nido"`, "Iscrizione al nido comunale", "Anagrafe e stato civile", "si può presentare adesso")
-	has(t, d.visitor().get(nursery), "Accedi e compila", "Provvedimento di affidamento", "Risposta entro 60 giorni", "il silenzio non equivale", "Responsabile del servizio Istruzione", "versione 1", "Gratuito", "artt. 15-22")
+	has(t, d.visitor().get("/servizi"), "Educazione e formazione", `href="/servizi/iscrizione-nido"`, "Iscrizione al nido comunale", "Anagrafe e stato civile", "Si può presentare adesso")
+	has(t, d.visitor().get(nursery), "Accedi e compila", "Provvedimento di affidamento", "Risposta entro 60 giorni", "il silenzio non equivale", "Responsabile del servizio Istruzione", "versione 2", "Gratuito", "artt. 15-22")
 	has(t, d.citizen(1).get(nursery), ">Compila<")
 	if a := d.visitor().get("/servizi/niente"); a.code != http.StatusNotFound {
 		t.Error(a.code)
@@ -245,7 +245,7 @@ func TestFromSheetToNumber(t *testing.T) {
 	steps := nurserySteps()
 	at := v.begin(nursery, steps[0])
 	for i := 1; i < len(steps); i++ {
-		has(t, v.get(fmt.Sprintf("%s/passo/%d", at, i+1)), `aria-current="step"`, fmt.Sprintf("Passo %d di 8", i+1), at+"/passo/1")
+		has(t, v.get(fmt.Sprintf("%s/passo/%d", at, i+1)), `aria-current="step"`, fmt.Sprintf("Passo %d di 11", i+1), at+"/passo/1")
 		want := fmt.Sprintf("%s/passo/%d", at, i+2)
 		if i == len(steps)-1 {
 			want = at + "/allegati"
@@ -257,20 +257,20 @@ func TestFromSheetToNumber(t *testing.T) {
 	}
 	has(t, v.get(at+"/allegati"), `id="none-needed"`)
 	a := v.get(at + "/riepilogo")
-	has(t, a, "Nina", "Arcobaleno", at+"/passo/3?da=riepilogo", `name="warned"`, `name="privacy"`, "artt. 46 e 47", "versione 1")
+	has(t, a, "Nina", "Arcobaleno", at+"/passo/3?da=riepilogo", `name="warned"`, `name="privacy"`, "artt. 46 e 47", "versione 2")
 	if strings.Contains(a.body, `id="gaps"`) {
 		t.Error("something is missing in a full form")
 	}
-	for _, x := range []url.Values{pairs("privacy", "yes", "version", "1"), pairs("warned", "yes", "version", "1"), pairs("warned", "yes", "privacy", "yes", "version", "0")} {
+	for _, x := range []url.Values{pairs("privacy", "yes", "version", "2"), pairs("warned", "yes", "version", "2"), pairs("warned", "yes", "privacy", "yes", "version", "0")} {
 		if a := v.sendValues(at+"/riepilogo", x); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "avvertenze") {
 			t.Errorf("%v: %d", x, a.code)
 		}
 	}
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.to != at+"/firma" {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.to != at+"/firma" {
 		t.Fatalf("%d %s", a.code, a.to)
 	}
 	// Twice, and back in the browser: the page is where the application is.
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.to != at+"/firma" {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.to != at+"/firma" {
 		t.Errorf("sent twice: %d %s", a.code, a.to)
 	}
 	for _, path := range []string{"/passo/1", "/riepilogo", "/allegati"} {
@@ -298,7 +298,7 @@ func TestFromSheetToNumber(t *testing.T) {
 		}
 		first = got
 	}
-	if x := d.app(at); x.State != submission.StateSent || x.Letter != "ab" || x.Privacy != "1" || x.Warned.IsZero() {
+	if x := d.app(at); x.State != submission.StateSent || x.Letter != "ab" || x.Privacy != "2" || x.Warned.IsZero() {
 		t.Errorf("%+v", x)
 	}
 	for _, path := range []string{"/firma", "/riepilogo", "/passo/1"} {
@@ -341,7 +341,7 @@ func TestAStepKeepsWhatIsWrong(t *testing.T) {
 		t.Error(x.Fields)
 	}
 	has(t, v.get(at+"/riepilogo"), `id="gaps"`, at+"/passo/1?da=riepilogo#f-child-cf", "E-mail")
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.code != http.StatusUnprocessableEntity {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.code != http.StatusUnprocessableEntity {
 		t.Errorf("made all the same: %d", a.code)
 	}
 	// Changed from the summary, back to the summary.
@@ -351,7 +351,7 @@ func TestAStepKeepsWhatIsWrong(t *testing.T) {
 	if a := v.sendValues(at+"/passo/1", one); a.to != at+"/riepilogo" {
 		t.Errorf("%d %s", a.code, a.to)
 	}
-	for _, n := range []string{"0", "6", "x", "01", "-1"} {
+	for _, n := range []string{"0", "9", "x", "01", "-1"} {
 		if a := v.get(at + "/passo/" + n); a.code != http.StatusNotFound {
 			t.Errorf("step %s: %d", n, a.code)
 		}
@@ -531,7 +531,7 @@ func TestClosedService(t *testing.T) {
 	at := v.filled()
 	d.publish("iscrizione-nido", func(s string) string { return s + "\ncloses: \"2020-01-31\"\n" })
 	a := v.get(nursery)
-	has(t, a, "chiuso", "31/01/2020")
+	has(t, a, "Chiuso", "31/01/2020")
 	if strings.Contains(a.body, `id="begin"`) {
 		t.Error("a button that leads nowhere")
 	}

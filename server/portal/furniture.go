@@ -24,7 +24,7 @@ type crumb struct{ Link, Text string }
 // sections are what pages are below, by the first part of their address.
 var sections = map[string]crumb{ //nolint:gochecknoglobals // a table
 	"servizi": {"/servizi", "modulo.services-title"}, "pratiche": {"/pratiche", "pratica.list-title"}, "domande": {"/area", "portal.area-title"},
-	"deleghe": {"/area", "portal.area-title"}, "area": {"/area", "portal.area-title"}, "scarica": {"/aiuto", "portal.help-title"}, "accessibilita": {"/accessibilita", "portal.accessibility-title"},
+	"deleghe": {"/area", "portal.area-title"}, "area": {"/area", "portal.area-title"}, "scarica": {"/aiuto", "portal.help-title"}, "accessibilita": {"/accessibilita", "portal.accessibility-title"}, "graduatorie": {"/graduatorie", "graduatoria.list-title"},
 }
 
 // Crumbs lead from the portal's first page to this one, which is the last and no link;
@@ -41,7 +41,11 @@ func (v *view) Crumbs() []crumb {
 	if first == "deleghe" && v.Path != "/deleghe" {
 		out = append(out, crumb{v.base + "/deleghe", v.T("mandate.title")})
 	}
-	return append(out, crumb{"", v.Title})
+	here := v.Title
+	if c, ok := v.D["Crumb"].(string); ok { // a step's title names the step and the service, which the heading has already
+		here = c
+	}
+	return append(out, crumb{"", here})
 }
 
 // Nav tells which item of the main navigation a page is in.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/denial"
@@ -447,16 +446,7 @@ func (p *Portal) mandateProof(r *request) error {
 	if err != nil {
 		return other(denial.Mandate, r.r.PathValue("id"), err)
 	}
-	r.w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	return r.file(f, proof.Kind.MediaType(), "attachment", strings.Map(safeName, proof.Name))
-}
-
-// safeName leaves out of a file's name what a system would read as more than a name.
-func safeName(c rune) rune {
-	if strings.ContainsRune(`/\:*?"<>|`, c) {
-		return '_'
-	}
-	return c
+	return r.download(f, proof.Kind.MediaType(), proof.Name)
 }
 
 // refuse says why something is not done.

@@ -6,7 +6,6 @@ package portal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,15 +20,16 @@ import (
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/feedback"
 	"github.com/citel-pa/citel/server/kept"
-	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/login"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/onetime"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/rooms"
+	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // Portal is the pages of all enti of a server: of Ente at the root, of others that share
@@ -69,12 +69,8 @@ func (p *Portal) Handler() (http.Handler, error) {
 		mux.Handle(x.pattern, p.handle(x))
 	}
 	mux.Handle("GET "+assets.Prefix, assets.Handler())
-	cross := http.NewCrossOriginProtection()
-	if err := cross.AddTrustedOrigin(p.Ente.Origin); err != nil {
-		return nil, fmt.Errorf("portal: %w", err)
-	}
-	limited := limit.NewWrites(p.Now)
-	return p.recovered(p.headers(limited.Wrap(p.address, cross.Handler(p.placed(mux))))), nil
+	site := &web.Site{Origin: p.Ente.Origin, Secure: p.Sessions.Secure, AgentPorts: p.AgentPorts, Address: p.address, Log: p.Log, Now: p.Now}
+	return site.Protect(p.placed(mux))
 }
 
 // Housekeeping deletes forms that nobody came back for.
@@ -87,50 +83,6 @@ func (p *Portal) address(r *http.Request) string {
 		return p.ClientAddress(r)
 	}
 	return r.RemoteAddr
-}
-
-// headers are the same on every answer. The policy names the agent's sockets and
-// nothing else outside; there is no inline script or style anywhere.
-func (p *Portal) headers(next http.Handler) http.Handler {
-	connect := []string{"'self'"}
-	for _, port := range p.AgentPorts {
-		connect = append(connect, fmt.Sprintf("ws://127.0.0.1:%d", port))
-	}
-	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src " +
-		strings.Join(connect, " ") + "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		// The browser's question about the local agent is ours to cause, no frame's.
-		h.Set("Permissions-Policy", "loopback-network=(self), local-network-access=(self), camera=(), geolocation=(), microphone=()")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if p.Sessions.Secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		if !strings.HasPrefix(r.URL.Path, assets.Prefix) {
-			h.Set("Cache-Control", "no-store")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (p *Portal) recovered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if x := recover(); x != nil {
-				if x == http.ErrAbortHandler { //nolint:errorlint,err113 // a value of net/http, compared as such
-					panic(x)
-				}
-				p.Log.Error("panic", "path", r.URL.Path, "what", fmt.Sprint(x))
-				http.Error(w, "internal error", http.StatusInternalServerError)
-			}
-		}()
-		next.ServeHTTP(w, r)
-	})
 }
 
 // Errors that have a page of their own.
@@ -189,7 +141,7 @@ func (p *Portal) handle(x route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		whole := hr.Body // an upload's page bounds it by itself
 		hr.Body = http.MaxBytesReader(w, hr.Body, submission.MaxSigned+maxForm)
-		r := &request{p: p, w: w, r: hr, whole: whole, lang: pageLanguage(w, hr), place: placeOf(hr)}
+		r := &request{p: p, w: w, r: hr, whole: whole, lang: web.Language(w, hr), place: placeOf(hr)}
 		err := r.load()
 		if err == nil && !r.ente.Active && !x.always {
 			err = errNotActive
@@ -304,6 +256,8 @@ func (r *request) fail(err error) {
 		status, title, body = http.StatusForbidden, "portal.csrf-title", "portal.csrf-body"
 	case errors.Is(err, errBadForm):
 		status, title, body = http.StatusBadRequest, "portal.bad-form-title", "portal.bad-form-body"
+	case errors.Is(err, service.ErrItems):
+		status, title, body = http.StatusUnprocessableEntity, "portal.bad-form-title", "form.no-such-items"
 	case errors.Is(err, errNotActive):
 		r.notActive()
 		return

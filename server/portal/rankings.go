@@ -210,12 +210,7 @@ func (p *Portal) standingSent(r *request) error {
 }
 
 // Day is a day of a call as people read it.
-func (v *view) Day(s string) string {
-	if len(s) == 10 {
-		return s[8:] + "/" + s[5:7] + "/" + s[:4]
-	}
-	return s
-}
+func (v *view) Day(s string) string { return v.Lang.Day(s) }
 
 // RankingLink is the sentence of an application's link to its ranking; empty: there is none.
 func (v *view) RankingLink(a *submission.Application) string {

@@ -37,7 +37,7 @@ func (d *desk) nursery(n int, answers ...string) *submission.Application {
 	v := d.visitor()
 	who := submission.Visitor{Ente: "prova", Level: session.Forte, Profile: "cns", Person: v.card(n), Address: v.address}
 	values := map[string]string{"child-given": "Bimba", "child-family": "Segreta", "child-cf": d.Child(n), "child-born": d.Today().AddDate(-1, 0, -n).Format(time.DateOnly), "relation": "parent", "other": "none",
-		"email": town.FormOf(n).Email, "first": "girasole", "time": "full", "vaccinated": "yes"}
+		"email": town.FormOf(n).Email, "first": "girasole", "time": "full", "vaccination": "done"}
 	for i := 0; i+1 < len(answers); i += 2 {
 		values[answers[i]] = answers[i+1]
 	}
@@ -206,7 +206,7 @@ func TestRankingInABrowser(t *testing.T) {
 	s.Check("graduatoria")
 	s.Open("/pratiche/"+mine.ID+"/graduatoria", "#offer-1, #offer-2")
 	s.Check("posizione")
-	chromium.Do(s, "accept", chromedp.Focus(`input[value="accetta"]`))
+	chromium.Do(s, "accept", chromium.Focus(`input[value="accetta"]`))
 	for _, keys := range []string{" ", "\t", "\r"} {
 		chromium.Do(s, "keys", chromedp.KeyEvent(keys))
 	}

@@ -3,7 +3,6 @@ package portal
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/resident"
@@ -20,14 +19,6 @@ var recordRoutes = []route{ //nolint:gochecknoglobals // a table
 // datum of the own record, as the page shows it.
 type datum struct{ Field, Label, Value string }
 
-// shownDay writes a stored day ("2006-01-02") as people do.
-func shownDay(v string) string {
-	if d, err := time.Parse(time.DateOnly, v); err == nil {
-		return d.Format("02/01/2006")
-	}
-	return v
-}
-
 func (r *request) datum(own *resident.Own, field string) datum {
 	v := own.Get(field)
 	switch {
@@ -35,7 +26,7 @@ func (r *request) datum(own *resident.Own, field string) datum {
 	case field == "civil":
 		v = r.T("registry.civil-" + v)
 	case field == "born" || field == "since" || field == "until":
-		v = shownDay(v)
+		v = r.lang.Day(v)
 	}
 	return datum{field, r.T("registry.f-" + field), v}
 }

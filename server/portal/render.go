@@ -1,15 +1,12 @@
 package portal
 
 import (
-	"bufio"
 	"bytes"
 	"embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,24 +17,31 @@ import (
 	"github.com/citel-pa/citel/server/form"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/session"
+	"github.com/citel-pa/citel/server/web"
 )
 
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-var functions = template.FuncMap{
-	"asset": assets.URL,
-	"date":  func(t time.Time) string { return t.In(register.Rome()).Format("02/01/2006") },
-	"moment": func(t time.Time) string {
-		return t.In(register.Rome()).Format("02/01/2006 15:04:05")
-	},
-	"day":     shownDay,
-	"count":   func(n int) []int { return make([]int, n) },
-	"emblem":  func() []string { return emblem },
-	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+// functions are the templates' in a language.
+func functions(l message.Lang) template.FuncMap {
+	return template.FuncMap{
+		"asset":   assets.URL,
+		"fonts":   assets.FontURLs,
+		"date":    func(t time.Time) string { return l.Date(t.In(register.Rome())) },
+		"minute":  func(t time.Time) string { return l.Minute(t.In(register.Rome())) },
+		"moment":  func(t time.Time) string { return l.Moment(t.In(register.Rome())) },
+		"day":     l.Day,
+		"count":   func(n int) []int { return make([]int, n) },
+		"emblem":  func() []string { return emblem },
+		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	}
 }
 
-var pages = func() map[string]*template.Template {
+// pages are the templates by language and name.
+var pages = map[message.Lang]map[string]*template.Template{message.Italian: parse(message.Italian), message.English: parse(message.English)} //nolint:gochecknoglobals // parsed once
+
+func parse(l message.Lang) map[string]*template.Template {
 	out := map[string]*template.Template{}
 	entries, err := templateFiles.ReadDir("templates")
 	if err != nil {
@@ -48,11 +52,11 @@ var pages = func() map[string]*template.Template {
 		if name == "base" || strings.HasPrefix(name, "shared-") {
 			continue
 		}
-		base := template.Must(form.Parse(template.New("base.html").Funcs(functions)))
+		base := template.Must(form.Parse(template.New("base.html").Funcs(functions(l))))
 		out[name] = template.Must(base.ParseFS(templateFiles, "templates/base.html", "templates/shared-*.html", "templates/"+e.Name()))
 	}
 	return out
-}()
+}
 
 // view is what templates see.
 type view struct {
@@ -148,7 +152,7 @@ func (r *request) render(name, title string, data map[string]any) error {
 		v.Title = t
 	}
 	var b bytes.Buffer
-	if err := pages[name].Execute(&b, v); err != nil {
+	if err := pages[r.lang][name].Execute(&b, v); err != nil {
 		return fmt.Errorf("portal: page %s: %w", name, err)
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -157,26 +161,6 @@ func (r *request) render(name, title string, data map[string]any) error {
 	}
 	_, _ = r.w.Write(b.Bytes())
 	return nil
-}
-
-// pageLanguage: what the address asks for and then remembers, else the browser's.
-func pageLanguage(w http.ResponseWriter, r *http.Request) message.Lang {
-	if l := r.URL.Query().Get("lingua"); l == "it" || l == "en" {
-		http.SetCookie(w, &http.Cookie{Name: "lingua", Value: l, Path: "/", MaxAge: 31536000, SameSite: http.SameSiteLaxMode, HttpOnly: true}) //nolint:gosec // no secret
-		return message.Lang(l)
-	}
-	if c, err := r.Cookie("lingua"); err == nil && (c.Value == "it" || c.Value == "en") {
-		return message.Lang(c.Value)
-	}
-	for _, part := range strings.Split(r.Header.Get("Accept-Language"), ",") {
-		switch tag := strings.ToLower(strings.TrimSpace(part)); {
-		case strings.HasPrefix(tag, "it"):
-			return message.Italian
-		case strings.HasPrefix(tag, "en"):
-			return message.English
-		}
-	}
-	return message.Italian
 }
 
 func (r *request) json(status int, v any) error {
@@ -192,29 +176,23 @@ func (r *request) apiError(status int, code, text string) error {
 // Query is a value of the address, which pages show nothing of by itself.
 func (v *view) Query(name string) string { return v.r.URL.Query().Get(name) }
 
+// Description is what the page is about, for those who list it.
+func (v *view) Description() string {
+	if d, ok := v.D["Description"].(string); ok && d != "" {
+		return d
+	}
+	return v.T("town.description", "ente", v.ente.Name)
+}
+
 // Level is what the session opens in this ente.
 func (v *view) Level() string { return v.level.String() }
 
-// file sends a file of ours.
+// file sends a file: shown ("inline") where it is ours, else a download.
 func (r *request) file(f io.ReadCloser, kind, disposition, name string) error {
-	return r.stream(f, func(h http.Header) {
-		h.Set("Content-Type", kind)
-		h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
-	})
+	return web.Document{Name: name, MediaType: kind, Inline: disposition == "inline"}.Send(r.w, r.r, r.p.Log, f)
 }
 
-// stream sends a file. What fails before its first byte has a page of its own; what fails
-// later breaks the connection off: half a document must not look whole.
-func (r *request) stream(f io.ReadCloser, headers func(http.Header)) error {
-	whole := bufio.NewReaderSize(f, 32<<10)
-	if _, err := whole.Peek(1); err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, f.Close())
-	}
-	headers(r.w.Header())
-	_, err := io.Copy(r.w, whole)
-	if err := errors.Join(err, f.Close()); err != nil {
-		r.p.Log.Warn("a download broke off", "path", r.r.URL.Path, "error", err)
-		panic(http.ErrAbortHandler)
-	}
-	return nil
+// download sends what somebody else made.
+func (r *request) download(f io.ReadCloser, kind, name string) error {
+	return r.file(f, kind, "attachment", name)
 }

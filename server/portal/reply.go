@@ -110,7 +110,8 @@ func (r *request) problem(err error) string {
 	return ""
 }
 
-// replySent takes a word to the office, with files where the office asked for more.
+// replySent takes a word to the office, with files where the office asked for more or told
+// reasons against the istanza.
 // Nothing that was written is lost: what is refused comes back with its reason, and what a
 // session that ended had written is kept until the login.
 func (p *Portal) replySent(r *request) error {
@@ -150,13 +151,19 @@ func (p *Portal) replySent(r *request) error {
 	if values["do"] == "attach" { // more files may follow
 		return r.showFile(a, map[string]any{"Written": values["words"], "Added": len(files)})
 	}
-	if err := r.apps().Reply(r.ctx(), r.visitor(), a.ID, strings.TrimSpace(values["words"])); err != nil {
+	what, words := "risposta", strings.TrimSpace(values["words"])
+	if do := values["do"]; do == "observe" || do == "none" {
+		what, err = r.observed(a, do, words)
+	} else {
+		err = r.apps().Reply(r.ctx(), r.visitor(), a.ID, words)
+	}
+	if err != nil {
 		return again(err)
 	}
 	if err := p.kept.Drop(r.ctx(), r.ente.Code, replyKey(a.ID), r.owners()...); err != nil {
 		return err
 	}
-	return r.to(r.base + "/pratiche/" + a.ID + "?fatto=risposta#messaggi")
+	return r.to(r.base + "/pratiche/" + a.ID + "?fatto=" + what + "#messaggi")
 }
 
 // attachMore gives the sentence of why a file is refused; empty when it was taken.

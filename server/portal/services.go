@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -75,7 +76,7 @@ func (r *request) nextStep(a *submission.Application) string {
 	at := r.base + "/pratiche/" + a.ID
 	switch a.State {
 	case submission.StateDraft:
-		if n := firstWrong(a.Service.Definition, r.missing(a)); n > 0 {
+		if n := a.Service.FirstWrong(r.missing(a)); n > 0 {
 			return at + "/passo/" + strconv.Itoa(n)
 		}
 		return at + "/riepilogo"
@@ -88,16 +89,6 @@ func (r *request) nextStep(a *submission.Application) string {
 func (r *request) missing(a *submission.Application) service.Errors {
 	_, errs := a.Service.Validate(func(id string) string { return a.Fields[id] }, r.p.now(), true)
 	return errs
-}
-
-// firstWrong is the number of the first step with an error, 0 without one.
-func firstWrong(d *service.Definition, errs service.Errors) int {
-	for i, s := range d.Sections {
-		if slices.ContainsFunc(s.Questions, func(q service.Question) bool { return errs[q.ID] != "" }) {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 // topic is a topic's services.
@@ -187,7 +178,7 @@ func (p *Portal) sheet(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.render("servizio", "modulo.services-title", map[string]any{"Title": s.Title.In(r.lang), "S": s, "Drafts": drafts, "Offices": offices, "Enough": r.level >= s.Needs()})
+	return r.render("servizio", "modulo.services-title", map[string]any{"Title": s.Title.In(r.lang), "Description": s.Help.In(r.lang), "S": s, "Drafts": drafts, "Offices": offices, "Enough": r.level >= s.Needs()})
 }
 
 // draftsOf are the visitor's open drafts of a service.
@@ -235,10 +226,10 @@ func (p *Portal) begin(r *request) error {
 			values[k] = v
 		}
 	}
-	return r.showBegin(s, store.NewID(), values, nil, form != nil)
+	return r.showBegin(s, store.NewID(), values, nil, nil, form != nil)
 }
 
-func (r *request) showBegin(s *service.Version, id string, values map[string]string, errs service.Errors, isKept bool) error {
+func (r *request) showBegin(s *service.Version, id string, values map[string]string, errs service.Errors, turn *service.Turn, isKept bool) error {
 	d := map[string]any{"S": s, "Kept": isKept, "Draft": id, "Script": "app/modulo.js"}
 	section := s.Sections[0].ID
 	if r.level < s.Needs() {
@@ -254,7 +245,11 @@ func (r *request) showBegin(s *service.Version, id string, values map[string]str
 			return err
 		}
 	}
-	d["Form"] = form.New(s.Definition, section, values, errs, r.lang)
+	f := form.New(s.Definition, section, values, errs, r.lang)
+	if turn != nil {
+		f.Look(*turn, r.lang)
+	}
+	d["Form"] = f
 	d["Title"] = s.Title.In(r.lang)
 	if len(errs) > 0 {
 		r.status = http.StatusUnprocessableEntity
@@ -273,9 +268,22 @@ func (p *Portal) begun(r *request) error {
 	if err := r.readUpTo(maxStep); err != nil && (r.session != nil || !errors.Is(err, errCSRF)) {
 		return err
 	}
+	turn, err := s.Turn(r.r.PostForm)
+	if err != nil {
+		return err
+	}
 	values, err := r.typed(s)
 	if err != nil {
 		return err
+	}
+	// An item more or less: the same page, as long as it is the same that was sent.
+	if turn != nil && (r.r.PostForm.Get("_passo") != "") == (r.level >= s.Needs()) {
+		var errs service.Errors
+		if i := slices.IndexFunc(s.Sections, func(x service.Section) bool { return x.ID == turn.Section }); turn.Code != "" {
+			errs = service.Errors{s.Sections[i].CountKey(): turn.Code}
+			turn = nil
+		}
+		return r.showBegin(s, r.r.PostForm.Get("_bozza"), values, errs, turn, false)
 	}
 	if r.level < s.Needs() {
 		// Cleaned as the draft will have it, without a word about what is missing.
@@ -304,9 +312,9 @@ func (p *Portal) begun(r *request) error {
 // typed is what was written so far: below the level the whole form was on the page; at it
 // the first step, which joins what was kept before.
 func (r *request) typed(s *service.Version) (map[string]string, error) {
-	values, on := map[string]string{}, s.Fields()
+	values, on := map[string]string{}, s.Sections
 	if r.r.PostForm.Get("_passo") != "" {
-		on = s.Sections[0].Questions
+		on = s.Sections[:1]
 		form, err := r.p.kept.Get(r.ctx(), r.ente.Code, s.ID, r.owners()...)
 		switch {
 		case err == nil:
@@ -315,8 +323,20 @@ func (r *request) typed(s *service.Version) (map[string]string, error) {
 			return nil, err
 		}
 	}
-	for _, q := range on {
-		values[q.ID] = strings.Join(r.r.PostForm[q.ID], ",") // nothing, too: a check that was taken away
+	for _, x := range on {
+		if x.Repeat == nil {
+			for _, q := range x.Questions {
+				values[q.ID] = strings.Join(r.r.PostForm[q.ID], ",") // nothing, too: a check that was taken away
+			}
+			continue
+		}
+		items := x.ID + "."
+		maps.DeleteFunc(values, func(k, _ string) bool { return strings.HasPrefix(k, items) })
+		for k, v := range r.r.PostForm {
+			if strings.HasPrefix(k, items) {
+				values[k] = strings.Join(v, ",")
+			}
+		}
 	}
 	return values, nil
 }
@@ -383,20 +403,13 @@ type dates struct{ Opens, Code, State string }
 // Dates tells when a service is open, for the templates.
 func (v *view) Dates(d *service.Version) dates {
 	out := dates{Code: v.open(d)}
-	day := func(s string) string {
-		t, err := time.Parse(time.DateOnly, s)
-		if err != nil {
-			return s
-		}
-		return t.Format("02/01/2006")
-	}
 	switch {
 	case d.Opens != "" && d.Closes != "":
-		out.Opens = v.T("modulo.from-to", "from", day(d.Opens), "to", day(d.Closes))
+		out.Opens = v.T("modulo.from-to", "from", v.Lang.Day(d.Opens), "to", v.Lang.Day(d.Closes))
 	case d.Opens != "":
-		out.Opens = v.T("modulo.from", "from", day(d.Opens))
+		out.Opens = v.T("modulo.from", "from", v.Lang.Day(d.Opens))
 	case d.Closes != "":
-		out.Opens = v.T("modulo.until", "to", day(d.Closes))
+		out.Opens = v.T("modulo.until", "to", v.Lang.Day(d.Closes))
 	}
 	out.State = v.T("modulo.is-" + out.Code)
 	return out

@@ -29,12 +29,8 @@ type gap struct{ Address, Text string }
 
 func (r *request) gaps(a *submission.Application, slots []slot) (out []gap) {
 	at, errs := r.base+"/pratiche/"+a.ID, r.missing(a)
-	for _, s := range form.New(a.Service.Definition, "", a.Fields, errs, r.lang).Sections {
-		for _, f := range s.Fields {
-			if f.Error != "" {
-				out = append(out, gap{at + "/passo/" + strconv.Itoa(s.N) + "?da=riepilogo#" + f.HTML(), f.Label + ": " + f.Error})
-			}
-		}
+	for _, f := range form.New(a.Service.Definition, "", a.Fields, errs, r.lang).Wrong {
+		out = append(out, gap{at + "/passo/" + strconv.Itoa(f.Step) + "?da=riepilogo#" + f.HTML(), f.Name() + ": " + f.Error})
 	}
 	for _, s := range slots {
 		if s.Required && !slices.ContainsFunc(s.Files, func(f *submission.File) bool { return f.State != submission.FileInfected }) {
@@ -76,7 +72,7 @@ func (r *request) showCheck(a *submission.Application, problem string) error {
 	return r.render("riepilogo", "modulo.check-title", map[string]any{
 		"Who": who, "A": a, "S": a.Service, "Blocks": blocks, "Slots": slots, "Gaps": r.gaps(a, slots), "Problem": problem, "Over": over, "Steps": steps,
 		"Signs": a.Service.Signature != service.SignatureNone, "Before": len(a.Service.Sections),
-		"Title": r.T("modulo.step-title", "n", last, "of", len(steps), "step", r.T("modulo.check-title"), "service", a.Service.Title.In(r.lang)),
+		"Crumb": a.Service.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", last, "of", len(steps), "step", r.T("modulo.check-title"), "service", a.Service.Title.In(r.lang)),
 	})
 }
 
@@ -194,7 +190,7 @@ func (r *request) showSign(a *submission.Application, problem string) error {
 		"Script": "app/firma.js", "A": a, "S": a.Service, "SHA256": a.Fingerprint(), "Owner": st.owner, "You": st.you, "All": st.all, "Problem": problem, "Person": r.person,
 		"Fingerprint": r.session.Fingerprint, "Optional": optional, "Turn": st.you != nil && !st.you.Signed && (st.owner || st.first), "First": st.first,
 		"CanSend": st.owner && (st.all || optional && len(st.signers) <= 1), "Alone": len(st.signers) <= 1, "Steps": steps,
-		"Title": r.T("modulo.step-title", "n", len(steps), "of", len(steps), "step", r.T("modulo.sign-title"), "service", a.Service.Title.In(r.lang)),
+		"Crumb": a.Service.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", len(steps), "of", len(steps), "step", r.T("modulo.sign-title"), "service", a.Service.Title.In(r.lang)),
 	}
 	if !st.owner {
 		d["Title"] = r.T("modulo.cosign-title", "service", a.Service.Title.In(r.lang))

@@ -87,7 +87,7 @@ func TestChangedAgainAndDiscarded(t *testing.T) {
 	x.Set("child-given", "Altra")
 	x.Set("_da", "riepilogo")
 	v.sendValues(at+"/passo/1", x)
-	v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1"))
+	v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2"))
 	if a := v.signs(at, old); a.code != http.StatusUnprocessableEntity {
 		t.Errorf("the old document's signature: %d %s", a.code, a.body)
 	}

@@ -75,22 +75,26 @@ func (p *Portal) stepPage(r *request) error {
 	}
 	var errs service.Errors
 	if r.r.URL.Query().Has("controlla") && found == nil { // a first step that was begun with less than it asks
-		errs = of(a.Service.Sections[n-1], r.missing(a))
+		errs = r.missing(a).In(a.Service.Sections[n-1])
 	}
-	return r.showStep(a, n, values, errs, map[string]any{"Kept": found != nil, "New": r.r.URL.Query().Has("nuove")})
+	return r.showStep(a, n, values, errs, map[string]any{"Kept": found != nil, "New": r.r.URL.Query().Has("nuove"), "At": r.r.URL.Query().Get("voce")})
 }
 
 func (r *request) showStep(a *submission.Application, n int, values map[string]string, errs service.Errors, more map[string]any) error {
 	s := a.Service
+	f := form.New(s.Definition, s.Sections[n-1].ID, values, errs, r.lang)
+	if at, ok := more["At"].(string); ok {
+		f.LookAt(at, r.lang)
+	}
 	d := map[string]any{
-		"A": a, "S": s, "N": n, "Steps": r.steps(s.Definition, a, n), "Script": "app/modulo.js", "Form": form.New(s.Definition, s.Sections[n-1].ID, values, errs, r.lang), "Person": r.person,
-		"Title": r.T("modulo.step-title", "n", n, "of", len(r.steps(s.Definition, a, n)), "step", s.Sections[n-1].Title.In(r.lang), "service", s.Title.In(r.lang)),
-		"Back":  r.back(),
+		"A": a, "S": s, "N": n, "Steps": r.steps(s.Definition, a, n), "Script": "app/modulo.js", "Form": f, "Person": r.person,
+		"Crumb": s.Title.In(r.lang), "Title": r.T("modulo.step-title", "n", n, "of", len(r.steps(s.Definition, a, n)), "step", s.Sections[n-1].Title.In(r.lang), "service", s.Title.In(r.lang)),
+		"Back": r.back(),
 	}
 	for k, v := range more {
 		d[k] = v
 	}
-	if len(errs) > 0 && r.r.Method == http.MethodPost {
+	if (len(errs) > 0 || d["Problem"] != nil) && r.r.Method == http.MethodPost {
 		r.status = http.StatusUnprocessableEntity
 	}
 	return r.render("passo", "modulo.services-title", d)
@@ -128,11 +132,15 @@ func (p *Portal) stepSent(r *request) error {
 		return err
 	}
 	section := a.Service.Sections[at-1]
+	turn, err := a.Service.Turn(r.r.PostForm)
+	if errors.Is(err, service.ErrItems) {
+		return r.showStep(a, at, a.Fields, nil, map[string]any{"Problem": r.T("form.no-such-items")})
+	}
 	var before map[string]string
 	errs, err := r.apps().SaveOver(r.ctx(), r.visitor(), a.ID, func(b map[string]string) func(string) string {
 		before = b
 		return form.Answers(a.Service.Definition, section.ID, r.r.PostForm, b)
-	}, true)
+	}, turn == nil)
 	if err == nil {
 		err = p.kept.Drop(r.ctx(), r.ente.Code, keptStep(id, n), r.owners()...)
 	}
@@ -141,6 +149,9 @@ func (p *Portal) stepSent(r *request) error {
 	}
 	if a, err = r.owned(); err != nil {
 		return err
+	}
+	if turn != nil {
+		return r.turned(a, at, section, turn)
 	}
 	switch r.r.PostForm.Get("_vai") {
 	case "indietro":
@@ -168,12 +179,25 @@ func (p *Portal) stepSent(r *request) error {
 	return r.afterStep(a, at, errs)
 }
 
+// turned shows a step again with an item more or less: what was typed is saved, whatever is
+// wrong with it, and is told about when the step is sent on.
+func (r *request) turned(a *submission.Application, n int, s service.Section, t *service.Turn) error {
+	if t.Code != "" {
+		return r.showStep(a, n, a.Fields, service.Errors{s.CountKey(): t.Code}, nil)
+	}
+	q := url.Values{"voce": {t.String()}}
+	if b := r.back(); b != "" {
+		q.Set("da", b)
+	}
+	return r.to(fmt.Sprintf("%s/pratiche/%s/passo/%d?%s", r.base, a.ID, n, q.Encode()))
+}
+
 // afterStep goes on after a step: shows it again with its errors, or the next.
 func (r *request) afterStep(a *submission.Application, n int, errs service.Errors) error {
 	if errs == nil { // a draft that has just begun
 		errs = r.missing(a)
 	}
-	here := of(a.Service.Sections[n-1], errs)
+	here := errs.In(a.Service.Sections[n-1])
 	at := r.base + "/pratiche/" + a.ID
 	switch {
 	case len(here) > 0 && r.r.PathValue("n") != "":
@@ -190,20 +214,9 @@ func (r *request) afterStep(a *submission.Application, n int, errs service.Error
 	return r.to(at + "/riepilogo")
 }
 
-// of gives a section's own errors.
-func of(s service.Section, errs service.Errors) service.Errors {
-	out := service.Errors{}
-	for _, q := range s.Questions {
-		if code := errs[q.ID]; code != "" {
-			out[q.ID] = code
-		}
-	}
-	return out
-}
-
 var (
 	pathID    = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	fieldName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+	fieldName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}(\.[a-z0-9-]{1,40}){0,2}$`)
 )
 
 // keepStep keeps what was typed. Nothing is looked up and nothing is told about an

@@ -143,7 +143,7 @@ func TestHostileUploads(t *testing.T) {
 	}
 	// A required one is asked for before the end.
 	has(t, v.get(at+"/riepilogo"), `id="gaps"`, "manca il file")
-	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "1")); a.code != http.StatusUnprocessableEntity {
+	if a := v.sendValues(at+"/riepilogo", pairs("warned", "yes", "privacy", "yes", "version", "2")); a.code != http.StatusUnprocessableEntity {
 		t.Error(a.code)
 	}
 }

@@ -71,7 +71,7 @@ func (o *office) visitor(n int) submission.Visitor {
 func (o *office) sends(who, child int, answers ...string) *submission.Application {
 	o.t.Helper()
 	values := map[string]string{"child-given": "Bimba", "child-family": "Esempio", "child-cf": pki.Child(child).CF, "child-born": o.Today().AddDate(-1, 0, -child).Format(time.DateOnly), "relation": "parent", "other": "none",
-		"email": fmt.Sprintf("persona%d@example.org", who), "first": "girasole", "time": "full", "vaccinated": "yes"}
+		"email": fmt.Sprintf("persona%d@example.org", who), "first": "girasole", "time": "full", "vaccination": "done"}
 	for i := 0; i+1 < len(answers); i += 2 {
 		values[answers[i]] = answers[i+1]
 	}

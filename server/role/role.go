@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/citel-pa/citel/pkcs/message"
 )
 
 // Permission is "module.action".
@@ -85,8 +87,27 @@ const Administrator = "R6"
 // Role is one of the list.
 type Role struct {
 	ID, Name, Description, Note string
-	Reading                     string // how the description was read
+	Lettura, Reading            string // how the description was read, in Italian and English
 	Permissions                 []Permission
+}
+
+// Read is how the description was read, for people.
+func (r *Role) Read(l message.Lang) string {
+	if l == message.English {
+		return r.Reading
+	}
+	return r.Lettura
+}
+
+// Full is the role as people tell it from others: "R6 - Amministratore Ente".
+func (r *Role) Full() string {
+	switch {
+	case r.Name != r.ID:
+		return r.ID + " - " + r.Name
+	case r.Description != r.ID:
+		return r.ID + " - " + r.Description
+	}
+	return r.ID
 }
 
 // Has tells whether the role grants a permission.
@@ -137,15 +158,15 @@ func read(roles, permissions string) ([]*Role, error) {
 		index[x.ID] = x
 		out = append(out, x)
 	}
-	if rows, err = table(permissions, 3); err != nil {
+	if rows, err = table(permissions, 4); err != nil {
 		return nil, fmt.Errorf("role: permissions.csv: %w", err)
 	}
 	for _, r := range rows {
 		x := index[r[0]]
-		if x == nil || x.Permissions != nil || r[2] == "" {
+		if x == nil || x.Permissions != nil || r[2] == "" || r[3] == "" {
 			return nil, fmt.Errorf("role: permissions.csv: %s is unknown, there twice, or without its reading", r[0])
 		}
-		x.Reading = r[2]
+		x.Lettura, x.Reading = r[2], r[3]
 		if x.Permissions, err = expand(r[1]); err != nil {
 			return nil, fmt.Errorf("role: permissions.csv: %s: %w", r[0], err)
 		}

@@ -194,7 +194,7 @@ func receipt(t *testing.T, place *town.Town) []byte {
 	if errs, err := d.Save(ctx, v, a.ID, func(id string) string { return values[id] }, true); err != nil || len(errs) > 0 {
 		t.Fatal(errs, err)
 	}
-	if _, err = d.Make(ctx, v, a.ID, true, "1"); err == nil {
+	if _, err = d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err == nil {
 		a, err = d.Send(ctx, v, a.ID)
 	}
 	if err != nil {

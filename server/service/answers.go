@@ -21,27 +21,45 @@ func (d *Definition) Asked(q Question, values map[string]string) bool { return q
 // left out. With complete false (a draft) nothing is required.
 func (d *Definition) Validate(get func(id string) string, now time.Time, complete bool) (map[string]string, Errors) {
 	values, errs := map[string]string{}, Errors{}
-	for _, q := range d.Fields() {
-		if !q.When.Holds(values) {
-			continue
+	for _, s := range d.Sections {
+		if s.Repeat != nil {
+			n, code := s.Repeat.count(get(s.CountKey()))
+			if code != "" {
+				errs[s.CountKey()] = code
+			}
+			if n > 0 {
+				values[s.CountKey()] = strconv.Itoa(n)
+			}
 		}
-		v, code := clean(get(q.ID), q.Kind == Long), ""
-		switch {
-		case v == "" && q.Required && complete && q.Kind == Check:
-			code = "error-check"
-		case v == "" && q.Required && complete:
-			code = "error-required"
-		case v != "":
-			v, code = q.check(v, now)
-		}
-		if code != "" {
-			errs[q.ID] = code
-		}
-		if v != "" {
-			values[q.ID] = v
+		for _, g := range s.Groups(values) {
+			for _, q := range g.Questions {
+				if !q.When.Holds(values) {
+					continue
+				}
+				v, code := q.answer(get(q.ID), now, complete)
+				if code != "" {
+					errs[q.ID] = code
+				}
+				if v != "" {
+					values[q.ID] = v
+				}
+			}
 		}
 	}
 	return values, errs
+}
+
+// answer cleans an answer and checks it; with complete it may have to be there.
+func (q Question) answer(v string, now time.Time, complete bool) (string, string) {
+	switch v = clean(v, q.Kind == Long); {
+	case v != "":
+		return q.check(v, now)
+	case !q.Required || !complete:
+		return "", ""
+	case q.Kind == Check:
+		return "", "error-check"
+	}
+	return "", "error-required"
 }
 
 func (q Question) check(v string, now time.Time) (string, string) {
@@ -200,9 +218,7 @@ func (q Question) Show(v string, l message.Lang) string {
 			return Euros(n)
 		}
 	case Date:
-		if d, err := time.Parse(time.DateOnly, v); err == nil {
-			return d.Format("02/01/2006")
-		}
+		return l.Day(v)
 	}
 	return v
 }
@@ -223,11 +239,25 @@ func (d *Definition) Wanted(values map[string]string) (out []Attachment) {
 	return out
 }
 
-// Signers lists the codici fiscali of those who sign besides the applicant.
+// Signers lists the codici fiscali of those who sign besides the applicant: of a field that
+// repeats, each item's.
 func (d *Definition) Signers(values map[string]string) (out []string) {
-	for _, c := range d.Cosigners {
-		if v := values[c.Field]; v != "" && c.When.Holds(values) && !slices.Contains(out, v) {
+	add := func(field string, w *When) {
+		if v := values[field]; v != "" && w.Holds(values) && !slices.Contains(out, v) {
 			out = append(out, v)
+		}
+	}
+	for _, c := range d.Cosigners {
+		i := slices.IndexFunc(d.Sections, func(s Section) bool {
+			return slices.ContainsFunc(s.Questions, func(q Question) bool { return q.ID == c.Field })
+		})
+		if i < 0 || d.Sections[i].Repeat == nil {
+			add(c.Field, c.When)
+			continue
+		}
+		s := d.Sections[i]
+		for n := range s.Count(values) {
+			add(s.in(n+1, c.Field), s.whenIn(n+1, c.When))
 		}
 	}
 	return out
@@ -241,23 +271,42 @@ type Block struct {
 	Title     string
 	Sensitive bool
 	Lines     []Line
+	Items     []Item // of a section that repeats
+	None      string // says that it has none
+}
+
+// Item is one of a repeated section's.
+type Item struct {
+	Title string
+	Lines []Line
 }
 
 // Preview lays answers out with the form's own labels: what was not asked is not there.
 func (d *Definition) Preview(values map[string]string, l message.Lang) (out []Block) {
 	for _, s := range d.Sections {
 		b := Block{Title: s.Title.In(l), Sensitive: s.Sensitive}
-		for _, q := range s.Questions {
-			if !q.When.Holds(values) {
-				continue
+		for _, g := range s.Groups(values) {
+			var lines []Line
+			for _, q := range g.Questions {
+				if !q.When.Holds(values) {
+					continue
+				}
+				v := q.Show(values[q.ID], l)
+				if v == "" {
+					v = message.Text(l, "form.left-open")
+				}
+				lines = append(lines, Line{q.Label.In(l), v})
 			}
-			v := q.Show(values[q.ID], l)
-			if v == "" {
-				v = message.Text(l, "form.left-open")
+			if s.Repeat == nil {
+				b.Lines = lines
+			} else {
+				b.Items = append(b.Items, Item{s.TitleOf(g.N, l), lines})
 			}
-			b.Lines = append(b.Lines, Line{q.Label.In(l), v})
 		}
-		if len(b.Lines) > 0 {
+		if s.Repeat != nil && len(b.Items) == 0 {
+			b.None = message.Text(l, "form.no-items")
+		}
+		if len(b.Lines) > 0 || s.Repeat != nil {
 			out = append(out, b)
 		}
 	}

@@ -28,6 +28,7 @@ type checker struct {
 	lines    map[string]int
 	problems []Problem
 	fields   map[string]Question
+	inside   map[string]string // the section of a field that repeats
 }
 
 // index writes down the line of each value by its path, "sections.0.fields.2.kind".
@@ -114,6 +115,7 @@ func (c *checker) run() {
 	if d.Term.Days < 0 || d.Term.Days > 3650 || d.Act != SelfCertification && d.Term.Days == 0 {
 		c.say("term.days", "days", strconv.Itoa(d.Term.Days))
 	}
+	c.preavviso()
 	if d.Act == Istanza {
 		c.words("remedies", d.Remedies)
 	}
@@ -145,9 +147,27 @@ func (c *checker) run() {
 	c.ranking()
 }
 
+// preavviso: who leaves the notice out says by which law; only an istanza has one.
+func (c *checker) preavviso() {
+	d := c.d
+	switch {
+	case d.Preavviso == "" && d.PreavvisoWhy == Words{}:
+		return
+	case d.Act != Istanza:
+		c.say("preavviso", "preavviso-act", string(d.Act))
+	case d.Preavviso == "no":
+		c.words("preavviso-why", d.PreavvisoWhy)
+	case d.PreavvisoWhy != Words{}:
+		c.say("preavviso-why", "preavviso-why", "preavviso-why")
+	}
+	if d.Preavviso != "" {
+		oneOf(c, "preavviso", d.Preavviso, values["preavviso"]...)
+	}
+}
+
 func (c *checker) form() {
 	d := c.d
-	c.fields = map[string]Question{}
+	c.fields, c.inside = map[string]Question{}, map[string]string{}
 	if len(d.Sections) == 0 || len(d.Fields()) == 0 {
 		c.say("sections", "missing", "sections")
 	}
@@ -156,29 +176,32 @@ func (c *checker) form() {
 		at := fmt.Sprintf("sections.%d", i)
 		c.unique(at+".id", s.ID, seen)
 		c.words(at+".title", s.Title)
+		c.repeat(at, s)
 		for j, q := range s.Questions {
-			c.question(fmt.Sprintf("%s.fields.%d", at, j), q)
+			c.question(fmt.Sprintf("%s.fields.%d", at, j), q, s)
 		}
 	}
+	c.once("addressee", d.Addressee)
 	seen = map[string]bool{}
 	for i, a := range d.Attachments {
 		at := fmt.Sprintf("attachments.%d", i)
 		c.unique(at+".id", a.ID, seen)
 		c.words(at+".title", a.Title)
-		c.when(at+".when", a.When)
+		c.when(at+".when", a.When, "")
 	}
 	for i, s := range d.Cosigners {
 		at := fmt.Sprintf("cosigners.%d", i)
 		if q, ok := c.fields[s.Field]; !ok || q.Kind != CodiceFiscale {
 			c.say(at+".field", "no-field", s.Field)
 		}
-		c.when(at+".when", s.When)
+		c.when(at+".when", s.When, c.inside[s.Field])
 	}
 	if d.Routes != nil {
 		q, ok := c.fields[d.Routes.Field]
 		if !ok || q.Kind != Choice {
 			c.say("routes.field", "no-field", d.Routes.Field)
 		}
+		c.once("routes.field", d.Routes.Field)
 		for v := range d.Routes.To {
 			if !slices.ContainsFunc(q.Options, func(o Option) bool { return o.Value == v }) {
 				c.say("routes.to."+v, "no-option", v)
@@ -197,7 +220,40 @@ func (c *checker) unique(path, id string, seen map[string]bool) {
 	seen[id] = true
 }
 
-func (c *checker) question(at string, q Question) {
+// repeat looks at a section that repeats: what is asked several times has no first value
+// that is known, and gives no points.
+func (c *checker) repeat(at string, s Section) {
+	r := s.Repeat
+	if r == nil {
+		return
+	}
+	if r.Max < 1 || r.Max > MaxItems || r.Min < 0 || r.Min > r.Max {
+		c.say(at+".repeat", "items", fmt.Sprintf("min: %d, max: %d", r.Min, r.Max))
+	}
+	c.words(at+".repeat.one", r.One)
+	if r.Add != (Words{}) {
+		c.words(at+".repeat.add", r.Add)
+	}
+	if len(s.Questions) == 0 {
+		c.say(at+".repeat", "missing", "fields")
+	}
+	for j, q := range s.Questions {
+		for name, is := range map[string]bool{"prefill": q.Prefill != "", "points": q.Points != 0 || slices.ContainsFunc(q.Options, func(o Option) bool { return o.Points != 0 })} {
+			if is {
+				c.say(fmt.Sprintf("%s.fields.%d.%s", at, j, name), "not-repeated", name)
+			}
+		}
+	}
+}
+
+// once: a field of items has several answers, and nothing outside of them looks at it.
+func (c *checker) once(path, field string) {
+	if c.inside[field] != "" {
+		c.say(path, "in-repeat", field)
+	}
+}
+
+func (c *checker) question(at string, q Question, in Section) {
 	if !idForm.MatchString(q.ID) || len(q.ID) > 40 {
 		c.say(at+".id", "id", q.ID)
 	} else if _, ok := c.fields[q.ID]; ok {
@@ -234,13 +290,23 @@ func (c *checker) question(at string, q Question) {
 	if q.Prefill != "" {
 		oneOf(c, at+".prefill", q.Prefill, Prefills...)
 	}
-	c.when(at+".when", q.When)
+	scope := ""
+	if in.Repeat != nil {
+		scope = in.ID
+		c.inside[q.ID] = scope
+	}
+	c.when(at+".when", q.When, scope)
 	c.fields[q.ID] = q
 }
 
-// when may only look at what was asked before, so that no circle can be.
-func (c *checker) when(path string, w *When) {
+// when may only look at what was asked before, so that no circle can be; at a field of items
+// only from the same item, whose section scope is.
+func (c *checker) when(path string, w *When, scope string) {
 	if w == nil {
+		return
+	}
+	if in := c.inside[w.Field]; in != "" && in != scope {
+		c.say(path+".field", "in-repeat", w.Field)
 		return
 	}
 	q, ok := c.fields[w.Field]

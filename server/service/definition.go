@@ -93,9 +93,13 @@ type Definition struct {
 	Routes      *Routes     `yaml:"routes"`
 	Responsible Responsible `yaml:"responsible"`
 	Term        Term        `yaml:"term"`
-	Remedies    Words       `yaml:"remedies"`
-	Fee         *Fee        `yaml:"fee"`
-	Retention   int         `yaml:"retention"` // years
+	// Preavviso says whether the reasons against an istanza are told before it is refused
+	// (L. 241/1990, art. 10-bis): "no", with the law's reason, for what the law leaves out.
+	Preavviso    string `yaml:"preavviso"`
+	PreavvisoWhy Words  `yaml:"preavviso-why"`
+	Remedies     Words  `yaml:"remedies"`
+	Fee          *Fee   `yaml:"fee"`
+	Retention    int    `yaml:"retention"` // years
 	// DraftDays is for how many days a draft is kept after its last change; 0: as the house
 	// has it.
 	DraftDays int    `yaml:"draft-days"`
@@ -175,7 +179,9 @@ type Section struct {
 	Help  Words  `yaml:"help"`
 	// Sensitive data (Regulation (EU) 2016/679, art. 9) is asked apart, in a section of
 	// its own.
-	Sensitive bool       `yaml:"sensitive"`
+	Sensitive bool `yaml:"sensitive"`
+	// Repeat: it is answered once for each of several items; nil: once.
+	Repeat    *Repeat    `yaml:"repeat"`
 	Questions []Question `yaml:"fields"`
 }
 
@@ -346,6 +352,13 @@ func (d *Definition) Age() int {
 		return 18
 	}
 	return d.MinimumAge
+}
+
+// GivesNotice tells whether the reasons against an application are told before it is
+// refused (L. 241/1990, art. 10-bis): of every istanza, but of none that competes with
+// others for a place in a ranking (procedure concorsuali) unless the text says so.
+func (d *Definition) GivesNotice() bool {
+	return d.Act == Istanza && d.Preavviso != "no" && (d.Ranking == nil || d.Preavviso == "yes")
 }
 
 // OfficeFor is where an application goes.

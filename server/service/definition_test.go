@@ -26,6 +26,36 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// The notice before a refusal (L. 241/1990, art. 10-bis) is of every istanza, but for what the
+// text leaves out with the law's reason, and for rankings.
+func TestPreavviso(t *testing.T) {
+	nursery, plain := string(service.Defaults["iscrizione-nido"]), town.Istanza
+	i := strings.Index(nursery, "preavviso:")
+	old := nursery[:i] + nursery[strings.Index(nursery, "remedies:"):] // as it was before there was the key
+	why := "\npreavviso-why: {it: x, en: x}"
+	for _, c := range []struct {
+		text  string
+		gives bool
+	}{
+		{nursery, false}, {old, false}, {old + "preavviso: yes\n", true}, {plain, true}, {plain + "preavviso: \"yes\"\n", true},
+		{plain + "preavviso: no" + why + "\n", false}, {string(service.Defaults["instradamento"]), false},
+	} {
+		if d, err := service.Parse([]byte(c.text)); err != nil || d.GivesNotice() != c.gives {
+			t.Errorf("%v, not %t:\n%s", err, c.gives, c.text)
+		}
+	}
+	for _, c := range []struct{ text, code string }{
+		{plain + "preavviso: no\n", "words"}, {plain + "preavviso: maybe\n", "one-of"}, {plain + "preavviso: yes" + why + "\n", "preavviso-why"},
+		{string(service.Defaults["instradamento"]) + "preavviso: yes\n", "preavviso-act"},
+	} {
+		_, err := service.Parse([]byte(c.text))
+		var p *service.ProblemsError
+		if !errors.As(err, &p) || p.Problems[0].Code != c.code || strings.Contains(p.Problems[0].Sentence(message.Italian), "definition.") {
+			t.Errorf("%s: %v", c.code, err)
+		}
+	}
+}
+
 // What is wrong is told at its line, with a sentence in both languages.
 func TestProblemsHaveLines(t *testing.T) {
 	good := string(service.Defaults["iscrizione-nido"])
@@ -81,7 +111,7 @@ func TestAnswers(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	in := map[string]string{
 		"child-given": "Prova", "child-family": "Esempio", "child-cf": town.FormOf(3).Code, "child-born": "2025-01-10", "relation": "parent", "email": "a@example.org",
-		"other": "none", "other-cf": "not asked", "first": "girasole", "time": "full", "sibling": "on", "isee": "12.345,6", "vaccinated": "on", "disability": "on",
+		"other": "none", "other-cf": "not asked", "first": "girasole", "time": "full", "sibling": "on", "isee": "12.345,6", "vaccination": "done", "disability": "on",
 	}
 	got, errs := d.Validate(func(id string) string { return in[id] }, now, true)
 	if len(errs) > 0 || got["other-cf"] != "" || got["isee"] != "12345,60" || got["sibling"] != "yes" {
@@ -92,7 +122,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for _, c := range []struct{ id, value, code string }{
 		{"isee", "12.34", "error-money"}, {"isee", "-1", "error-money"}, {"isee", "1,234", "error-money"}, {"first", "montagna", "error-choice"},
-		{"child-born", "2020-01-01", "error-date-range"}, {"vaccinated", "", "error-check"}, {"other", "consents", ""},
+		{"child-born", "2020-01-01", "error-date-range"}, {"vaccination", "", "error-required"}, {"vaccination", "yes", "error-choice"}, {"other", "consents", ""},
 	} {
 		bad := map[string]string{}
 		for k, v := range in {
@@ -112,7 +142,7 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("a draft needs nothing: %v", errs)
 	}
 	blocks := d.Preview(got, message.Italian)
-	if len(blocks) != 5 || !blocks[4].Sensitive || blocks[3].Lines[3].Value != "12.345,60 €" {
+	if len(blocks) != 8 || !blocks[6].Sensitive || !blocks[7].Sensitive || blocks[4].None == "" || blocks[3].Lines[3].Value != "12.345,60 €" {
 		t.Errorf("%+v", blocks)
 	}
 	in["other"], in["other-cf"], in["other-signs"] = "consents", town.FormOf(4).Code, "on"

@@ -66,7 +66,13 @@ func (c *checker) ranking() {
 	if r.Once != "" && c.fields[r.Once].Kind != CodiceFiscale {
 		c.say("ranking.once", "no-field", r.Once)
 	}
+	for i, id := range r.Preferences {
+		c.once(fmt.Sprintf("ranking.preferences.%d", i), id)
+	}
+	c.once("ranking.group", r.Group)
+	c.once("ranking.once", r.Once)
 	for i, t := range r.Ties {
+		c.once(fmt.Sprintf("ranking.ties.%d.field", i), t.Field)
 		at := fmt.Sprintf("ranking.ties.%d", i)
 		if k := c.fields[t.Field].Kind; k != Date && k != Money && k != Number {
 			c.say(at+".field", "tie", t.Field)

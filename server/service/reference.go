@@ -30,7 +30,7 @@ func Reference() []Key {
 // values are those of the checker.
 var values = map[string][]string{
 	"act": names(Istanza, Message, SelfCertification), "level": {"debole", "media", "forte"}, "signature": names(SignatureRequired, SignatureOptional, SignatureNone),
-	"actors": {"citizen", "company", "professional"}, "mandates": {"minor", "ward", "company", "delegate"}, "term.silence": names(SilenceNone, SilenceConsent, SilenceRefusal),
+	"actors": {"citizen", "company", "professional"}, "mandates": {"minor", "ward", "company", "delegate"}, "term.silence": names(SilenceNone, SilenceConsent, SilenceRefusal), "preavviso": {"yes", "no"},
 	"sections[].fields[].kind": names(kinds...), "sections[].fields[].prefill": Prefills, "ranking.ties[].first": names(Lowest, Highest),
 }
 

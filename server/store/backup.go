@@ -43,6 +43,7 @@ var tables = []string{
 	"operator", "operator_role", "pending", "record", "person_code", "credential", "onetime", "batch", "envelope", "outbox", "api_key",
 	"journal", "journal_personal", "journal_head", "journal_day", "kept",
 	"service_version", "mandate", "application", "application_step", "application_signature", "application_file", "application_answer",
+	"application_notice", "application_observation",
 	"operator_office", "office_route",
 	"application_read", "rating", "rated",
 	"mandate_proof",

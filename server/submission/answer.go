@@ -1,11 +1,8 @@
 package submission
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,116 +10,118 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/server/mail"
-	"github.com/citel-pa/citel/server/pdf"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
 )
 
-// Answer answers. The answer is a document of its own, sealed by the ente, and where the
-// register is here it goes out with a number: the register has the hash of the very file
-// that the person gets. A sealed file cannot hold a number that is given to it afterwards,
-// so the two are bound by the register (DPR 445/2000, art. 55: apposition or association).
-func (d *Desk) Answer(ctx context.Context, a role.Actor, id, words string) error {
-	if strings.TrimSpace(words) == "" || len([]rune(words)) > maxWords {
-		return ErrWords
+// Outcome is what comes of an istanza.
+type Outcome string
+
+// The outcomes. A refusal in part is one.
+const (
+	Granted Outcome = "granted"
+	Refused Outcome = "refused"
+)
+
+// Decision is an answer. Outcome is asked for where a refusal has to be announced
+// (Definition.GivesNotice); About says why observations that came are not followed.
+type Decision struct {
+	Words   string
+	Outcome Outcome
+	About   string
+}
+
+// told is what the person reads: the answer, and what it says of the observations.
+func (y Decision) told() string {
+	if y.About == "" {
+		return y.Words
 	}
-	in := []State{StateSent, StateInCharge, StateMore}
-	seen, err := d.atDesk(ctx, a, id, true)
-	if err != nil {
+	return y.Words + "\n\n" + text("notice.about") + ": " + y.About
+}
+
+// mayDecide asks what the law asks of a refusal before anything is sealed, and once more
+// when it is written down: observations may have come meanwhile.
+func (d *Desk) mayDecide(ctx context.Context, q rowsQuerier, x *Application, y Decision) error {
+	switch {
+	case !x.Service.GivesNotice():
+		return nil
+	case y.Outcome == Granted:
+		return nil
+	case y.Outcome != Refused:
+		return ErrOutcome
+	}
+	if err := d.mayRefuse(ctx, q, x); err != nil {
 		return err
 	}
-	var file string
-	var sum [32]byte
-	var stamped bool
-	at := d.now().UTC()
-	if seen.mayMove(a, deed{in: in}) == nil { // else move says why not, and nothing is sealed
-		var sealed []byte
-		if sealed, stamped, err = d.sealAnswer(ctx, a, seen, words, at); err != nil {
-			return err
-		}
-		sum = sha256.Sum256(sealed)
-		// Before the number: a crash between leaves a file that nobody points to.
-		file = seen.file("-answer-" + hex.EncodeToString(sum[:8]) + ".pdf")
-		if err := d.Store.WriteFile(ctx, file, bytes.NewReader(sealed)); err != nil {
-			return err
-		}
-	}
-	taken := false
-	err = d.move(ctx, a, id, deed{kind: "answer", words: words, in: in, letter: mail.ApplicationAnswered, do: func(tx *sql.Tx, x *Application) error {
-		if file == "" || x.Office != seen.Office {
-			return ErrState // it came back, or went to another office, a moment ago
-		}
-		x.resume(d.now())
-		x.State, x.Holder, x.Answered = StateAnswered, a.Operator, at
-		var number register.Number
-		if x.Number.Number != 0 {
-			var party string
-			if err := tx.QueryRowContext(ctx, "SELECT party FROM register_entry WHERE ente = ? AND year = ? AND number = ?", x.Ente, x.Number.Year, x.Number.Number).Scan(&party); err != nil {
-				return err
-			}
-			e := register.Entry{Ente: x.Ente, Time: at, Direction: register.Out, Party: party, Subject: text("application.answer-to", "number", x.Number), SHA256: sum[:], Document: x.ID, Origin: x.Number.String()}
-			if err := register.Enter(ctx, tx, d.Keys, &e); err != nil {
-				return err
-			}
-			number = e.Number
-		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO application_answer (application, file, sha256, year, number, made, stamped) VALUES (?,?,?,?,?,?,?)",
-			x.ID, file, sum[:], number.Year, number.Number, store.Time(at), stamped)
-		taken = err == nil
-		return err
-	}})
-	if file != "" && (err != nil || !taken) {
-		err = errors.Join(err, d.Store.RemoveFile(ctx, file))
-	}
-	if err == nil && taken && !stamped && d.Seals.Stamp != nil {
-		d.Log.Warn("an answer has no time-stamp: the authority does not answer", "ente", seen.Ente, "application", id)
+	heard, err := observations(ctx, q, x)
+	if err == nil && ToBeAnswered(heard) && y.About == "" {
+		return ErrObservations
 	}
 	return err
 }
 
-func (d *Desk) sealAnswer(ctx context.Context, a role.Actor, x *Application, words string, at time.Time) (sealed []byte, stamped bool, err error) {
-	e, err := d.Enti.Get(ctx, x.Ente)
+// Answer answers what has no outcome to tell.
+func (d *Desk) Answer(ctx context.Context, a role.Actor, id, words string) error {
+	return d.Decide(ctx, a, id, Decision{Words: words})
+}
+
+// Decide answers. The answer is a document of its own, sealed by the ente, and where the
+// register is here it goes out with a number: the register has the hash of the very file
+// that the person gets. A sealed file cannot hold a number that is given to it afterwards,
+// so the two are bound by the register (DPR 445/2000, art. 55: apposition or association).
+func (d *Desk) Decide(ctx context.Context, a role.Actor, id string, y Decision) error {
+	y.About = strings.TrimSpace(y.About)
+	if strings.TrimSpace(y.Words) == "" || len([]rune(y.told())) > maxWords {
+		return ErrWords
+	}
+	in := []State{StateSent, StateInCharge, StateMore, StateNoticed}
+	seen, err := d.atDesk(ctx, a, id, true)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
-	who, err := d.whoFields(ctx, x)
-	if err != nil {
-		return nil, false, err
+	if !seen.Service.GivesNotice() {
+		y.Outcome, y.About = "", ""
 	}
-	title := text("application.answer-to", "number", x.Reference())
-	doc := pdf.New(pdf.Info{Title: title, Lang: "it-IT", Author: e.Name, Subject: x.Service.Title.It, Created: at.In(register.Rome()), ID: documentID(store.NewID())})
-	doc.Heading(1, title)
-	if x.Test {
-		doc.Note(text("submission.test-note"))
-	}
-	doc.Fields(append([]pdf.Field{
-		{Label: text("submission.ente"), Value: e.Name},
-		{Label: text("answer.office"), Value: x.Office},
-		{Label: text("answer.by"), Value: a.Name},
-		{Label: text("answer.time"), Value: moment(at)},
-		{Label: text("application.subject"), Value: x.Service.Title.It},
-		{Label: text("answer.application"), Value: x.Reference()},
-		{Label: text("submission.received"), Value: moment(x.Sent)},
-	}, who...))
-	doc.Heading(2, text("answer.text"))
-	for line := range strings.Lines(words) {
-		if line = strings.TrimSpace(line); line != "" {
-			doc.Paragraph(line)
+	at := d.now().UTC()
+	var doc *stored
+	var knew []*Observation
+	if seen.mayMove(a, deed{in: in}) == nil { // else move says why not, and nothing is sealed
+		if err := d.mayDecide(ctx, d.Store, seen, y); err != nil {
+			return err
+		}
+		if knew, err = d.Observations(ctx, seen); err != nil {
+			return err
+		}
+		if doc, err = d.put(ctx, seen, "answer", at, func(s *sheet) error { return d.answerSheet(ctx, a, seen, y, at, s) }); err != nil {
+			return err
 		}
 	}
-	if r := x.Service.Remedies.It; r != "" {
-		doc.Heading(2, text("application.remedies"))
-		doc.Paragraph(r)
-	}
-	doc.Heading(2, text("application.seal"))
-	doc.Paragraph(text("answer.seal"))
-	doc.Footer(strings.Join([]string{e.Name, x.Reference()}, ", "))
-	var plain bytes.Buffer
-	if _, err := doc.WriteTo(&plain); err != nil {
-		return nil, false, err
-	}
-	return d.Seals.Seal(ctx, x.Ente, e.Name, title, plain.Bytes())
+	return d.settle(ctx, seen, doc, func() (bool, error) {
+		taken := false
+		err := d.move(ctx, a, id, deed{kind: "answer", words: y.told(), in: in, letter: mail.ApplicationAnswered, do: func(tx *sql.Tx, x *Application) error {
+			if doc == nil || x.Office != seen.Office {
+				return ErrState // it came back, or went to another office, a moment ago
+			}
+			if err := d.mayDecide(ctx, tx, x, y); err != nil {
+				return err
+			}
+			if heard, err := observations(ctx, tx, x); err != nil || len(heard) != len(knew) {
+				return errors.Join(err, ErrState) // the document does not name what came a moment ago
+			}
+			x.resume(d.now())
+			x.State, x.Holder, x.Answered = StateAnswered, a.Operator, at
+			number, err := d.enter(ctx, tx, x, register.Out, "application.answer-to", doc)
+			if err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, "INSERT INTO application_answer (application, file, sha256, year, number, made, stamped, outcome) VALUES (?,?,?,?,?,?,?,?)",
+				x.ID, doc.file, doc.sum[:], number.Year, number.Number, store.Time(at), doc.stamped, string(y.Outcome))
+			taken = err == nil
+			return err
+		}})
+		return taken && err == nil, err
+	})
 }
 
 // Answered is the document that answers an application.
@@ -130,7 +129,9 @@ type Answered struct {
 	Number register.Number // as it went out; 0: the ente's own system numbers
 	SHA256 []byte
 	Made   time.Time
-	file   string
+	// Outcome is what it says of an istanza; empty where that was not asked.
+	Outcome Outcome
+	file    string
 }
 
 // AnswerOf finds an application's answer; ErrNotFound while there is none, and where it
@@ -138,7 +139,8 @@ type Answered struct {
 func (d *Desk) AnswerOf(ctx context.Context, a *Application) (*Answered, error) {
 	var x Answered
 	var made string
-	err := d.Store.QueryRowContext(ctx, "SELECT file, sha256, year, number, made FROM application_answer WHERE application = ?", a.ID).Scan(&x.file, &x.SHA256, &x.Number.Year, &x.Number.Number, &made)
+	err := d.Store.QueryRowContext(ctx, "SELECT file, sha256, year, number, made, outcome FROM application_answer WHERE application = ?", a.ID).
+		Scan(&x.file, &x.SHA256, &x.Number.Year, &x.Number.Number, &made, &x.Outcome)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}

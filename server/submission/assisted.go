@@ -181,6 +181,11 @@ func (d *Desk) SignAtDesk(ctx context.Context, v Visitor, id string, how Assiste
 		}
 		return d.step(ctx, tx, id, Step{Kind: "signed", State: StateToSign, Operator: v.Operator.Operator, Person: a.Actor(), Text: string(how)})
 	})
+	if errors.Is(err, ErrCode) {
+		if a, read := d.Get(ctx, v, id); read == nil && v.Person != nil {
+			err = errors.Join(err, d.Audit.Write(ctx, signRefused(v, a, ErrCode.Code)))
+		}
+	}
 	if err == nil && how == WithCode {
 		err = d.Guard.Success(ctx, "application-code:"+id, v.Address)
 	}

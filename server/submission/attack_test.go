@@ -90,7 +90,7 @@ func TestAttachmentsChangedWhileTheDocumentIsMade(t *testing.T) {
 				}
 				return c.Today()
 			}
-			_, err := c.d.Make(ctx, v, a.ID, true, "1")
+			_, err := c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version)
 			c.d.Now = c.Today
 			if !errors.Is(err, submission.ErrState) {
 				t.Errorf("%s: %v", name, err)
@@ -98,7 +98,7 @@ func TestAttachmentsChangedWhileTheDocumentIsMade(t *testing.T) {
 			if n := c.files("applications"); n != 0 {
 				t.Errorf("%s: %d documents of nobody are left", name, n)
 			}
-			if _, err := c.d.Make(ctx, v, a.ID, true, "1"); err != nil {
+			if _, err := c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 				t.Error(name, err)
 			}
 			if err := c.d.Discard(ctx, v, a.ID); err != nil {
@@ -113,7 +113,7 @@ func TestNobodyIsTheSecondSigner(t *testing.T) {
 	each(t, func(t *testing.T, c *counter) {
 		v := c.visitor(1)
 		a := c.filled(v, "iscrizione-nido", child(nursery, "other", "consents", "other-cf", pki.Invented(1).CF, "other-signs", "on"))
-		if _, err := c.d.Make(t.Context(), v, a.ID, true, "1"); !errors.Is(err, submission.ErrCosigner) {
+		if _, err := c.d.Make(t.Context(), v, a.ID, true, a.Service.Privacy.Version); !errors.Is(err, submission.ErrCosigner) {
 			t.Error(err)
 		}
 	})

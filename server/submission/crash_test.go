@@ -94,7 +94,7 @@ func sendOne(ctx context.Context, d *submission.Desk, v submission.Visitor) erro
 	if _, err := d.Save(ctx, v, a.ID, get(values), true); err != nil {
 		return err
 	}
-	if _, err := d.Make(ctx, v, a.ID, true, "1"); err != nil {
+	if _, err := d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 		return err
 	}
 	var wait sync.WaitGroup

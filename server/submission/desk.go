@@ -76,20 +76,21 @@ const (
 	StateSent      State = "sent"
 	StateInCharge  State = "in-charge"
 	StateMore      State = "integration-requested"
+	StateNoticed   State = "notice" // the reasons against it were told, nothing has come yet
 	StateAnswered  State = "answered"
 	StateClosed    State = "closed"
 	StateWithdrawn State = "withdrawn"
 )
 
 // States are all of them, in the order of their way.
-var States = []State{StateDraft, StateToSign, StateToCheck, StateSent, StateInCharge, StateMore, StateAnswered, StateClosed, StateWithdrawn}
+var States = []State{StateDraft, StateToSign, StateToCheck, StateSent, StateInCharge, StateMore, StateNoticed, StateAnswered, StateClosed, StateWithdrawn}
 
 // AtOffice tells whether an office has it.
 func (s State) AtOffice() bool { return s != StateDraft && s != StateToSign }
 
 // Open tells whether an office has yet to answer.
 func (s State) Open() bool {
-	return s == StateToCheck || s == StateSent || s == StateInCharge || s == StateMore
+	return s == StateToCheck || s == StateSent || s == StateInCharge || s == StateMore || s == StateNoticed
 }
 
 // Visitor is who fills in, as the session knows it.
@@ -144,12 +145,18 @@ type Application struct {
 	// Letter of CAD, art. 65 c. 1, under which it is valid: a (signed), b (the sender was
 	// identified by CIE or CNS), ab, c (signed, with a copy of the document of identity);
 	// empty for what is no istanza (see assisted.go for those of the desk).
-	Letter   string
-	Number   register.Number
-	Outside  string
-	Sent     time.Time
-	Due      string // day
-	Paused   time.Time
+	Letter  string
+	Number  register.Number
+	Outside string
+	Sent    time.Time
+	Due     string // day
+	Paused  time.Time
+	// Days of the notice before a refusal (notice.go): since when the term stands still, the
+	// last for observations (empty: it is not known when the notice was received), the last
+	// on which the term stands still. Empty: there was no notice.
+	Noticed  string
+	Until    string
+	Restarts string
 	Holder   int64
 	Answered time.Time
 	Closed   time.Time
@@ -189,7 +196,7 @@ func (a *Application) Actor() int64 {
 
 // Overdue tells whether the term is over and the office has not answered.
 func (a *Application) Overdue(now time.Time) bool {
-	return a.State.Open() && a.Paused.IsZero() && a.Due != "" && now.In(register.Rome()).Format(time.DateOnly) > a.Due
+	return a.State.Open() && a.Paused.IsZero() && !a.Suspended(now) && a.Due != "" && now.In(register.Rome()).Format(time.DateOnly) > a.Due
 }
 
 // Errors of the desk, besides those of Office. Each has a sentence, "application.<code>".
@@ -229,7 +236,7 @@ type RefusedError struct{ Code string }
 func (e *RefusedError) Error() string { return "submission: refused: " + e.Code }
 
 const appColumns = `id, ente, service, version, person, agent, mandate, credential, operator, assisted, level, session, state, fields, email, warned, privacy, sha256, sealed,
-	office, letter, year, number, outside, sent, due, paused, holder, answered, closed, test, created, changed, reminded`
+	office, letter, year, number, outside, sent, due, paused, noticed, until, restarts, holder, answered, closed, test, created, changed, reminded`
 
 func (d *Desk) scan(ctx context.Context, row interface{ Scan(...any) error }) (*Application, error) {
 	a, id, version, err := scanRow(row)
@@ -245,7 +252,7 @@ func scanRow(row interface{ Scan(...any) error }) (*Application, string, int, er
 	var id, fields, warned, made, sent, paused, answered, closed, created, changed, reminded string
 	var version int
 	err := row.Scan(&a.ID, &a.Ente, &id, &version, &a.Person, &a.Agent, &a.Mandate, &a.Credential, &a.Operator, &a.Assisted, &a.Level, &a.Profile, &a.State, &fields, &a.Email, &warned, &a.Privacy,
-		&a.SHA256, &made, &a.Office, &a.Letter, &a.Number.Year, &a.Number.Number, &a.Outside, &sent, &a.Due, &paused, &a.Holder, &answered, &closed, &a.Test, &created, &changed, &reminded)
+		&a.SHA256, &made, &a.Office, &a.Letter, &a.Number.Year, &a.Number.Number, &a.Outside, &sent, &a.Due, &paused, &a.Noticed, &a.Until, &a.Restarts, &a.Holder, &answered, &closed, &a.Test, &created, &changed, &reminded)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, "", 0, ErrNotFound
 	}
@@ -412,7 +419,7 @@ func (d *Desk) query(ctx context.Context, where string, args ...any) (out []*App
 // Step is something that happened to an application, or was written.
 type Step struct {
 	Time     time.Time
-	Kind     string // started, made, signed, sent, checked, charge, more, message, reroute, answer, close, withdraw, number
+	Kind     string // started, made, signed, sent, checked, charge, more, message, reroute, notice, notice-received, observations, no-observations, answer, close, withdraw, number
 	State    State
 	Operator int64
 	Person   int64

@@ -138,7 +138,7 @@ func get(m map[string]string) func(string) string { return func(id string) strin
 
 var nursery = map[string]string{
 	"child-given": "Bimba", "child-family": "Esempio", "child-born": "2024-05-01", "relation": "parent", "email": "genitore@example.org", "other": "none", "first": "girasole",
-	"time": "full", "vaccinated": "on",
+	"time": "full", "vaccination": "done",
 }
 
 func child(m map[string]string, more ...string) map[string]string {
@@ -162,7 +162,7 @@ func (c *counter) made(v submission.Visitor, id string, values map[string]string
 	if errs, err := c.d.Save(context.Background(), v, a.ID, get(values), true); err != nil || len(errs) > 0 {
 		c.t.Fatal(errs, err)
 	}
-	if a, err = c.d.Make(context.Background(), v, a.ID, true, "1"); err != nil {
+	if a, err = c.d.Make(context.Background(), v, a.ID, true, a.Service.Privacy.Version); err != nil {
 		c.t.Fatal(err)
 	}
 	return a
@@ -187,7 +187,7 @@ func TestFromDraftToAnswer(t *testing.T) {
 		if a, err = c.d.Get(ctx, v, a.ID); err != nil || a.Fields["child-given"] != "Bimba" || a.Fields["child-cf"] != "x" {
 			t.Error(a, err)
 		}
-		if _, err := c.d.Make(ctx, v, a.ID, true, "1"); !errors.Is(err, submission.ErrFields) {
+		if _, err := c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); !errors.Is(err, submission.ErrFields) {
 			t.Error(err)
 		}
 		values := child(nursery, "other", "consents", "other-cf", pki.Invented(2).CF, "other-signs", "on")
@@ -197,12 +197,12 @@ func TestFromDraftToAnswer(t *testing.T) {
 		for _, x := range []struct {
 			warned  bool
 			privacy string
-		}{{false, "1"}, {true, "0"}} {
+		}{{false, a.Service.Privacy.Version}, {true, "0"}} {
 			if _, err := c.d.Make(ctx, v, a.ID, x.warned, x.privacy); !errors.Is(err, submission.ErrNotices) {
 				t.Error(x, err)
 			}
 		}
-		if a, err = c.d.Make(ctx, v, a.ID, true, "1"); err != nil {
+		if a, err = c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.d.Save(ctx, v, a.ID, get(values), true); !errors.Is(err, submission.ErrState) {
@@ -756,6 +756,16 @@ func TestOutsideProtocol(t *testing.T) {
 			t.Error(a, system.asked, err)
 		}
 		c.receipt(a, "EXT-77")
+		// At once by the id, and by the number when it is there: one mail each.
+		for kind, number := range map[string]string{"application-received": a.ID, "application-number": "EXT-77"} {
+			var got string
+			if err := c.Store.QueryRowContext(ctx, "SELECT number FROM outbox WHERE kind = ? AND recipient = 'w@example.org'", kind).Scan(&got); err != nil || got != number {
+				t.Errorf("%s: %q %v", kind, got, err)
+			}
+		}
+		if n := len(c.Mails("w@example.org")); n != 2 {
+			t.Errorf("%d mails", n)
+		}
 		if n, _, _ := c.Register.Verify(ctx, "prova", a.Sent.In(register.Rome()).Year()); n != 0 {
 			t.Error("the register here gave a number too", n)
 		}
@@ -797,7 +807,7 @@ func TestDiscardedIsGone(t *testing.T) {
 		if err := c.d.Detach(ctx, v, a.ID, one[len(one)-32:]); err != nil || there(one) || !there(two) {
 			t.Error("detached", err, there(one), there(two))
 		}
-		if a, err = c.d.Make(ctx, v, a.ID, true, "1"); err != nil {
+		if a, err = c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.d.Sign(ctx, v, a.ID, bytes.NewReader(c.signed(a, pki.Invented(0))), message.Italian); err != nil {

@@ -101,11 +101,16 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 		doc.Fields(who)
 		for _, b := range a.Service.Preview(a.Fields, message.Italian) {
 			doc.Heading(2, b.Title)
-			var fields []pdf.Field
-			for _, l := range b.Lines {
-				fields = append(fields, pdf.Field{Label: l.Label, Value: l.Value})
+			if len(b.Lines) > 0 {
+				doc.Fields(lineFields(b.Lines))
 			}
-			doc.Fields(fields)
+			for _, x := range b.Items {
+				doc.Heading(3, x.Title)
+				doc.Fields(lineFields(x.Lines))
+			}
+			if b.None != "" {
+				doc.Paragraph(b.None)
+			}
 		}
 	}
 	// The copy of a document of identity goes with the signature, and may still be changed
@@ -140,4 +145,11 @@ func (d *Desk) document(ctx context.Context, a *Application, files []*File, w io
 	}
 	_, err = doc.WriteTo(w)
 	return err
+}
+
+func lineFields(lines []service.Line) (out []pdf.Field) {
+	for _, l := range lines {
+		out = append(out, pdf.Field{Label: l.Label, Value: l.Value})
+	}
+	return out
 }

@@ -19,8 +19,8 @@ import (
 // it is needed (Regulation (EU) 2016/679, art. 5(1)(e)). Each change, a signature too, lets
 // one stay anew; what is sent is the office's and none of this.
 
-// noticeDays before its end it is said that a draft ends.
-const noticeDays = 14
+// warningDays before its end it is said that a draft ends.
+const warningDays = 14
 
 // draftDays is for how many days a draft is kept.
 func (d *Desk) draftDays(a *Application) int {
@@ -55,7 +55,7 @@ func (d *Desk) DraftEnds(a *Application) time.Time {
 		said = a.Reminded
 	}
 	end := d.lastDay(a)
-	if least := midnight(said).AddDate(0, 0, noticeDays); end.Before(least) {
+	if least := midnight(said).AddDate(0, 0, warningDays); end.Before(least) {
 		return least
 	}
 	return end
@@ -63,7 +63,7 @@ func (d *Desk) DraftEnds(a *Application) time.Time {
 
 // toRemind tells whether it is time to say that a draft ends, over whether it has ended.
 func (d *Desk) toRemind(a *Application) bool {
-	return !a.State.AtOffice() && !a.told() && !midnight(d.now()).Before(d.lastDay(a).AddDate(0, 0, -noticeDays))
+	return !a.State.AtOffice() && !a.told() && !midnight(d.now()).Before(d.lastDay(a).AddDate(0, 0, -warningDays))
 }
 
 func (d *Desk) over(a *Application) bool {
@@ -72,7 +72,7 @@ func (d *Desk) over(a *Application) bool {
 
 // SweepDrafts says of drafts that they end, and deletes those that have ended.
 func (d *Desk) SweepDrafts(ctx context.Context) (failed error) {
-	last := store.Time(d.now().AddDate(0, 0, noticeDays+1-min(d.Bounds.Drafts, leastDrafts))) // no service has fewer
+	last := store.Time(d.now().AddDate(0, 0, warningDays+1-min(d.Bounds.Drafts, leastDrafts))) // no service has fewer
 	changed, id := "", ""
 	for {
 		all, err := d.query(ctx, "WHERE state IN ('draft', 'to-sign') AND changed < ? AND (changed > ? OR changed = ? AND id > ?) ORDER BY changed, id LIMIT ?", last, changed, changed, id, Listed)

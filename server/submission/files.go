@@ -30,7 +30,7 @@ const (
 const (
 	SlotPaper    = "paper"    // the scan of the document signed by hand
 	SlotIdentity = "identity" // a copy of the document of identity
-	SlotMore     = "more"     // what an office asked for
+	SlotMore     = "more"     // what an office asked for, or goes with observations
 )
 
 // maxFiles of an application.
@@ -59,7 +59,7 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	if err != nil {
 		return nil, err
 	}
-	known := slot == SlotIdentity || slot == SlotPaper || slot == SlotMore && a.State == StateMore ||
+	known := slot == SlotIdentity || slot == SlotPaper || slot == SlotMore && a.takesMore() ||
 		slices.ContainsFunc(a.Service.Attachments, func(x service.Attachment) bool { return x.ID == slot })
 	if !known {
 		return nil, ErrFiles
@@ -89,9 +89,12 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	case SlotIdentity:
 		states = []State{StateDraft, StateToSign}
 	case SlotMore:
-		states = []State{StateMore}
+		states = append([]State{StateMore}, hearing...)
 	}
 	err = d.change(ctx, v, id, states, func(tx *sql.Tx, now *Application) error {
+		if slot == SlotMore && !now.takesMore() {
+			return ErrState
+		}
 		if err := space(ctx, tx, now, size); err != nil {
 			return err
 		}
@@ -117,9 +120,15 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	return f, nil
 }
 
+// takesMore tells whether files go with a word to the office.
+func (a *Application) takesMore() bool { return a.State == StateMore || a.Hears() }
+
 // Detach takes a file of a draft away.
 func (d *Desk) Detach(ctx context.Context, v Visitor, id, file string) error {
-	err := d.change(ctx, v, id, []State{StateDraft, StateToSign, StateMore}, func(tx *sql.Tx, a *Application) error {
+	err := d.change(ctx, v, id, append([]State{StateDraft, StateToSign, StateMore}, hearing...), func(tx *sql.Tx, a *Application) error {
+		if slices.Contains(hearing, a.State) && !a.Hears() {
+			return ErrState
+		}
 		r, err := tx.ExecContext(ctx, "DELETE FROM application_file WHERE id = ? AND application = ? AND sent = 0 AND (slot IN ('paper', 'identity', 'more') OR ? = 'draft')", file, id, string(a.State))
 		if err != nil {
 			return err

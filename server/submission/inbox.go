@@ -25,7 +25,7 @@ import (
 )
 
 // told are the office's steps that the person is told of.
-var told = []string{"message", "more", "answer", "close"}
+var told = []string{"message", "more", kindNotice, "answer", "close"}
 
 // Told tells whether a step is a word of the office to the person.
 func (s Step) Told() bool { return s.Operator != 0 && slices.Contains(told, s.Kind) }
@@ -62,7 +62,7 @@ func (d *Desk) inbox(ctx context.Context, v Visitor, all []*Application) (out []
 	}
 	rows, err := d.Store.QueryContext(ctx, `SELECT s.application, s.n, s.time, s.kind, s.state, s.operator, s.office, s.content, coalesce(r.n, 0)
 		FROM application_step s LEFT JOIN application_read r ON r.application = s.application AND r.reader = ?
-		WHERE s.operator <> 0 AND s.kind IN ('message', 'more', 'answer', 'close') AND s.application IN (?`+strings.Repeat(", ?", len(all)-1)+`) ORDER BY s.n DESC`, args...) //nolint:gosec // marks of parameters
+		WHERE s.operator <> 0 AND s.kind IN ('message', 'more', 'notice', 'answer', 'close') AND s.application IN (?`+strings.Repeat(", ?", len(all)-1)+`) ORDER BY s.n DESC`, args...) //nolint:gosec // marks of parameters
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
 	}

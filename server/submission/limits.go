@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/citel-pa/citel/server/person"
+	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/store"
 )
 
@@ -31,12 +32,14 @@ func space(ctx context.Context, tx *sql.Tx, a *Application, more int64) error {
 // otherSigners: who signs besides is somebody else. The own code there would make of two
 // signatures that a service asks for one.
 func (d *Desk) otherSigners(ctx context.Context, a *Application) error {
-	all := a.Service.Signers(a.Fields)
-	if len(all) == 0 || a.Actor() == 0 {
+	if len(a.Service.Signers(a.Fields)) == 0 || a.Actor() == 0 {
 		return nil
 	}
 	who, err := person.Get(ctx, d.Store, a.Actor())
-	if err == nil && slices.Contains(all, who.CodiceFiscale) {
+	// Who applies may well be one of several partners, and signs once.
+	if err == nil && slices.ContainsFunc(a.Service.Cosigners, func(c service.Cosigner) bool {
+		return a.Fields[c.Field] == who.CodiceFiscale && c.When.Holds(a.Fields)
+	}) {
 		err = ErrCosigner
 	}
 	return err

@@ -2,12 +2,14 @@ package submission
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/server/register"
@@ -32,6 +34,19 @@ func (a *Application) called() string {
 	}
 	return "istanza"
 }
+
+// FileReference names an application in the names of its files: the protocol number or,
+// while there is none, the beginning of the id.
+func (a *Application) FileReference() string {
+	if n := a.Number; n.Number > 0 {
+		return fmt.Sprintf("%d-%07d", n.Year, n.Number)
+	}
+	return a.ID[:12]
+}
+
+// DocumentName is what the document is called where a person sees it as a file: in the
+// agent's window before the signature, in the browser, among the downloads.
+func (a *Application) DocumentName() string { return a.Service.ID + "-" + a.FileReference() + ".pdf" }
 
 // Papers lists everything that an application's file holds: document, signed files with
 // their reports, attachments, receipt, steps, the form that it was made with.
@@ -77,6 +92,18 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 	case !errors.Is(err, ErrState) && !errors.Is(err, register.ErrCodes):
 		return nil, err
 	}
+	if notice, err := d.NoticeOf(ctx, a); err == nil {
+		out = append(out, Paper{"preavviso.pdf", "application/pdf", "Comunicazione dei motivi ostativi", stored(notice.file)})
+	} else if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	heard, err := d.Observations(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range heard {
+		out = append(out, Paper{fmt.Sprintf("osservazioni-%d.pdf", o.N), "application/pdf", "Osservazioni", stored(o.file)})
+	}
 	if answer, err := d.AnswerOf(ctx, a); err == nil {
 		out = append(out, Paper{"risposta.pdf", "application/pdf", "Risposta", stored(answer.file)})
 	} else if !errors.Is(err, ErrNotFound) {
@@ -112,18 +139,71 @@ func (a *Application) KeepUntil() string {
 	return a.Closed.In(register.Rome()).AddDate(a.Service.Retention, 0, 0).Format(time.DateOnly)
 }
 
+// expiredMost is how many Expired gives at most, those that ended first.
+const expiredMost = 5000
+
 // Expired lists applications whose retention is over. They are shown and not deleted: an
 // archive's documents are discarded only with a permission (D.Lgs. 42/2004, art. 21).
 func (d *Desk) Expired(ctx context.Context, a role.Actor) (out []*Application, err error) {
 	if err := role.Check(a, a.Ente, role.PortalUse); err != nil {
 		return nil, err
 	}
-	all, err := d.query(ctx, "WHERE ente = ? AND closed <> '' AND closed < ? ORDER BY closed LIMIT 5000", a.Ente, store.Time(d.now().AddDate(-1, 0, 0)))
+	years, err := d.retentions(ctx, a.Ente)
+	if err != nil {
+		return nil, err
+	}
 	today := d.now().In(register.Rome()).Format(time.DateOnly)
-	for _, x := range all {
-		if k := x.KeepUntil(); k != "" && k < today {
-			out = append(out, x)
+	// Each version of a service by itself: what is kept for long, or for good, must not fill
+	// the list's place before it is left out.
+	for version, n := range years {
+		all, err := d.query(ctx, "WHERE ente = ? AND service = ? AND version = ? AND closed <> '' AND closed < ? ORDER BY closed LIMIT ?",
+			a.Ente, version.service, version.number, store.Time(d.now().AddDate(-n, 0, 1)), expiredMost)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range all {
+			if k := x.KeepUntil(); k != "" && k < today {
+				out = append(out, x)
+			}
 		}
 	}
-	return out, err
+	slices.SortFunc(out, func(x, y *Application) int { return cmp.Or(x.Closed.Compare(y.Closed), strings.Compare(x.ID, y.ID)) })
+	return out[:min(len(out), expiredMost)], nil
+}
+
+// version is one of a service's definitions.
+type version struct {
+	service string
+	number  int
+}
+
+// retentions gives the years that an ente's applications which have ended are kept, by the
+// version that they were made with; what is kept for good is left out.
+func (d *Desk) retentions(ctx context.Context, ente string) (years map[version]int, err error) {
+	rows, err := d.Store.QueryContext(ctx, "SELECT DISTINCT service, version FROM application WHERE ente = ? AND closed <> ''", ente)
+	if err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	var all []version
+	for rows.Next() {
+		var v version
+		if err := rows.Scan(&v.service, &v.number); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		all = append(all, v)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
+	}
+	years = map[version]int{}
+	for _, v := range all {
+		s, err := d.Services.At(ctx, ente, v.service, v.number)
+		if err != nil {
+			return nil, err
+		}
+		if s.Retention > 0 {
+			years[v] = s.Retention
+		}
+	}
+	return years, nil
 }

@@ -85,8 +85,8 @@ func (q *Queue) where(a role.Actor, now time.Time) (string, []any, error) {
 		where, args = where+" AND holder = ?", append(args, q.Holder)
 	}
 	if q.Overdue {
-		where, args = where+" AND due <> '' AND paused = '' AND due < ?", append(args, now.In(register.Rome()).Format(time.DateOnly))
-		among("state", []string{string(StateToCheck), string(StateSent), string(StateInCharge), string(StateMore)})
+		where, args = where+" AND due <> '' AND paused = '' AND NOT (noticed <> '' AND until = '' AND due >= noticed) AND due < ?", append(args, now.In(register.Rome()).Format(time.DateOnly))
+		among("state", []string{string(StateToCheck), string(StateSent), string(StateInCharge), string(StateMore), string(StateNoticed)})
 	}
 	if t := strings.TrimSpace(q.Text); t != "" {
 		like := store.Like(t)

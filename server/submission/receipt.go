@@ -2,6 +2,7 @@ package submission
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,6 +136,13 @@ func (d *Desk) receipt(ctx context.Context, a *Application, e *ente.Ente, w io.W
 	if due := a.firstDue(); due != "" {
 		add("application.due", day(due)+" ("+text("application.days", "days", s.Term.Days)+")")
 		add("application.silence", text("application.silence-"+string(s.Term.Silence)))
+	}
+	if s.Act == service.Istanza { // L. 241/1990, art. 10-bis
+		promise := text("notice.promise")
+		if !s.GivesNotice() {
+			promise = cmp.Or(s.PreavvisoWhy.It, text("notice.competitive"))
+		}
+		add("notice.promise-label", promise)
 	}
 	add("application.remedies", s.Remedies.It)
 	if s.Ranking != nil {

@@ -32,28 +32,49 @@ func selfBody(doc *pdf.Document, a *Application, who []pdf.Field) {
 	}
 	doc.Fields(who)
 	for _, s := range a.Service.Sections {
-		var fields []pdf.Field
-		title := s.Title.It
-		for _, q := range s.Questions {
-			v := a.Fields[q.ID]
-			switch {
-			case v == "" || !a.Service.Asked(q, a.Fields) || q.ID == a.Service.Addressee:
-			case q.Kind == service.Choices:
-				doc.Heading(2, title)
-				title = ""
-				doc.List(strings.Split(q.Show(v, message.Italian), "; "))
-			default:
-				fields = append(fields, pdf.Field{Label: q.Label.It, Value: q.Show(v, message.Italian)})
+		titles := []string{s.Title.It}
+		for _, g := range s.Groups(a.Fields) {
+			if g.N > 0 {
+				titles = append(titles, s.TitleOf(g.N, message.Italian))
 			}
+			titles = selfGroup(doc, a, g, titles)
 		}
-		if len(fields) == 0 {
-			continue
+	}
+}
+
+// selfGroup writes a section's answers, or an item's, below the titles that are still to be
+// written, and gives back those that are.
+func selfGroup(doc *pdf.Document, a *Application, g service.Group, titles []string) []string {
+	var fields []pdf.Field
+	head := func() {
+		for i, t := range titles {
+			level := 2
+			if g.N > 0 && i == len(titles)-1 {
+				level = 3
+			}
+			doc.Heading(level, t)
 		}
-		if title != "" {
-			doc.Heading(2, title)
+		titles = nil
+	}
+	for _, q := range g.Questions {
+		v := a.Fields[q.ID]
+		switch {
+		case v == "" || !a.Service.Asked(q, a.Fields) || q.ID == a.Service.Addressee:
+		case q.Kind == service.Choices:
+			head()
+			doc.List(strings.Split(q.Show(v, message.Italian), "; "))
+		default:
+			fields = append(fields, pdf.Field{Label: q.Label.It, Value: q.Show(v, message.Italian)})
 		}
+	}
+	if len(fields) > 0 {
+		head()
 		doc.Fields(fields)
 	}
+	if g.N > 0 && len(titles) > 0 {
+		titles = titles[:len(titles)-1] // of an item with nothing in it
+	}
+	return titles
 }
 
 // selfFoot is where it is signed by hand. The signature needs no authentication (art. 46

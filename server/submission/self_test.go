@@ -99,10 +99,10 @@ func TestSelfCertification(t *testing.T) {
 		if errs, err = c.d.Save(ctx, v, a.ID, get(answers), true); err != nil || len(errs) != 0 {
 			t.Fatal(errs, err)
 		}
-		if _, err := c.d.Make(ctx, v, a.ID, false, "1"); !errors.Is(err, submission.ErrNotices) {
+		if _, err := c.d.Make(ctx, v, a.ID, false, a.Service.Privacy.Version); !errors.Is(err, submission.ErrNotices) {
 			t.Error("without the warnings:", err)
 		}
-		if a, err = c.d.Make(ctx, v, a.ID, true, "1"); err != nil {
+		if a, err = c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); err != nil {
 			t.Fatal(err)
 		}
 		text := c.pdfText(a)

@@ -98,13 +98,23 @@ func (d *Desk) Sign(ctx context.Context, v Visitor, id string, signed io.Reader,
 	}
 	err = d.sign(ctx, v, a, wanted, signed, lang)
 	if err != nil && (Code(err) != "internal") {
-		err = errors.Join(err, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.SignRefused, PersonID: v.Person.ID, Person: v.Person.CodiceFiscale, Address: v.Address,
-			Detail: map[string]string{"application": id, "code": Code(err)}}))
+		err = errors.Join(err, d.Audit.Write(ctx, signRefused(v, a, Code(err))))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return d.Get(ctx, v, id)
+}
+
+// signRefused is the log's line of what was not taken as a signature. At the desk it names
+// the operator too.
+func signRefused(v Visitor, a *Application, code string) audit.Event {
+	e := audit.Event{Ente: a.Ente, Kind: audit.SignRefused, PersonID: v.Person.ID, Person: v.Person.CodiceFiscale, Address: v.Address,
+		Detail: map[string]string{"application": a.ID, "code": code}}
+	if v.Operator != nil {
+		e = e.By(*v.Operator)
+	}
+	return e
 }
 
 func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []string, signed io.Reader, lang message.Lang) error {
@@ -181,7 +191,7 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				return err
 			}
 		}
-		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Person: v.Person.ID})
+		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Operator: now.Operator, Person: v.Person.ID})
 	})
 	if err != nil {
 		gone = []string{name}

@@ -90,9 +90,7 @@ func (d *Desk) move(ctx context.Context, a role.Actor, id string, x deed) error 
 		if err := x.do(tx, now); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE application SET state = ?, office = ?, due = ?, paused = ?, holder = ?, answered = ?, closed = ?, changed = ? WHERE id = ?",
-			string(now.State), now.Office, now.Due, store.Time(now.Paused), now.Holder, store.Time(now.Answered), store.Time(now.Closed), store.Time(d.now()), id)
-		if err != nil {
+		if err := now.write(ctx, tx, d.now()); err != nil {
 			return err
 		}
 		if err := d.step(ctx, tx, id, Step{Kind: x.kind, State: now.State, Operator: a.Operator, Office: now.Office, Text: x.words}); err != nil {
@@ -127,7 +125,7 @@ func (a *Application) mayMove(by role.Actor, x deed) error {
 
 const kindTake = "charge"
 
-var waiting = []State{StateToCheck, StateSent, StateInCharge, StateMore}
+var waiting = []State{StateToCheck, StateSent, StateInCharge, StateMore, StateNoticed}
 
 // Checked says that a certificate which could not be asked about was found good.
 func (d *Desk) Checked(ctx context.Context, a role.Actor, id, words string) error {
@@ -148,7 +146,7 @@ func (d *Desk) Take(ctx context.Context, a role.Actor, id string) error {
 // TakeFrom takes it from the colleague who was seen to have it: who was faster keeps it
 // (ErrHeld).
 func (d *Desk) TakeFrom(ctx context.Context, a role.Actor, id string, holder int64) error {
-	return d.move(ctx, a, id, deed{kind: kindTake, in: []State{StateSent, StateInCharge, StateMore}, do: func(_ *sql.Tx, x *Application) error {
+	return d.move(ctx, a, id, deed{kind: kindTake, in: []State{StateSent, StateInCharge, StateMore, StateNoticed}, do: func(_ *sql.Tx, x *Application) error {
 		switch {
 		case x.Holder == a.Operator && x.State != StateSent:
 			return errDone
@@ -177,11 +175,24 @@ func (d *Desk) More(ctx context.Context, a role.Actor, id, words string) error {
 			return err
 		}
 		if before == 0 {
-			x.Paused = d.now()
+			x.Paused = x.runs(d.now())
 		}
 		x.State, x.Holder = StateMore, a.Operator
 		return nil
 	}})
+}
+
+// runs is from when the term runs: now, or when a notice lets it run again. The days of the
+// two do not count twice.
+func (a *Application) runs(now time.Time) time.Time {
+	if !a.Suspended(now) || a.Restarts == "" {
+		return now
+	}
+	t, err := time.ParseInLocation(time.DateOnly, addDays(a.Restarts, 1), register.Rome())
+	if err != nil {
+		return now
+	}
+	return t
 }
 
 // resume lets the term run again.
@@ -190,7 +201,7 @@ func (a *Application) resume(now time.Time) {
 		return
 	}
 	if due, err := time.Parse(time.DateOnly, a.Due); err == nil {
-		days := min(int(now.Sub(a.Paused)/(24*time.Hour)), pauseDays)
+		days := max(0, min(int(now.Sub(a.Paused)/(24*time.Hour)), pauseDays))
 		a.Due = due.AddDate(0, 0, days).Format(time.DateOnly)
 	}
 	a.Paused = time.Time{}
@@ -228,9 +239,14 @@ func (d *Desk) Reroute(ctx context.Context, a role.Actor, id, office, words stri
 
 // Close closes.
 func (d *Desk) Close(ctx context.Context, a role.Actor, id, words string) error {
-	return d.move(ctx, a, id, deed{kind: "close", words: words, in: append(slices.Clone(waiting), StateAnswered), letter: mail.ApplicationClosed, do: func(_ *sql.Tx, x *Application) error {
-		if x.State != StateAnswered && strings.TrimSpace(words) == "" {
-			return ErrWords // closed without an answer: the reason
+	return d.move(ctx, a, id, deed{kind: "close", words: words, in: append(slices.Clone(waiting), StateAnswered), letter: mail.ApplicationClosed, do: func(tx *sql.Tx, x *Application) error {
+		if x.State != StateAnswered {
+			if strings.TrimSpace(words) == "" {
+				return ErrWords // closed without an answer: the reason
+			}
+			if err := d.mayRefuse(ctx, tx, x); err != nil {
+				return err // it would be a refusal without its safeguards
+			}
 		}
 		x.resume(d.now())
 		x.State, x.Closed = StateClosed, d.now()
@@ -245,6 +261,9 @@ func (d *Desk) Reply(ctx context.Context, v Visitor, id, words string) error {
 		return ErrWords
 	}
 	return d.change(ctx, v, id, append(slices.Clone(waiting), StateAnswered), func(tx *sql.Tx, x *Application) error {
+		if x.State == StateNoticed {
+			return ErrState // observations, which are registered (Observe)
+		}
 		if x.State == StateMore {
 			x.resume(d.now())
 			x.State = StateInCharge
@@ -294,6 +313,10 @@ type Count struct {
 	N               int
 	Days            float64 // from sending to answer, or to now; the mean
 	Overdue         int
+	// Still is how many terms stand still now; Stood for how many days a notice let terms
+	// stand still, the mean of all.
+	Still int
+	Stood float64
 }
 
 // Counts gives the figures by service, office and state of what was sent in a span of
@@ -310,7 +333,7 @@ func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (ou
 	for _, s := range all {
 		topics[s.ID] = s.Topic
 	}
-	rows, err := d.Store.QueryContext(ctx, "SELECT service, office, state, holder, sent, answered, closed, due, paused FROM application WHERE ente = ? AND sent >= ? AND sent < ? ORDER BY service, office, state",
+	rows, err := d.Store.QueryContext(ctx, "SELECT service, office, state, holder, sent, answered, closed, due, paused, noticed, until, restarts FROM application WHERE ente = ? AND sent >= ? AND sent < ? ORDER BY service, office, state",
 		a.Ente, store.Time(from), store.Time(to.AddDate(0, 0, 1)))
 	if err != nil {
 		return nil, fmt.Errorf("submission: %w", err)
@@ -319,11 +342,11 @@ func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (ou
 	for rows.Next() {
 		var c Count
 		var holder int64
-		var sent, answered, closed, due, paused string
-		if err := rows.Scan(&c.Service, &c.Office, &c.State, &holder, &sent, &answered, &closed, &due, &paused); err != nil {
+		var sent, answered, closed, due, paused, noticed, until, restarts string
+		if err := rows.Scan(&c.Service, &c.Office, &c.State, &holder, &sent, &answered, &closed, &due, &paused, &noticed, &until, &restarts); err != nil {
 			return nil, fmt.Errorf("submission: %w", err)
 		}
-		x := &Application{State: c.State, Office: c.Office, Holder: holder, Due: due, Paused: store.ParseTime(paused)}
+		x := &Application{State: c.State, Office: c.Office, Holder: holder, Due: due, Paused: store.ParseTime(paused), Noticed: noticed, Until: until, Restarts: restarts}
 		if !role.Can(a, a.Ente, right(topics[c.Service], false)) || !x.shownTo(a) {
 			continue
 		}
@@ -340,7 +363,11 @@ func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (ou
 		}
 		last := &out[len(out)-1]
 		last.Days = (last.Days*float64(last.N) + days) / float64(last.N+1)
+		last.Stood = (last.Stood*float64(last.N) + float64(x.SuspendedDays())) / float64(last.N+1)
 		last.N++
+		if x.State.Open() && !x.Paused.IsZero() || x.Suspended(d.now()) {
+			last.Still++
+		}
 		if x.Overdue(d.now()) {
 			last.Overdue++
 		}
@@ -352,16 +379,20 @@ func (d *Desk) Counts(ctx context.Context, a role.Actor, from, to time.Time) (ou
 func WriteCSV(w io.Writer, all []Count) error {
 	c := csv.NewWriter(w)
 	c.Comma = ';'
-	rows := [][]string{{"servizio", "ufficio", "stato", "numero", "giorni-medi", "scadute"}}
+	rows := [][]string{{"servizio", "ufficio", "stato", "numero", "giorni-medi", "scadute", "sospese", "giorni-sospesi-medi"}}
 	for _, x := range all {
-		rows = append(rows, []string{cell(x.Service), cell(x.Office), string(x.State), strconv.Itoa(x.N), strings.Replace(strconv.FormatFloat(x.Days, 'f', 1, 64), ".", ",", 1), strconv.Itoa(x.Overdue)})
+		rows = append(rows, []string{cell(x.Service), cell(x.Office), string(x.State), strconv.Itoa(x.N), comma(x.Days), strconv.Itoa(x.Overdue), strconv.Itoa(x.Still), comma(x.Stood)})
 	}
 	return c.WriteAll(rows)
 }
 
+func comma(x float64) string {
+	return strings.Replace(strconv.FormatFloat(x, 'f', 1, 64), ".", ",", 1)
+}
+
 // cell keeps a spreadsheet from taking a text for a formula.
 func cell(s string) string {
-	if strings.IndexAny(s, "=+-@\t\r") == 0 {
+	if strings.IndexAny(s, "=+-@\t\r\n") == 0 {
 		return "'" + s
 	}
 	return s

@@ -34,6 +34,7 @@ import (
 	"github.com/citel-pa/citel/server/apikey"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/limit"
+	"github.com/citel-pa/citel/server/web"
 )
 
 // Prefix is where the interface is.
@@ -103,24 +104,16 @@ func (s *Service) Handler() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, fail("not-found", nil)) })
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	headed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", report.CSP+"; frame-ancestors 'none'; sandbox")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		defer func() {
-			if x := recover(); x != nil {
-				if x == http.ErrAbortHandler { //nolint:errorlint,err113 // a value of net/http, compared as such
-					panic(x)
-				}
-				s.Log.Error("panic", "path", r.URL.Path, "what", fmt.Sprint(x))
-				s.refuse(w, r, fail("internal", nil))
-			}
-		}()
 		mux.ServeHTTP(w, r)
 	})
+	return web.Recovered(s.Log, headed, func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, fail("internal", nil)) })
 }
 
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {

@@ -411,7 +411,7 @@ func TestAbortedUploads(t *testing.T) {
 // A client that sends a byte now and then is let go, though each byte comes in time; one
 // that is merely slow is served beyond the server's own deadlines.
 func TestSlowUploads(t *testing.T) {
-	w := newTown(t, func(l *verification.Limits) { l.Idle, l.Grace, l.Pace = 2*time.Second, time.Second, 100 })
+	w := newTown(t, func(l *verification.Limits) { l.Idle, l.Grace, l.Pace = time.Minute, time.Second, 100 })
 	drip := func(piece, count int, pause time.Duration) int {
 		data := w.desk.Files["valid"].Data
 		r, in := io.Pipe()

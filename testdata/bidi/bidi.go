@@ -125,7 +125,7 @@ func (f *Firefox) call(method string, params, result any) error {
 	if err := f.conn.WriteJSON(map[string]any{"id": f.id, "method": method, "params": params}); err != nil {
 		return fmt.Errorf("bidi: %s: %w", method, err)
 	}
-	if err := f.conn.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
+	if err := f.conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		return err
 	}
 	for {

@@ -4,7 +4,6 @@ package chromium
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -31,10 +29,6 @@ var widths = []struct {
 	width, height int64
 }{{"phone", 360, 740}, {"wide", 1200, 900}}
 
-// patience is how long one wait may last. A page that never shows what it should fails its
-// test there and not at the end of the package's time.
-const patience = time.Minute
-
 // Window is a window of Chromium in front of one server. It ends with the test.
 type Window struct {
 	T       testing.TB
@@ -44,14 +38,38 @@ type Window struct {
 	script  string
 }
 
-// Open starts Chromium before h. Every request gets the cookies that the map has then:
-// the session of a visitor who logged in another way. Pictures are called shots-NAME.png.
-func Open(t testing.TB, h http.Handler, cookies map[string]string, shots string) *Window {
+// Start starts Chromium in Italian, with a profile of its own. It ends with the test.
+func Start(t testing.TB, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatal("chromium is missing; `make deps` installs it")
 	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(patience),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "it"), chromedp.Flag("accept-lang", "it"),
+		chromedp.Flag("force-prefers-reduced-motion", true), // a page that still scrolls is clicked beside the mark
+		chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("true")); err != nil { // a context with an end would end Chromium
+		t.Fatalf("chromium does not start: %v", err)
+	}
+	return ctx
+}
+
+// Run makes one step in a browser, within a bounded time.
+func Run[T any](ctx context.Context, a chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience+answerTime) // an action of this package ends before, and says more
+	defer cancel()
+	return chromedp.Run(ctx, a)
+}
+
+// Open starts Chromium before h. Every request gets the cookies that the map has then:
+// the session of a visitor who logged in another way. Pictures are called shots-NAME.png.
+func Open(t testing.TB, h http.Handler, cookies map[string]string, shots string) *Window {
+	t.Helper()
 	script, err := os.ReadFile(filepath.Join(root(t), "server", "assets", "dist-test", "axe.min.js")) //nolint:gosec // our own file
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
@@ -63,16 +81,7 @@ func Open(t testing.TB, h http.Handler, cookies map[string]string, shots string)
 		h.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("lang", "it"), chromedp.Flag("accept-lang", "it"), chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if _, err := chromedp.Run(ctx, chromedp.Navigate("about:blank")); err != nil { // a context with an end would end Chromium
-		t.Fatalf("chromium does not start: %v", err)
-	}
-	return &Window{T: t, Context: ctx, Origin: s.URL, shots: shots, script: string(script)}
+	return &Window{T: t, Context: Start(t), Origin: s.URL, shots: shots, script: string(script)}
 }
 
 // root is the repository's.
@@ -94,9 +103,7 @@ func root(t testing.TB) string {
 // Do runs an action; where it fails there is a picture of the page, and the test ends.
 func Do[T any](w *Window, what string, a chromedp.Action[T]) T {
 	w.T.Helper()
-	ctx, cancel := context.WithTimeout(w.Context, patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, a)
+	v, err := Run(w.Context, a)
 	if err != nil {
 		w.Shot("failed")
 		w.T.Fatalf("%s: %v", what, err)
@@ -104,45 +111,23 @@ func Do[T any](w *Window, what string, a chromedp.Action[T]) T {
 	return v
 }
 
-// Wait waits until the page is there and a selector's element is seen. It asks the page
-// again and again: chromedp's own waiting holds on to the document that it began with, and
-// never ends where a page took its place meanwhile.
+// Wait waits until the page is there and a selector's element is seen.
 func (w *Window) Wait(selector string) {
 	w.T.Helper()
-	quoted, err := json.Marshal(selector)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	seen := `(() => { const e = document.querySelector(` + string(quoted) + `); return document.readyState === "complete" && e !== null && e.getClientRects().length > 0 })()`
-	ctx, cancel := context.WithTimeout(w.Context, patience)
-	defer cancel()
-	for {
-		there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](seen))
-		if err == nil && there {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			w.Shot("failed")
-			w.T.Fatalf("%s is not seen: %v", selector, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	Do(w, selector, Seen(selector))
 }
 
 // Open goes to a path and waits until a selector's element is seen.
 func (w *Window) Open(path, wait string) {
 	w.T.Helper()
-	Do(w, path, chromedp.Navigate(w.Origin+path))
+	Do(w, path, Navigate(w.Origin+path))
 	w.Wait(wait)
 }
 
 // Shot takes a picture of the whole page.
 func (w *Window) Shot(name string) {
 	w.T.Helper()
-	ctx, cancel := context.WithTimeout(w.Context, patience)
-	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	png, err := Run(w.Context, chromedp.FullScreenshot(100))
 	dir := filepath.Join(root(w.T), "build", "screenshots")
 	if err == nil {
 		err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, w.shots+"-"+name+".png"), png, 0o600)) //nolint:gosec // pictures of test pages

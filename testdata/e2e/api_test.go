@@ -54,6 +54,7 @@ func (s *stretch) Read(p []byte) (int, error) {
 // A portal uses the interface of the real program with a key that the real command made:
 // an enveloping and a detached signature many times as large as the server may grow.
 func TestInterfaceForPortals(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{})
 	if err != nil {

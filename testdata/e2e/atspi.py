@@ -14,7 +14,7 @@ import gi
 gi.require_version("Atspi", "2.0")
 from gi.repository import Atspi  # noqa: E402
 
-LIMIT = 20
+LIMIT = 60
 
 
 def walk(node, depth=0):

@@ -32,6 +32,7 @@ func freshPINs(kind pki.Kind) (one, two string) {
 // A PIN changed and a card unblocked in the window: right, wrong, blocked, and a link
 // that was cut in the middle.
 func TestCareInTheWindow(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -248,7 +249,7 @@ func (c *console) text() string {
 
 func (c *console) expect(s string) {
 	c.t.Helper()
-	for end := time.Now().Add(40 * time.Second); !strings.Contains(c.text(), s); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !strings.Contains(c.text(), s); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("not said: %q\n%s", s, c.text())
 		}
@@ -286,6 +287,7 @@ func (c *console) wait() int {
 
 // The same with the command, on a terminal.
 func TestCareOnATerminal(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()

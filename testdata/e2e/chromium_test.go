@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
@@ -22,34 +25,15 @@ import (
 // browser starts headless Chromium; shots go to build/screenshots.
 func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
-	return browserFor(t, 90*time.Second, flags...)
-}
-
-// browserFor is browser for a longer way.
-func browserFor(t *testing.T, d time.Duration, flags ...chromedp.ExecAllocatorOption) context.Context {
-	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Fatal("chromium is missing; `make deps` installs it")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "it"), chromedp.Flag("accept-lang", "it"),
-		chromedp.Flag("force-prefers-reduced-motion", true), // a page that still scrolls is clicked beside the mark
-		chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, d)
-	t.Cleanup(cancel)
-	return ctx
+	return chromium.Start(t, flags...)
 }
 
 // do makes one step in the browser.
 func do[T any](t *testing.T, ctx context.Context, what string, a chromedp.Action[T]) T {
 	t.Helper()
-	v, err := chromedp.Run(ctx, a)
+	v, err := chromium.Run(ctx, a)
 	if err != nil {
-		if png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
+		if png, err := chromium.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
 			save(t, "failed", png)
 		}
 		t.Fatalf("%s: %v", what, err)
@@ -70,15 +54,56 @@ func shot(t *testing.T, ctx context.Context, name string) {
 	save(t, name, do(t, ctx, "screenshot", chromedp.FullScreenshot(100)))
 }
 
-var ports = []string{"--agent-ports", "52390,52391"}
+// agentPorts are the ports that pages look for an agent at: each test has its own, because
+// many run side by side.
+var agentPorts = struct { //nolint:gochecknoglobals // of this machine
+	sync.Mutex
+	next int
+	of   map[string]int
+}{next: 21000, of: map[string]int{}} // below what the system gives to outgoing connections
+
+// agentPort is the first of a test's two ports.
+func agentPort(t *testing.T) int {
+	t.Helper()
+	name, _, _ := strings.Cut(t.Name(), "/")
+	agentPorts.Lock()
+	defer agentPorts.Unlock()
+	for agentPorts.of[name] == 0 {
+		if agentPorts.next > 30000 {
+			t.Fatal("no free ports")
+		}
+		port := agentPorts.next
+		agentPorts.next += 2
+		l1, err1 := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l2, err2 := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
+		for _, l := range []net.Listener{l1, l2} {
+			if l != nil {
+				_ = l.Close()
+			}
+		}
+		if err1 == nil && err2 == nil {
+			agentPorts.of[name] = port
+		}
+	}
+	return agentPorts.of[name]
+}
+
+// portFlags tell a server of them.
+func portFlags(t *testing.T) []string {
+	t.Helper()
+	port := agentPort(t)
+	return []string{"--agent-ports", fmt.Sprintf("%d,%d", port, port+1)}
+}
 
 func TestChromium(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	inChromium(t, s, stack.AgentOptions{PIN: pin}, "")
 }
 
 // The same with cards behind the real pcscd, read by CiTel itself.
 func TestChromiumWithCards(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) {
 			d := newDesk(t, kind)
@@ -92,36 +117,36 @@ func TestChromiumWithCards(t *testing.T) {
 // inChromium does the main job; prefix names its screenshots.
 func inChromium(t *testing.T, s *stack.Stack, o stack.AgentOptions, prefix string) {
 	t.Helper()
-	origin := serve(t, s, ports...)
-	o.Origin, o.Ports = origin, []int{52390}
+	origin := serve(t, s, portFlags(t)...)
+	o.Origin, o.Ports = origin, []int{agentPort(t)}
 	ctx := browser(t)
 	// No agent: the page says so and how to get it.
-	do(t, ctx, "open the service", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
-	do(t, ctx, "the login page", chromedp.WaitVisible("#start"))
-	do(t, ctx, "press", chromedp.Click("#start"))
-	do(t, ctx, "the page says that the agent is missing", chromedp.WaitVisible("#state-missing"))
+	do(t, ctx, "open the service", chromium.Navigate(origin+"/servizi/iscrizione-nido/compila"))
+	do(t, ctx, "the login page", chromium.Seen("#start"))
+	do(t, ctx, "press", chromium.Click("#start"))
+	do(t, ctx, "the page says that the agent is missing", chromium.Seen("#state-missing"))
 	shot(t, ctx, prefix+"no-agent")
 	agent(t, s, o)
-	do(t, ctx, "press", chromedp.Click("#start"))
-	do(t, ctx, "back at the form", chromedp.WaitVisible("#f-child-given"))
+	do(t, ctx, "press", chromium.Click("#start"))
+	do(t, ctx, "back at the form", chromium.Seen("#f-child-given"))
 	shot(t, ctx, prefix+"form")
 	apply(t, ctx, page.Nursery())
-	do(t, ctx, "the signing page", chromedp.WaitVisible("#card-sign"))
+	do(t, ctx, "the signing page", chromium.Seen("#card-sign"))
 	shot(t, ctx, prefix+"sign")
-	do(t, ctx, "sign", chromedp.Click("#start"))
-	do(t, ctx, "the receipt", chromedp.WaitVisible("#protocol"))
+	do(t, ctx, "sign", chromium.Click("#start"))
+	do(t, ctx, "the receipt", chromium.Seen("#protocol"))
 	shot(t, ctx, prefix+"receipt")
-	if number := do(t, ctx, "number", chromedp.Text("#protocol")); !strings.Contains(number, "/0000001") {
+	if number := do(t, ctx, "number", chromium.Text("#protocol")); !strings.Contains(number, "/0000001") {
 		t.Errorf("receipt: %q", number)
 	}
-	do(t, ctx, "my area", chromedp.Navigate(origin+"/area"))
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
+	do(t, ctx, "my area", chromium.Navigate(origin+"/area"))
+	if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "forte") {
 		t.Errorf("level: %q", level)
 	}
 	shot(t, ctx, prefix+"area")
 	do(t, ctx, "a phone", chromedp.EmulateViewport(360, 740))
-	do(t, ctx, "home", chromedp.Navigate(origin+"/"))
-	do(t, ctx, "home", chromedp.WaitVisible("h1"))
+	do(t, ctx, "home", chromium.Navigate(origin+"/"))
+	do(t, ctx, "home", chromium.Seen("h1"))
 	width := do(t, ctx, "width", chromedp.Evaluate[int]("document.documentElement.scrollWidth"))
 	if width > 360 {
 		t.Errorf("on a phone the page is %d wide in 360", width)
@@ -134,32 +159,43 @@ func answer(t *testing.T, ctx context.Context, name, value string) {
 	t.Helper()
 	at := fmt.Sprintf(`[name="%s"][value="%s"]`, name, value)
 	if kind := do(t, ctx, name, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector('[name="%s"]').type`, name))); kind == "radio" || kind == "checkbox" {
-		do(t, ctx, name, chromedp.Click(at+" + label"))
+		do(t, ctx, name, chromium.Click(at+" + label"))
 		return
 	}
-	do(t, ctx, name, chromedp.SetValue("#f-"+name, value))
+	do(t, ctx, name, chromium.SetValue(`[id="f-`+name+`"]`, value))
 }
 
-// fillStep answers the questions of the step that is open and goes on.
+// fillStep answers the questions of the step that is open, with as many items as it has, and
+// goes on.
 func fillStep(t *testing.T, ctx context.Context, step url.Values) {
 	t.Helper()
 	for name := range step {
-		do(t, ctx, name, chromedp.WaitVisible("#f-"+name))
+		section, ok := strings.CutSuffix(name, ".items")
+		for n := 1; ok && fmt.Sprint(n) <= step.Get(name); n++ {
+			do(t, ctx, name, chromium.Click(`[name=_voce][value="`+section+`.add"]`))
+			do(t, ctx, name, chromium.Seen(fmt.Sprintf(`[id="item-%s.%d"]`, section, n)))
+		}
+	}
+	for name := range step {
+		if strings.HasSuffix(name, ".items") {
+			continue
+		}
+		do(t, ctx, name, chromium.Seen(`[id="f-`+name+`"]`))
 		answer(t, ctx, name, step.Get(name))
 	}
-	do(t, ctx, "go on", chromedp.Click("form[data-form] button"))
+	do(t, ctx, "go on", chromium.Click("form[data-form] .buttons button"))
 }
 
 // confirm accepts warnings and notice on the summary and goes on.
 func confirm(t *testing.T, ctx context.Context) {
 	t.Helper()
-	do(t, ctx, "the summary", chromedp.WaitVisible("#privacy"))
+	do(t, ctx, "the summary", chromium.Seen("#privacy"))
 	for _, name := range []string{"warned", "privacy"} {
 		if do(t, ctx, name, chromedp.Evaluate[bool](`document.getElementById("`+name+`") !== null`)) {
-			do(t, ctx, name, chromedp.Click("label[for="+name+"]"))
+			do(t, ctx, name, chromium.Click("label[for="+name+"]"))
 		}
 	}
-	do(t, ctx, "go on", chromedp.Click("#next"))
+	do(t, ctx, "go on", chromium.Click("#next"))
 }
 
 // apply fills in all steps of a form from the first on, attaches nothing, and confirms:
@@ -169,9 +205,9 @@ func apply(t *testing.T, ctx context.Context, steps []url.Values) {
 	for _, step := range steps {
 		fillStep(t, ctx, step)
 	}
-	do(t, ctx, "attachments or the summary", chromedp.WaitVisible("a#next, #privacy"))
+	do(t, ctx, "attachments or the summary", chromium.Seen("a#next, #privacy"))
 	if do(t, ctx, "attachments", chromedp.Evaluate[bool](`document.querySelector("a#next") !== null`)) {
-		do(t, ctx, "go on", chromedp.Click("a#next"))
+		do(t, ctx, "go on", chromium.Click("a#next"))
 	}
 	confirm(t, ctx)
 }

@@ -3,7 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
-	"net/url"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +17,7 @@ import (
 	"github.com/citel-pa/citel/server/envelope"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/smtp"
 	"github.com/citel-pa/citel/testdata/stack"
 	invented "github.com/citel-pa/citel/testdata/town"
@@ -74,7 +75,7 @@ func counter(t *testing.T, s *stack.Stack, post *smtp.Server) handed {
 func mailed(t *testing.T, post *smtp.Server, to string) string {
 	t.Helper()
 	link := regexp.MustCompile(`https?://\S+`)
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, m := range post.Messages() {
 			if strings.Contains(m.To, to) && link.MatchString(m.Body) {
 				return link.FindString(m.Body)
@@ -113,38 +114,30 @@ func look(t *testing.T, ctx context.Context, name string) {
 func fill(t *testing.T, ctx context.Context, pairs ...string) {
 	t.Helper()
 	for i := 0; i+1 < len(pairs); i += 2 {
-		do(t, ctx, pairs[i], chromedp.SetValue("#f-"+pairs[i], pairs[i+1]))
+		do(t, ctx, pairs[i], chromium.SetValue("#f-"+pairs[i], pairs[i+1]))
 	}
-	do(t, ctx, "focus", chromedp.Focus("#f-"+pairs[len(pairs)-2]))
+	do(t, ctx, "focus", chromium.Focus("#f-"+pairs[len(pairs)-2]))
 	do(t, ctx, "enter", chromedp.KeyEvent("\r"))
 }
 
 // where waits until the browser is at a path.
 func where(t *testing.T, ctx context.Context, path string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		at := do(t, ctx, "where", chromedp.Location())
-		if u, err := url.Parse(at); err == nil && u.Path == path {
-			do(t, ctx, path, chromedp.WaitVisible("h1"))
-			return
-		}
-		if time.Now().After(end) {
-			shot(t, ctx, "failed")
-			t.Fatalf("at %s, want %s", at, path)
-		}
-	}
+	do(t, ctx, "where", chromium.Until(fmt.Sprintf(`document.readyState === "complete" && location.pathname === %q && document.querySelector("h1") !== null`, path)))
+	do(t, ctx, path, chromium.Seen("h1"))
 }
 
 // The pages that nobody logs in for.
 func TestCitizensPages(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	counter(t, s, smtp.Start(t, false))
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	ctx := browser(t)
 	open := func(path string) {
 		t.Helper()
-		do(t, ctx, path, chromedp.Navigate(origin+path))
-		do(t, ctx, path, chromedp.WaitVisible("h1"))
+		do(t, ctx, path, chromium.Navigate(origin+path))
+		do(t, ctx, path, chromium.Seen("h1"))
 	}
 	for name, path := range map[string]string{"enti": "/enti", "inactive": "/enti/pisa/", "credentials": "/credenziali", "login": "/accedi", "other-ente": "/enti/altro/accedi", "envelope": "/busta", "forgot": "/password", "dead-link": "/password/nuova?codice=x"} {
 		open(path)
@@ -156,60 +149,61 @@ func TestCitizensPages(t *testing.T) {
 // needs more and says so in its window, the card, the question whether the two accounts are
 // one, and back at the page with what had been written.
 func TestCitizensWay(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	post := smtp.Start(t, false)
 	busta := counter(t, s, post)
-	origin := serve(t, s, ports...)
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	origin := serve(t, s, portFlags(t)...)
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	ctx := browser(t)
 	open := func(path string) {
 		t.Helper()
-		do(t, ctx, path, chromedp.Navigate(origin+path))
-		do(t, ctx, path, chromedp.WaitVisible("h1"))
+		do(t, ctx, path, chromium.Navigate(origin+path))
+		do(t, ctx, path, chromium.Seen("h1"))
 	}
 	// Registration.
 	open("/registrazione")
 	fill(t, ctx, "nome", "Prova", "cognome", "Qualunque", "email", "prova@example.org", "nuova", "corta")
-	do(t, ctx, "a weak password", chromedp.WaitVisible("#wrong"))
+	do(t, ctx, "a weak password", chromium.Seen("#wrong"))
 	look(t, ctx, "register-wrong")
-	do(t, ctx, "show", chromedp.Click("button[data-secret=f-nuova]"))
+	do(t, ctx, "show", chromium.Click("button[data-secret=f-nuova]"))
 	if kind := do(t, ctx, "shown", chromedp.Evaluate[string]("document.getElementById('f-nuova').type")); kind != "text" {
 		t.Errorf("shown: %s", kind)
 	}
 	fill(t, ctx, "nuova", chosen)
-	do(t, ctx, "registered", chromedp.WaitVisible("p.lead[role=status]"))
+	do(t, ctx, "registered", chromium.Seen("p.lead[role=status]"))
 	look(t, ctx, "registered")
 	link := mailed(t, post, "prova@example.org")
 	if !strings.HasPrefix(link, origin+"/registrazione/conferma?codice=") {
 		t.Fatalf("link %s", link)
 	}
-	do(t, ctx, "the mail's link", chromedp.Navigate(link))
-	do(t, ctx, "confirm", chromedp.WaitVisible("form[action='/registrazione/conferma'] button"))
+	do(t, ctx, "the mail's link", chromium.Navigate(link))
+	do(t, ctx, "confirm", chromium.Seen("form[action='/registrazione/conferma'] button"))
 	look(t, ctx, "confirm")
-	do(t, ctx, "confirm", chromedp.Click("form[action='/registrazione/conferma'] button"))
-	do(t, ctx, "confirmed", chromedp.WaitVisible("p.lead[role=status]"))
+	do(t, ctx, "confirm", chromium.Click("form[action='/registrazione/conferma'] button"))
+	do(t, ctx, "confirmed", chromium.Seen("p.lead[role=status]"))
 
 	// Something is begun before any login, and the window names what it needs.
 	open("/servizi/iscrizione-nido/compila")
 	where(t, ctx, "/accedi")
-	do(t, ctx, "the window", chromedp.WaitVisible("#need"))
+	do(t, ctx, "the window", chromium.Seen("#need"))
 	look(t, ctx, "window")
-	do(t, ctx, "write now", chromedp.Click("a[href='/servizi/iscrizione-nido/compila?compila=1']"))
-	do(t, ctx, "the form", chromedp.WaitVisible("#write-now"))
-	do(t, ctx, "a name", chromedp.SetValue("#f-child-given", "Nina"))
-	do(t, ctx, "send", chromedp.Click("form[data-form] button"))
-	do(t, ctx, "kept", chromedp.WaitVisible("#kept"))
+	do(t, ctx, "write now", chromium.Click("a[href='/servizi/iscrizione-nido/compila?compila=1']"))
+	do(t, ctx, "the form", chromium.Seen("#write-now"))
+	do(t, ctx, "a name", chromium.SetValue("#f-child-given", "Nina"))
+	do(t, ctx, "send", chromium.Click("form[data-form] .buttons button"))
+	do(t, ctx, "kept", chromium.Seen("#kept"))
 	look(t, ctx, "window-kept")
 
 	// Debole.
 	open("/accedi")
 	fill(t, ctx, "utente", "prova@example.org", "password", "wrong wrong wrong")
-	do(t, ctx, "refused", chromedp.WaitVisible("#refused"))
+	do(t, ctx, "refused", chromium.Seen("#refused"))
 	look(t, ctx, "refused")
 	time.Sleep(2 * time.Second) // the delay after a wrong password
 	fill(t, ctx, "utente", "prova@example.org", "password", chosen)
 	where(t, ctx, "/area")
-	do(t, ctx, "what is kept is in the area", chromedp.WaitVisible("#kept"))
+	do(t, ctx, "what is kept is in the area", chromium.Seen("#kept"))
 	look(t, ctx, "area-debole")
 
 	// Media: the envelope. The debole asks whether it is the same person's; no.
@@ -220,9 +214,9 @@ func TestCitizensWay(t *testing.T) {
 	if no := do(t, ctx, "no is the default", chromedp.Evaluate[bool]("document.getElementById('join-no').checked")); !no {
 		t.Error("yes is the default")
 	}
-	do(t, ctx, "go on", chromedp.Click("form[action='/unisci'] button"))
+	do(t, ctx, "go on", chromium.Click("form[action='/unisci'] button"))
 	where(t, ctx, "/area")
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "media") {
+	if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "media") {
 		t.Errorf("level %q", level)
 	}
 	look(t, ctx, "area-media")
@@ -230,20 +224,20 @@ func TestCitizensWay(t *testing.T) {
 	// Forte: the window names it, the card opens it, and the form is as it was.
 	open("/servizi/iscrizione-nido/compila")
 	where(t, ctx, "/accedi")
-	do(t, ctx, "the window", chromedp.WaitVisible("#need"))
-	if text := do(t, ctx, "the window", chromedp.Text("#need")); !strings.Contains(text, "credenziale forte") || !strings.Contains(text, "Piazza dell'Esempio 1") {
+	do(t, ctx, "the window", chromium.Seen("#need"))
+	if text := do(t, ctx, "the window", chromium.Text("#need")); !strings.Contains(text, "credenziale forte") || !strings.Contains(text, "Piazza dell'Esempio 1") {
 		t.Errorf("the window: %q", text)
 	}
-	do(t, ctx, "the card", chromedp.Click("#start"))
+	do(t, ctx, "the card", chromium.Click("#start"))
 	where(t, ctx, "/servizi/iscrizione-nido/compila")
-	if name := do(t, ctx, "kept", chromedp.Value("#f-child-given")); name != "Nina" {
+	if name := do(t, ctx, "kept", chromium.Value("#f-child-given")); name != "Nina" {
 		t.Errorf("the form has %q", name)
 	}
 	look(t, ctx, "form-kept")
 	open("/area")
 	look(t, ctx, "area-forte")
-	do(t, ctx, "a new password by card", chromedp.Click("a[href^='/area/credenziali/']"))
-	do(t, ctx, "reset", chromedp.WaitVisible("#f-nuova"))
+	do(t, ctx, "a new password by card", chromium.Click("a[href^='/area/credenziali/']"))
+	do(t, ctx, "reset", chromium.Seen("#f-nuova"))
 	look(t, ctx, "reset")
 	fill(t, ctx, "nuova", chosen)
 	where(t, ctx, "/area")
@@ -251,11 +245,11 @@ func TestCitizensWay(t *testing.T) {
 	// The end of the session is told in time, and put off with the keyboard.
 	nearlyOver(t, s)
 	do(t, ctx, "back at the page", chromedp.Evaluate[bool](`document.dispatchEvent(new Event("visibilitychange")); true`))
-	do(t, ctx, "the warning", chromedp.WaitVisible("#session-dialog[open]"))
+	do(t, ctx, "the warning", chromium.Seen("#session-dialog[open]"))
 	look(t, ctx, "session")
-	do(t, ctx, "stay", chromedp.Focus("#session-stay"))
+	do(t, ctx, "stay", chromium.Focus("#session-stay"))
 	do(t, ctx, "stay", chromedp.KeyEvent("\r"))
-	do(t, ctx, "closed", chromedp.WaitNotPresent("#session-dialog[open]"))
+	do(t, ctx, "closed", chromium.Gone("#session-dialog[open]"))
 }
 
 // nearlyOver moves the sessions' last request back, so that a minute and a half is left.

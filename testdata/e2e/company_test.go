@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/citel-pa/citel/server/store/storetest"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -42,11 +43,12 @@ sections:
 
 // A company has no card: a person acts for it, as long as the desk says so.
 func TestACompanysRepresentative(t *testing.T) {
-	t.Setenv("DATABASE_URL", storetest.Empty(t))
+	t.Parallel()
 	w, d := newScreen(t), newDesk(t, pki.CIE)
+	d.Env = append(d.Env, "DATABASE_URL="+storetest.Empty(t))
 	d.insert(t, nil)
 	h := newHouse(t, d.Stack)
-	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{52390}, Env: append(d.pcsc.Env(), w.env...)})
+	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{agentPort(t)}, Env: append(d.pcsc.Env(), w.env...)})
 	const company, code = "Esempio Srl", "00743110157"
 
 	// An administrator writes a service for companies and publishes it.
@@ -56,16 +58,16 @@ func TestACompanysRepresentative(t *testing.T) {
 	where(t, admin.ctx, "/consolleente/portale/suolo-pubblico")
 	write := func(text string) {
 		t.Helper()
-		do(t, admin.ctx, "the text", chromedp.SetValue("#f-testo", text))
+		do(t, admin.ctx, "the text", chromium.SetValue("#f-testo", text))
 	}
 	write(strings.Replace(pavement, "level: forte", "level: altissimo", 1))
 	admin.click("#service-form button[value=check]")
-	do(t, admin.ctx, "a mistake", chromedp.WaitVisible("#wrong"))
+	do(t, admin.ctx, "a mistake", chromium.Seen("#wrong"))
 	admin.reads("a mistake", "level: altissimo")
 	shot(t, admin.ctx, "company-1-editor")
 	write(pavement)
 	admin.click("#service-form button[value=check]")
-	do(t, admin.ctx, "it is right", chromedp.WaitVisible("#good"))
+	do(t, admin.ctx, "it is right", chromium.Seen("#good"))
 	admin.click("#service-form button[value=diff]")
 	admin.where("Pubblica")
 	admin.click("form[action$='/pubblica'] button")
@@ -78,7 +80,7 @@ func TestACompanysRepresentative(t *testing.T) {
 		"kind": "company", "title": "Legale rappresentante", "whose.code": code, "whose.family": company, "who.code": d.who.CF, "who.family": d.who.Surname, "who.given": d.who.Given,
 		"document": "Visura camerale", "number": "PI-123456 del 10/11/2026",
 	} {
-		do(t, desk.ctx, name, chromedp.SetValue("[name='"+name+"']", value))
+		do(t, desk.ctx, name, chromium.SetValue("[name='"+name+"']", value))
 	}
 	desk.click("label[for='f-scope.suolo-pubblico']")
 	desk.click("[name=act][value=confirm]")
@@ -89,7 +91,7 @@ func TestACompanysRepresentative(t *testing.T) {
 
 	// The person logs in with the card. For oneself the service is closed; for the company
 	// it is open, and each page says for whom.
-	one := keyboard{t, browserFor(t, loopTime)}
+	one := keyboard{t, browser(t)}
 	ctx := one.ctx
 	one.open(h.origin+"/deleghe", "")
 	where(t, ctx, "/accedi")
@@ -104,7 +106,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	where(t, ctx, "/area")
 	banner := func(on string) {
 		t.Helper()
-		if text := do(t, ctx, on, chromedp.Text("#acting")); !strings.Contains(text, "Operi per "+company) || !strings.Contains(text, "Legale rappresentante") {
+		if text := do(t, ctx, on, chromium.Text("#acting")); !strings.Contains(text, "Operi per "+company) || !strings.Contains(text, "Legale rappresentante") {
 			t.Errorf("%s: the banner is %q", on, text)
 		}
 	}
@@ -118,24 +120,24 @@ func TestACompanysRepresentative(t *testing.T) {
 		t.Helper()
 		one.open(h.origin+"/servizi/suolo-pubblico", "Occupazione di suolo pubblico")
 		one.click("#begin")
-		do(t, ctx, "the form", chromedp.WaitVisible("#f-street"))
+		do(t, ctx, "the form", chromium.Seen("#f-street"))
 		banner("the form")
 		fillStep(t, ctx, url.Values{"street": {"Piazza dell'Esempio"}, "area": {"12"}, "email": {"ditta@example.org"}})
-		do(t, ctx, "the summary", chromedp.WaitVisible("#privacy"))
+		do(t, ctx, "the summary", chromium.Seen("#privacy"))
 		banner("the summary")
 		return strings.Split(one.path(), "/")[2]
 	}
 	id := begin()
 	one.reads("the summary", company, d.who.CF)
 	confirm(t, ctx)
-	do(t, ctx, "the signature", chromedp.WaitVisible("#card-sign"))
+	do(t, ctx, "the signature", chromium.Seen("#card-sign"))
 	banner("the signature")
 	shot(t, ctx, "company-5-sign")
 	w.gone()
 	one.click("#start")
 	w.read(ctx, d.pin, company, "company-6-window")
 	where(t, ctx, "/pratiche/"+id)
-	number := do(t, ctx, "the number", chromedp.Text("#protocol"))
+	number := do(t, ctx, "the number", chromium.Text("#protocol"))
 	banner("sent")
 	shot(t, ctx, "company-7-sent")
 
@@ -145,6 +147,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	office.click("a[href='/consolleente/pratiche/" + id + "']")
 	office.where("Piazza dell'Esempio")
 	office.deed("carico", "")
+	do(t, office.ctx, "granted", chromedp.Evaluate[string](`document.querySelector('form[action$="/risposta"] select').value = "granted"`))
 	office.deed("risposta", "Concessa dal primo del mese.")
 	h.restart()
 	names := []string{company, code, d.who.Given, d.who.Surname, d.who.CF, "Legale rappresentante", "Concessa dal primo del mese."}
@@ -167,7 +170,7 @@ func TestACompanysRepresentative(t *testing.T) {
 	second := begin()
 	desk = h.login("R8")
 	desk.open(h.origin+mandate, "Revoca")
-	do(t, desk.ctx, "why", chromedp.SetValue("form[action$='/revoca'] textarea", "Nuovo amministratore in visura."))
+	do(t, desk.ctx, "why", chromium.SetValue("form[action$='/revoca'] textarea", "Nuovo amministratore in visura."))
 	desk.click("form[action$='/revoca'] button")
 	desk.where("Revocata")
 	shot(t, desk.ctx, "company-10-revoked")

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -31,7 +32,7 @@ var demoOperator = regexp.MustCompile(`(?m)^  (\S{16})  password (\S+)  (\S+) `)
 func openDesk(t *testing.T) *counterDesk {
 	t.Helper()
 	s := town(t)
-	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: ports})
+	p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: portFlags(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func (d *counterDesk) clerk(t *testing.T, role string) *clerk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clerk{t: t, client: &http.Client{Jar: jar, Timeout: 20 * time.Second}, origin: d.origin}
+	c := &clerk{t: t, client: &http.Client{Jar: jar, Timeout: time.Minute}, origin: d.origin}
 	c.get("/consolleente/accedi")
 	if page := c.post("/consolleente/accedi", url.Values{"ente": {"prova"}, "user": {d.operators[role][0]}, "password": {d.operators[role][1]}}); !strings.Contains(page, "Scegli un servizio") {
 		t.Fatal(page)
@@ -177,18 +178,16 @@ func (k keyboard) write(selector, text string) {
 // where waits for a page by a text in its main part.
 func (k keyboard) where(text string) {
 	k.t.Helper()
-	for range 100 {
-		if do(k.t, k.ctx, text, chromedp.Evaluate[bool](`document.readyState === "complete" && (document.querySelector("main")?.innerText ?? "").includes(`+"`"+text+"`"+`)`)) {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
+	if _, err := chromium.Run(k.ctx, chromium.Until(`document.readyState === "complete" && (document.querySelector("main")?.innerText ?? "").includes(`+"`"+text+"`"+`)`)); err != nil {
+		shot(k.t, k.ctx, "failed")
+		k.t.Fatalf("no page with %q: %v\n%s", text, err, do(k.t, k.ctx, "the page", chromedp.Evaluate[string](`document.querySelector("main")?.innerText ?? ""`)))
 	}
-	k.t.Fatalf("no page with %q: %s", text, do(k.t, k.ctx, "the page", chromedp.Evaluate[string](`document.querySelector("main")?.innerText ?? ""`)))
 }
 
 // An R16 operator logs in and hands an envelope out against a document, with the keyboard
 // alone.
 func TestConsoleHandsOutByKeyboard(t *testing.T) {
+	t.Parallel()
 	d := openDesk(t)
 	codes := d.printed(t, "1")
 	if len(codes) != 1 {
@@ -196,7 +195,7 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 	}
 	ctx := browser(t)
 	k := keyboard{t, ctx}
-	do(t, ctx, "login", chromedp.Navigate(d.origin+"/consolleente"))
+	do(t, ctx, "login", chromium.Navigate(d.origin+"/consolleente"))
 	k.where("Accesso operatori")
 	k.write("#f-user", d.operators["R16"][0])
 	k.write("#f-password", d.operators["R16"][1])
@@ -226,16 +225,13 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 	k.press(kb.Enter) // the expiry was forgotten
 	k.where("Ci sono campi da correggere")
 	k.to("a[href='#f-document.expires']")
-	k.press(kb.Enter)
-	// A key is three messages here, with time between them: the second of Enter's may go to
-	// the field behind the link, which sends the form once more.
-	time.Sleep(time.Second)
-	k.where("Ci sono campi da correggere")
+	do(t, ctx, "to the field", chromium.Follow())
+	do(t, ctx, "at the field", chromium.Until(`document.activeElement?.name === "document.expires"`))
 	k.write("[name='document.expires']", time.Now().AddDate(5, 0, 0).Format("02-01-2006"))
 	k.press(kb.Enter)
 	k.where("Busta consegnata")
 	shot(t, ctx, "console-consegnata")
-	code := do(t, ctx, "the holder's code", chromedp.Text("#holder-code"))
+	code := do(t, ctx, "the holder's code", chromium.Text("#holder-code"))
 	if len(code) != 8 {
 		t.Errorf("the holder's code is %q", code)
 	}
@@ -248,6 +244,7 @@ func TestConsoleHandsOutByKeyboard(t *testing.T) {
 // Every page of the console, at a desk's and a phone's width: axe-core finds nothing
 // serious, nothing is wider than a phone, and its picture is in build/screenshots.
 func TestConsolePages(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
@@ -278,7 +275,7 @@ func TestConsolePages(t *testing.T) {
 	seen := func(t *testing.T, name, path string, phone bool) {
 		t.Helper()
 		if path != "" {
-			do(t, ctx, path, chromedp.Navigate(d.origin+path))
+			do(t, ctx, path, chromium.Navigate(d.origin+path))
 		}
 		keyboard{t, ctx}.where("")
 		do(t, ctx, name, chromedp.Evaluate[bool](string(script)+"; true"))
@@ -295,13 +292,13 @@ func TestConsolePages(t *testing.T) {
 	}
 	login := func(t *testing.T, role string) {
 		t.Helper()
-		do(t, ctx, "login", chromedp.Navigate(d.origin+"/consolleente/accedi"))
+		do(t, ctx, "login", chromium.Navigate(d.origin+"/consolleente/accedi"))
 		if do(t, ctx, "login", chromedp.Evaluate[bool](`!document.querySelector("#f-user")`)) {
-			do(t, ctx, "logout", chromedp.Click("form[action='/consolleente/esci'] button"))
+			do(t, ctx, "logout", chromium.Click("form[action='/consolleente/esci'] button"))
 		}
-		do(t, ctx, "login", chromedp.WaitVisible("#f-user"))
-		do(t, ctx, "user", chromedp.SendKeys("#f-user", d.operators[role][0]))
-		do(t, ctx, "password", chromedp.SendKeys("#f-password", d.operators[role][1]+kb.Enter))
+		do(t, ctx, "login", chromium.Seen("#f-user"))
+		do(t, ctx, "user", chromium.Type("#f-user", d.operators[role][0]))
+		do(t, ctx, "password", chromium.Type("#f-password", d.operators[role][1]+kb.Enter))
 		keyboard{t, ctx}.where("Scegli un servizio")
 	}
 	admins := [][2]string{
@@ -328,9 +325,9 @@ func TestConsolePages(t *testing.T) {
 				seen(t, p[0], p[1], phone)
 			}
 			if role == "R16" {
-				do(t, ctx, "an empty form", chromedp.Navigate(d.origin+"/consolleente/rilascio/persona"))
-				do(t, ctx, "an empty form", chromedp.Click("button[value=confirm]"))
-				do(t, ctx, "a form with errors", chromedp.WaitVisible("#wrong"))
+				do(t, ctx, "an empty form", chromium.Navigate(d.origin+"/consolleente/rilascio/persona"))
+				do(t, ctx, "an empty form", chromium.Click("button[value=confirm]"))
+				do(t, ctx, "a form with errors", chromium.Seen("#wrong"))
 				seen(t, "rilascio-errori", "", phone)
 			}
 		}

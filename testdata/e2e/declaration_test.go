@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/citel-pa/citel/pkcs/declaration"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
@@ -18,6 +17,7 @@ import (
 // The holder of a certificate for signatures alone logs in by a signed declaration: once by
 // the protocol, with what must not pass, and once in the browser.
 func TestLoginByDeclaration(t *testing.T) {
+	t.Parallel()
 	s, err := stack.New(filepath.Join(t.TempDir(), "town"), filepath.Join(programs, "citel-agent"), filepath.Join(programs, "citel-server"))
 	if err != nil {
 		t.Fatal(err)
@@ -26,8 +26,8 @@ func TestLoginByDeclaration(t *testing.T) {
 	if err := errors.Join(err, s.Publish()); err != nil {
 		t.Fatal(err)
 	}
-	origin := serve(t, s, ports...)
-	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	origin := serve(t, s, portFlags(t)...)
+	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	ctx := context.Background()
 	l := dial(t, port, origin)
 	site := page.NewSite(origin)
@@ -61,10 +61,10 @@ func TestLoginByDeclaration(t *testing.T) {
 		t.Errorf("the same declaration twice: %v", err)
 	}
 	b := browser(t)
-	do(t, b, "a service", chromedp.Navigate(origin+"/servizi/iscrizione-nido/compila"))
-	do(t, b, "the window", chromedp.WaitVisible("#need"))
-	do(t, b, "log in", chromedp.Click("#start"))
+	do(t, b, "a service", chromium.Navigate(origin+"/servizi/iscrizione-nido/compila"))
+	do(t, b, "the window", chromium.Seen("#need"))
+	do(t, b, "log in", chromium.Click("#start"))
 	where(t, b, "/servizi/iscrizione-nido/compila")
-	do(t, b, "the form", chromedp.WaitVisible("#f-child-given"))
+	do(t, b, "the form", chromium.Seen("#f-child-given"))
 	shot(t, b, "citizen-by-declaration")
 }

@@ -361,7 +361,7 @@ func TestDoctorStartsTheService(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			if _, err := os.Stat(asked); err == nil {
 				err := a.d.pcsc.Restart(t.Context())
 				done <- errors.Join(err, os.WriteFile(filepath.Join(bin, "started"), nil, 0o600))

@@ -7,10 +7,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,6 +24,9 @@ import (
 )
 
 const pin = "24680"
+
+// sideBySide is how many tests run at once where the machine has fewer processors.
+const sideBySide = 3
 
 // programs are built once for all tests of the package.
 var programs string //nolint:gochecknoglobals // set by TestMain alone
@@ -53,6 +59,15 @@ func run(m *testing.M) int {
 		}
 	}
 	programs = dir
+	// Most tests wait most of the time: for a window, a card, a person. Each has its own
+	// folder, display, reader and ports.
+	flag.Parse()
+	if most := flag.Lookup("test.parallel"); most.Value.String() == most.DefValue {
+		if err := most.Value.Set(strconv.Itoa(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	return m.Run()
 }
 
@@ -128,6 +143,7 @@ func code(err error) wire.Code {
 }
 
 func TestMainJobAndItsRefusals(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	origin := serve(t, s)
 	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin})
@@ -246,6 +262,7 @@ func openssl(t *testing.T, s *stack.Stack, site *page.Site, next string, content
 }
 
 func TestWrongPINIsTriedOnce(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	origin := serve(t, s)
 	l := dial(t, agent(t, s, stack.AgentOptions{PIN: "11111", Origin: origin}), origin)
@@ -260,6 +277,7 @@ func TestWrongPINIsTriedOnce(t *testing.T) {
 
 // Test material is for the demo alone.
 func TestTestAnchorsNeedTheDemo(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	out, err := exec.Command(s.Server, "serve", "--origin", "https://a.example", "--data", t.TempDir(), "--behind-proxy", "--trust", "cns="+filepath.Join(s.Dir, "cns.pem")).CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte("CiTel TEST")) {
@@ -269,6 +287,7 @@ func TestTestAnchorsNeedTheDemo(t *testing.T) {
 
 // What `make dist` builds has no testers' commands.
 func TestReleaseHasNoTestersCommands(t *testing.T) {
+	t.Parallel()
 	bin := filepath.Join(t.TempDir(), "citel-agent")
 	cmd := exec.Command("go", "build", "-o", bin, "./agent/cmd/citel-agent")
 	cmd.Dir = "../.."

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/citel-pa/citel/agent/client/bundle"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -50,10 +49,10 @@ func TestExamplePortal(t *testing.T) {
 	}
 	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52310, 52311, 52312, 52313}})
 	ctx := browser(t)
-	do(t, ctx, "the page", chromedp.Navigate(origin+"/"))
-	do(t, ctx, "press", chromedp.Click("#enter"))
-	do(t, ctx, "the greeting", chromedp.Poll[bool](`document.querySelector("#state").textContent.includes("Benvenuto")`))
-	if text := do(t, ctx, "the greeting", chromedp.Text("#state")); !strings.Contains(text, pki.Citizens[0].CF) {
+	do(t, ctx, "the page", chromium.Navigate(origin+"/"))
+	do(t, ctx, "press", chromium.Click("#enter"))
+	do(t, ctx, "the greeting", chromium.Until(`document.querySelector("#state").textContent.includes("Benvenuto")`))
+	if text := do(t, ctx, "the greeting", chromium.Text("#state")); !strings.Contains(text, pki.Citizens[0].CF) {
 		t.Errorf("%q\n%s", text, p.Log())
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -138,6 +139,7 @@ func judge(t *testing.T, s *stack.Stack, origin string) *authtoken.Validator {
 // The native host, driven from the extension's side: its tokens verify, and nobody else
 // gets one.
 func TestThroughTheExtension(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	login := map[string]string{"origin": someSite, "challengeNonce": someNonce, "lang": "it"}
 	token := call(t, s, chromeExtension, "authenticate", login)
@@ -190,6 +192,7 @@ func TestThroughTheExtension(t *testing.T) {
 
 // A browser names no command: the program knows the extension's arguments.
 func TestStartedByABrowser(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	for _, args := range [][]string{{chromeExtension}, {chromeExtension, "--parent-window=0"}, {"/x/native-messaging-hosts/eu.webeid.json", nativehost.FirefoxID}} {
 		cmd := exec.CommandContext(t.Context(), s.Agent, args...) //nolint:gosec // our own program
@@ -206,6 +209,7 @@ func TestStartedByABrowser(t *testing.T) {
 // The forgery over this way in: a login elsewhere is never obtained from a hash that a
 // page has signed through the extension (design, The login token).
 func TestForgeryThroughTheExtension(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	_, id, err := s.Card(pki.Qualified, pki.RSA2048, pki.Citizens[0], pin)
 	if err != nil {
@@ -256,6 +260,7 @@ func TestForgeryThroughTheExtension(t *testing.T) {
 
 // The same forgery over the WebSocket.
 func TestForgeryOverTheLink(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	_, id, err := s.Card(pki.Qualified, pki.P256, pki.Citizens[0], pin)
 	if err != nil {
@@ -320,6 +325,7 @@ func fakeExtension(t *testing.T, s *stack.Stack) (script string, behind http.Han
 // No agent listens, or the browser does not let the page reach it, but the Web eID
 // extension is there: the portal's login page takes it by itself.
 func TestPortalThroughTheExtension(t *testing.T) {
+	t.Parallel()
 	for _, denied := range []bool{false, true} {
 		name := map[bool]string{false: "no agent", true: "permission denied"}[denied]
 		t.Run(name, func(t *testing.T) {
@@ -354,13 +360,13 @@ func TestPortalThroughTheExtension(t *testing.T) {
 			if denied {
 				permit(t, ctx, front.URL, cdpbrowser.PermissionSettingDenied)
 			}
-			do(t, ctx, "the login page", chromedp.Navigate(front.URL+"/accedi"))
-			do(t, ctx, "no extension yet", chromedp.Click("#start"))
+			do(t, ctx, "the login page", chromium.Navigate(front.URL+"/accedi"))
+			do(t, ctx, "no extension yet", chromium.Click("#start"))
 			onlyState(t, ctx, state)
 			do(t, ctx, "the extension", chromedp.Evaluate[bool](script))
-			do(t, ctx, "press", chromedp.Click("#start"))
-			do(t, ctx, "my area", chromedp.WaitVisible("#level"))
-			if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
+			do(t, ctx, "press", chromium.Click("#start"))
+			do(t, ctx, "my area", chromium.Seen("#level"))
+			if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "forte") {
 				t.Errorf("level: %q\n%s", level, p.Log())
 			}
 			if denied && strings.Contains(listening.Log(), "said yes to login") {
@@ -374,6 +380,7 @@ func TestPortalThroughTheExtension(t *testing.T) {
 // The manifests that `native on` writes lead to this program, and `native off` takes them
 // away; another program's stays.
 func TestNativeOnOff(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	run := func(args ...string) (out string, code int) {
 		t.Helper()
@@ -445,20 +452,20 @@ func TestDropIn(t *testing.T) {
 	}
 	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52310, 52311, 52312, 52313}})
 	ctx := browser(t)
-	do(t, ctx, "the page", chromedp.Navigate(origin+"/web-eid"))
-	do(t, ctx, "press", chromedp.Click("#webeid-auth-button"))
-	do(t, ctx, "the greeting", chromedp.Poll[bool](`document.querySelector("#result").textContent !== ""`))
-	if text := do(t, ctx, "the greeting", chromedp.Text("#result")); !strings.Contains(text, pki.Citizens[0].CF) {
+	do(t, ctx, "the page", chromium.Navigate(origin+"/web-eid"))
+	do(t, ctx, "press", chromium.Click("#webeid-auth-button"))
+	do(t, ctx, "the greeting", chromium.Until(`document.querySelector("#result").textContent !== ""`))
+	if text := do(t, ctx, "the greeting", chromium.Text("#result")); !strings.Contains(text, pki.Citizens[0].CF) {
 		t.Errorf("%q\n%s", text, p.Log())
 	}
-	do(t, ctx, "sign", chromedp.Click("#webeid-sign-button"))
-	do(t, ctx, "the signature", chromedp.Poll[bool](`/^(RSA|ECC|ERR)/.test(document.querySelector("#signed").textContent)`))
-	if text := do(t, ctx, "the signature", chromedp.Text("#signed")); text != "RSA SHA-256 PKCS1.5 verified" {
+	do(t, ctx, "sign", chromium.Click("#webeid-sign-button"))
+	do(t, ctx, "the signature", chromium.Until(`/^(RSA|ECC|ERR)/.test(document.querySelector("#signed").textContent)`))
+	if text := do(t, ctx, "the signature", chromium.Text("#signed")); text != "RSA SHA-256 PKCS1.5 verified" {
 		t.Errorf("%q", text)
 	}
-	do(t, ctx, "sign with the login key", chromedp.Click("#webeid-forge-button"))
-	do(t, ctx, "the refusal", chromedp.Poll[bool](`/ERR/.test(document.querySelector("#signed").textContent)`))
-	if text := do(t, ctx, "the refusal", chromedp.Text("#signed")); !strings.HasPrefix(text, "HashRefusedError ERR_CITEL_HASH_REFUSED") {
+	do(t, ctx, "sign with the login key", chromium.Click("#webeid-forge-button"))
+	do(t, ctx, "the refusal", chromium.Until(`/ERR/.test(document.querySelector("#signed").textContent)`))
+	if text := do(t, ctx, "the refusal", chromium.Text("#signed")); !strings.HasPrefix(text, "HashRefusedError ERR_CITEL_HASH_REFUSED") {
 		t.Errorf("%q", text)
 	}
 }

@@ -11,15 +11,16 @@ import (
 )
 
 func TestFirefox(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	host := strings.TrimPrefix(origin, "http://")
 	for name, prefs := range map[string]map[string]string{
 		"as installed": nil,
 		"public page":  {"network.lna.address_space.public.override": `"` + host + `"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			f, err := bidi.Start(ctx, t.TempDir(), prefs)
 			if err != nil {
@@ -47,8 +48,8 @@ func TestFirefox(t *testing.T) {
 			step("open", f.Navigate(origin+"/accedi"))
 			click()
 			step("no agent", f.Until(ctx, `!document.getElementById("state-missing").hidden`))
-			port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
-			if port != 52390 {
+			port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
+			if port != agentPort(t) {
 				t.Fatalf("port %d", port)
 			}
 			step("the button", f.Until(ctx, `!document.getElementById("start").disabled`))

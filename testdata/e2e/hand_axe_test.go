@@ -16,6 +16,7 @@ import (
 	"github.com/citel-pa/citel/agent/consent/frame"
 	"github.com/citel-pa/citel/agent/hand/pages"
 	"github.com/citel-pa/citel/agent/window"
+	"github.com/citel-pa/citel/testdata/chromium"
 )
 
 // sampleHand is every page with everything that it can show.
@@ -85,6 +86,7 @@ func handWindow(t *testing.T, view frame.View) *httptest.Server {
 // axe-core finds nothing serious on the hand's pages and where the PIN is changed, in
 // both languages, at the window's width and at a phone's.
 func TestAccessibleHand(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
@@ -94,8 +96,8 @@ func TestAccessibleHand(t *testing.T) {
 		t.Helper()
 		for _, width := range []int64{860, 360} {
 			do(t, ctx, name, chromedp.EmulateViewport(width, 820))
-			do(t, ctx, name, chromedp.Navigate(address))
-			do(t, ctx, name, chromedp.WaitVisible("h1"))
+			do(t, ctx, name, chromium.Navigate(address))
+			do(t, ctx, name, chromium.Seen("h1"))
 			time.Sleep(600 * time.Millisecond)                                                                                      // it takes no input at first
 			do(t, ctx, name, chromedp.Evaluate[bool](`document.querySelectorAll("[data-reveal]").forEach((b) => b.click()); true`)) // what is asked before something is done
 			do(t, ctx, name, chromedp.Evaluate[bool](string(script)+"; true"))
@@ -109,7 +111,7 @@ func TestAccessibleHand(t *testing.T) {
 				save(t, "narrow-"+name, do(t, ctx, name, chromedp.FullScreenshot(100)))
 			}
 		}
-		do(t, ctx, name, chromedp.Navigate("about:blank")) // its long poll ends with it
+		do(t, ctx, name, chromium.Navigate("about:blank")) // its long poll ends with it
 	}
 	for _, lang := range []string{"it", "en"} {
 		srv := handWindow(t, frame.View{Mode: frame.Hand, Lang: lang, Page: pages.Home})

@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -23,9 +22,10 @@ import (
 // so by the window, passes with the card, and is back. The log names who did it, against
 // which document and when; with a byte of it changed it says where.
 func TestTheDeskGrantsALevel(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		s := town(t)
-		p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: ports})
+		p, origin, err := s.StartServer(context.Background(), stack.ServerOptions{Args: portFlags(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,58 +43,58 @@ func TestTheDeskGrantsALevel(t *testing.T) {
 	})
 	t.Run("PostgreSQL, two servers", func(t *testing.T) {
 		s := town(t)
-		origin, data, servers := behind(t, s, 2, ports...)
+		origin, data, servers := behind(t, s, 2, portFlags(t)...)
 		// The second server gave the demo's operators new passwords.
 		deskGrants(t, s, operatorsOf(t, servers[1], origin), data[1], func() {})
 	})
 }
 
 func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop func()) {
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: d.origin, Ports: []int{agentPort(t)}})
 	codes, pdf := d.batch(t, "1")
 	username, secret := inside(t, pdf)
 	ctx := browser(t)
 	who := pki.Citizens[0]
 
 	// The operator.
-	do(t, ctx, "console", chromedp.Navigate(d.origin+"/consolleente/accedi"))
-	do(t, ctx, "login", chromedp.WaitVisible("#f-user"))
+	do(t, ctx, "console", chromium.Navigate(d.origin+"/consolleente/accedi"))
+	do(t, ctx, "login", chromium.Seen("#f-user"))
 	fill(t, ctx, "user", d.operators["R16"][0], "password", d.operators["R16"][1])
 	where(t, ctx, "/consolleente/")
-	do(t, ctx, "hand-out", chromedp.Navigate(d.origin+"/consolleente/rilascio/persona"))
-	do(t, ctx, "hand-out", chromedp.WaitVisible("#f-envelope"))
+	do(t, ctx, "hand-out", chromium.Navigate(d.origin+"/consolleente/rilascio/persona"))
+	do(t, ctx, "hand-out", chromium.Seen("#f-envelope"))
 	for name, value := range map[string]string{
 		"envelope": codes[0], "code": who.CF, "family": who.Surname, "given": who.Given, "born": who.Born.Format("02/01/2006"), "birthPlace": "Pisa",
 		"document.kind": "identity-card", "document.number": "CA00000AA", "document.issuer": "Comune di Prova", "document.issued": "01-02-2024",
 		"document.expires": time.Now().AddDate(5, 0, 0).Format("02-01-2006"),
 	} {
-		do(t, ctx, name, chromedp.SetValue("[name='"+name+"']", value))
+		do(t, ctx, name, chromium.SetValue("[name='"+name+"']", value))
 	}
-	do(t, ctx, "sex", chromedp.Click("[name=sex][value="+who.Sex+"]"))
-	do(t, ctx, "confirm", chromedp.Click("[name=act][value=confirm]"))
-	do(t, ctx, "handed out", chromedp.WaitVisible("#holder-code"))
-	holder := do(t, ctx, "the holder's code", chromedp.Text("#holder-code"))
+	do(t, ctx, "sex", chromium.Click("[name=sex][value="+who.Sex+"]"))
+	do(t, ctx, "confirm", chromium.Click("[name=act][value=confirm]"))
+	do(t, ctx, "handed out", chromium.Seen("#holder-code"))
+	holder := do(t, ctx, "the holder's code", chromium.Text("#holder-code"))
 
 	// The citizen, in a browser of its own.
 	ctx = browser(t)
-	do(t, ctx, "/busta", chromedp.Navigate(d.origin+"/busta"))
-	do(t, ctx, "/busta", chromedp.WaitVisible("#f-utente"))
+	do(t, ctx, "/busta", chromium.Navigate(d.origin+"/busta"))
+	do(t, ctx, "/busta", chromium.Seen("#f-utente"))
 	fill(t, ctx, "utente", username, "pin", secret, "consegna", holder, "nuova", another)
 	where(t, ctx, "/area")
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "media") {
+	if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "media") {
 		t.Fatalf("level %q", level)
 	}
-	do(t, ctx, "a page for forte", chromedp.Navigate(d.origin+"/servizi/iscrizione-nido/compila"))
+	do(t, ctx, "a page for forte", chromium.Navigate(d.origin+"/servizi/iscrizione-nido/compila"))
 	where(t, ctx, "/accedi")
-	if text := do(t, ctx, "the window", chromedp.Text("#need")); !strings.Contains(text, "credenziale forte") {
+	if text := do(t, ctx, "the window", chromium.Text("#need")); !strings.Contains(text, "credenziale forte") {
 		t.Errorf("the window: %q", text)
 	}
-	do(t, ctx, "the card", chromedp.Click("#start"))
+	do(t, ctx, "the card", chromium.Click("#start"))
 	where(t, ctx, "/servizi/iscrizione-nido/compila")
 
 	// The log.
 	stop()
-	out, err := exec.Command(s.Server, "audit", "verify", "--data", data).CombinedOutput() //nolint:gosec // our own program
+	out, err := serverCommand(s, "audit", "verify", "--data", data).CombinedOutput()
 	release := regexp.MustCompile(`prova +(\d+) +(\S+) +envelope-handed-out +` + codes[0] + ` +#\d+ ` + d.operators["R16"][0] + ` .*` + who.CF + `.*CA00000AA`).FindStringSubmatch(string(out))
 	if err != nil || release == nil {
 		t.Fatalf("the release is not named: %v\n%s", err, out)
@@ -102,8 +102,8 @@ func deskGrants(t *testing.T, s *stack.Stack, d *counterDesk, data string, stop 
 	if at, err := time.Parse(time.RFC3339, release[2]); err != nil || time.Since(at) > 10*time.Minute {
 		t.Errorf("the time of the release: %s", release[2])
 	}
-	changeLog(t, data, release[1])
-	out, err = exec.Command(s.Server, "audit", "verify", "--data", data).CombinedOutput() //nolint:gosec // our own program
+	changeLog(t, s, data, release[1])
+	out, err = serverCommand(s, "audit", "verify", "--data", data).CombinedOutput()
 	var code *exec.ExitError
 	if !errors.As(err, &code) || code.ExitCode() != 1 || !strings.Contains(string(out), "changed: prova, row "+release[1]) {
 		t.Errorf("a changed byte: %v\n%s", err, out)
@@ -130,9 +130,15 @@ func inside(t *testing.T, pdf string) (username, secret string) {
 }
 
 // changeLog changes a byte of a row, as whoever owns the database can.
-func changeLog(t *testing.T, data, row string) {
+func changeLog(t *testing.T, s *stack.Stack, data, row string) {
 	t.Helper()
-	db, err := store.OpenURL(t.Context(), os.Getenv("DATABASE_URL"), data)
+	url := ""
+	for _, kv := range s.Env {
+		if v, ok := strings.CutPrefix(kv, "DATABASE_URL="); ok {
+			url = v
+		}
+	}
+	db, err := store.OpenURL(t.Context(), url, data)
 	if err != nil {
 		t.Fatal(err)
 	}

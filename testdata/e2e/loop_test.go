@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/smtp"
 	"github.com/citel-pa/citel/testdata/stack"
 )
@@ -49,7 +50,7 @@ func newHouse(t *testing.T, s *stack.Stack) *house {
 // new passwords then.
 func (h *house) restart() {
 	h.t.Helper()
-	o, origin := stack.ServerOptions{Args: ports}, ""
+	o, origin := stack.ServerOptions{Args: portFlags(h.t)}, ""
 	if h.p != nil {
 		if err := h.p.Stop(); err != nil {
 			h.t.Fatal(err)
@@ -80,39 +81,34 @@ func (h *house) postTo(post *smtp.Server) {
 // login opens the console in a browser of its own.
 func (h *house) login(role string) keyboard {
 	h.t.Helper()
-	ctx := browserFor(h.t, loopTime)
-	do(h.t, ctx, "console", chromedp.Navigate(h.origin+"/consolleente/accedi"))
-	do(h.t, ctx, "login", chromedp.WaitVisible("#f-user"))
+	ctx := browser(h.t)
+	do(h.t, ctx, "console", chromium.Navigate(h.origin+"/consolleente/accedi"))
+	do(h.t, ctx, "login", chromium.Seen("#f-user"))
 	fill(h.t, ctx, "user", h.operators[role][0], "password", h.operators[role][1])
 	where(h.t, ctx, "/consolleente/")
 	return keyboard{h.t, ctx}
 }
 
-// loopTime bounds a browser of a whole loop.
-const loopTime = 2 * time.Minute
-
 // open goes to a page and waits for a text in its main part.
 func (k keyboard) open(address, text string) {
 	k.t.Helper()
-	do(k.t, k.ctx, address, chromedp.Navigate(address))
+	do(k.t, k.ctx, address, chromium.Navigate(address))
 	k.where(text)
 }
 
 // seen waits for an element.
 func (k keyboard) seen(selector string) {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(k.ctx, 20*time.Second)
-	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.WaitVisible(selector)); err != nil {
+	if _, err := chromium.Run(k.ctx, chromium.Seen(selector)); err != nil {
 		shot(k.t, k.ctx, "failed")
-		k.t.Fatalf("%s: %v\n%s", selector, err, k.main())
+		k.t.Fatalf("%v\n%s", err, k.main())
 	}
 }
 
 func (k keyboard) click(selector string) {
 	k.t.Helper()
 	k.seen(selector)
-	do(k.t, k.ctx, selector, chromedp.Click(selector))
+	do(k.t, k.ctx, selector, chromium.Click(selector))
 }
 
 // turn clicks what leads to another page, and waits for it.
@@ -143,7 +139,7 @@ func (k keyboard) reads(where string, all ...string) {
 // path is the address without origin.
 func (k keyboard) path() string {
 	k.t.Helper()
-	u, err := url.Parse(do(k.t, k.ctx, "where", chromedp.Location()))
+	u, err := url.Parse(do(k.t, k.ctx, "where", chromium.Location()))
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -158,7 +154,7 @@ func (k keyboard) deed(path, words string) {
 		k.click(`details:has(` + form + `) summary`)
 	}
 	if words != "" {
-		do(k.t, k.ctx, path, chromedp.SetValue(form+" textarea", words))
+		do(k.t, k.ctx, path, chromium.SetValue(form+" textarea", words))
 	}
 	k.turn(form + " button")
 	k.seen(".alert-success")
@@ -230,7 +226,7 @@ func says(t *testing.T, want, name string, args ...string) {
 // mailAbout waits for a message with these words in its subject, and gives its link.
 func mailAbout(t *testing.T, post *smtp.Server, to, subject string) string {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, m := range post.Messages() {
 			if !strings.Contains(m.To, to) || !strings.Contains(m.Subject, subject) {
 				continue

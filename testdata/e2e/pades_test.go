@@ -96,6 +96,7 @@ func (d *pdfDesk) report(file string) []validation.Signature {
 }
 
 func TestPDFIsSignedInside(t *testing.T) {
+	t.Parallel()
 	d := newPDFDesk(t)
 	d.must(d.s.Agent, d.sign("--field", "Sindaco", "--reason", "Accettazione", d.path("istanza.pdf"))...)
 	once := d.path("istanza-signed.pdf")
@@ -134,6 +135,7 @@ func TestPDFIsSignedInside(t *testing.T) {
 // With its evidence inside, a PDF is verified by whoever has the authorities alone; and
 // where evidence is missing, nothing is written.
 func TestPDFWithEvidence(t *testing.T) {
+	t.Parallel()
 	d := newPDFDesk(t)
 	list, err := d.s.PKI.CRL(d.s.PKI.Root)
 	if err != nil {
@@ -173,6 +175,7 @@ func TestPDFWithEvidence(t *testing.T) {
 
 // What cannot be signed is refused before a PIN is asked, with what to do.
 func TestPDFsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	d := newPDFDesk(t)
 	d.must("qpdf", "--encrypt", "", "owner", "256", "--", d.path("istanza.pdf"), d.path("chiuso.pdf"))
 	if err := os.Remove(d.path("pin")); err != nil {
@@ -206,6 +209,7 @@ func TestPDFsThatAreRefused(t *testing.T) {
 
 // A PDF of 200 MB is signed and verified in bounded memory, by the agent and its helper.
 func TestLargePDF(t *testing.T) {
+	t.Parallel()
 	d := newPDFDesk(t)
 	head := "%PDF-1.7\n"
 	var at []int64

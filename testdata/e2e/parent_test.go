@@ -8,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/page"
 	"github.com/citel-pa/citel/testdata/pki"
 	"github.com/citel-pa/citel/testdata/smtp"
@@ -19,20 +18,21 @@ import (
 // A parent with the card: from the sheet of the nursery to the answer and its genuine
 // receipt, with a server that is started anew in the middle of the form and after the answer.
 func TestAParentWithTheCard(t *testing.T) {
+	t.Parallel()
 	w, d := newScreen(t), newDesk(t, pki.CNS)
 	d.insert(t, nil)
 	post, h := smtp.Start(t, false), newHouse(t, d.Stack)
 	h.postTo(post)
-	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{52390}, Env: append(d.pcsc.Env(), w.env...)})
+	agent(t, d.Stack, stack.AgentOptions{Native: true, Ports: []int{agentPort(t)}, Env: append(d.pcsc.Env(), w.env...)})
 	steps := page.Nursery()
-	steps[4].Set("diet", "medical")
+	steps[len(steps)-1].Set("diet", "medical")
 	picture := filepath.Join(t.TempDir(), "certificato.png")
 	if err := os.WriteFile(picture, page.Picture(80, 60), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
 	// The parent begins, and leaves after the second step.
-	parent := keyboard{t, browserFor(t, loopTime)}
+	parent := keyboard{t, browser(t)}
 	ctx := parent.ctx
 	parent.open(h.origin+"/servizi/iscrizione-nido", "Iscrizione al nido comunale")
 	shot(t, ctx, "parent-1-sheet")
@@ -42,7 +42,7 @@ func TestAParentWithTheCard(t *testing.T) {
 	w.login(d.pin)
 	where(t, ctx, "/servizi/iscrizione-nido/compila")
 	fillStep(t, ctx, steps[0])
-	do(t, ctx, "the second step", chromedp.WaitVisible("#f-relation"))
+	do(t, ctx, "the second step", chromium.Seen("#f-relation"))
 	for name := range steps[1] {
 		answer(t, ctx, name, steps[1].Get(name))
 	}
@@ -58,24 +58,24 @@ func TestAParentWithTheCard(t *testing.T) {
 	for _, step := range steps[2:] {
 		fillStep(t, ctx, step)
 	}
-	do(t, ctx, "the certificate", chromedp.WaitVisible("input[type=file]#f-diet"))
-	do(t, ctx, "the certificate", chromedp.SetUploadFiles("input[type=file]#f-diet", []string{picture}))
+	do(t, ctx, "the certificate", chromium.Seen("input[type=file]#f-diet"))
+	do(t, ctx, "the certificate", chromium.Upload("input[type=file]#f-diet", picture))
 	parent.click("#s-diet form[data-upload] button")
 	parent.where("certificato.png")
 	shot(t, ctx, "parent-3-attachment")
 	parent.click("a#next")
-	do(t, ctx, "the answers", chromedp.WaitVisible("#privacy"))
+	do(t, ctx, "the answers", chromium.Seen("#privacy"))
 	parent.reads("check your answers", "Nina", "Esempio è", steps[1].Get("email"), "Genitore", "certificato.png", d.who.CF)
 	shot(t, ctx, "parent-4-check")
 	confirm(t, ctx)
-	do(t, ctx, "the signature", chromedp.WaitVisible("#card-sign"))
+	do(t, ctx, "the signature", chromium.Seen("#card-sign"))
 	id := strings.Split(parent.path(), "/")[2]
 	shot(t, ctx, "parent-5-sign")
 	w.gone()
 	parent.click("#start")
 	w.read(ctx, d.pin, "Iscrizione al nido", "parent-6-window")
 	where(t, ctx, "/pratiche/"+id)
-	number := do(t, ctx, "the number", chromedp.Text("#protocol"))
+	number := do(t, ctx, "the number", chromium.Text("#protocol"))
 	if !strings.Contains(number, "/0000001") {
 		t.Errorf("protocol %q", number)
 	}
@@ -96,11 +96,11 @@ func TestAParentWithTheCard(t *testing.T) {
 
 	// The mail leads the parent to it, who answers with a file.
 	link := mailAbout(t, post, steps[1].Get("email"), "integrazione")
-	do(t, ctx, "the mail's link", chromedp.Navigate(link))
+	do(t, ctx, "the mail's link", chromium.Navigate(link))
 	where(t, ctx, "/pratiche/"+id)
 	parent.reads("asked for more", "ti ha chiesto qualcosa in più", "Manca il secondo lato del certificato.")
-	do(t, ctx, "words", chromedp.SetValue("#words", "Ecco il secondo lato."))
-	do(t, ctx, "file", chromedp.SetUploadFiles("#file", []string{picture}))
+	do(t, ctx, "words", chromium.SetValue("#words", "Ecco il secondo lato."))
+	do(t, ctx, "file", chromium.Upload("#file", picture))
 	shot(t, ctx, "parent-10-reply")
 	parent.click("button[name=do][value=send]")
 	parent.where("La tua risposta è arrivata")

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/creack/pty"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
@@ -45,7 +45,7 @@ func seat(t *testing.T, s *stack.Stack) *person {
 			}
 		}
 	}()
-	agent(t, s, stack.AgentOptions{TTY: tty, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{TTY: tty, Ports: []int{agentPort(t)}})
 	t.Cleanup(func() { _ = tty.Close(); _ = ptmx.Close() })
 	return p
 }
@@ -59,7 +59,7 @@ func (p *person) text() string {
 // answer waits for a question and, as a person would, a moment more.
 func (p *person) answer(question, s string) {
 	p.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		text := p.text()
 		if i := strings.Index(text[p.from:], question); i >= 0 {
@@ -80,22 +80,22 @@ func (p *person) answer(question, s string) {
 // saysProblem waits until the page shows a problem and gives its words.
 func saysProblem(t *testing.T, ctx context.Context, name string) string {
 	t.Helper()
-	do(t, ctx, name, chromedp.WaitVisible("#problem"))
+	do(t, ctx, name, chromium.Seen("#problem"))
 	shot(t, ctx, name)
-	return do(t, ctx, name, chromedp.Text("#problem"))
+	return do(t, ctx, name, chromium.Text("#problem"))
 }
 
 // What goes wrong in front of a person, and what the page then says.
 func TestThePersonDecides(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	p := seat(t, s)
 	ctx := browser(t)
-	do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
+	do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
 	press := func() {
 		t.Helper()
-		do(t, ctx, "the button", chromedp.WaitEnabled("#start"))
-		do(t, ctx, "press", chromedp.Click("#start"))
+		do(t, ctx, "press", chromium.Click("#start"))
 	}
 	said := func(name string, want ...string) {
 		t.Helper()
@@ -138,8 +138,8 @@ func TestThePersonDecides(t *testing.T) {
 	press()
 	p.answer("s = sì", "r\r")
 	p.answer("PIN", pin+"\r")
-	do(t, ctx, "my area", chromedp.WaitVisible("#level"))
-	if level := do(t, ctx, "level", chromedp.Text("#level")); !strings.Contains(level, "forte") {
+	do(t, ctx, "my area", chromium.Seen("#level"))
+	if level := do(t, ctx, "level", chromium.Text("#level")); !strings.Contains(level, "forte") {
 		t.Errorf("level: %q", level)
 	}
 	if strings.Contains(p.text(), pin) {
@@ -148,18 +148,19 @@ func TestThePersonDecides(t *testing.T) {
 }
 
 func TestABlockedSiteStaysBlocked(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 	p := seat(t, s)
 	ctx := browser(t)
-	do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-	do(t, ctx, "press", chromedp.Click("#start"))
+	do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+	do(t, ctx, "press", chromium.Click("#start"))
 	p.answer("s = sì", "b\r")
 	if got := saysProblem(t, ctx, "block"); !strings.Contains(got, "rifiutato") && !strings.Contains(got, "bloccato") {
 		t.Errorf("blocking: %q", got)
 	}
-	do(t, ctx, "again", chromedp.Navigate(origin+"/accedi"))
-	do(t, ctx, "press", chromedp.Click("#start"))
+	do(t, ctx, "again", chromium.Navigate(origin+"/accedi"))
+	do(t, ctx, "press", chromium.Click("#start"))
 	if got := saysProblem(t, ctx, "blocked"); !strings.Contains(got, "bloccato questo sito") {
 		t.Errorf("blocked: %q", got)
 	}

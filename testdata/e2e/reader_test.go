@@ -85,8 +85,8 @@ func TestAnotherProgramHoldsTheCard(t *testing.T) {
 		t.Fatal(err)
 	}
 	let := holder(t, d)
-	time.AfterFunc(3*time.Second, let)
 	begin := time.Now()
+	time.AfterFunc(3*time.Second, let)
 	if _, _, err := login(t, l, site, never); err != nil {
 		t.Errorf("a program that let go after 3 s: %v", err)
 	}

@@ -16,12 +16,14 @@ import (
 	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/pkcs/report"
 	"github.com/citel-pa/citel/pkcs/verify"
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/signed"
 )
 
 // Reports as people open them: axe-core finds nothing serious, nothing is wider than a
 // phone, the page's own policy lets its style work, and the first line is the answer.
 func TestReportPages(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
@@ -41,8 +43,8 @@ func TestReportPages(t *testing.T) {
 			}
 			save(page, func(b *bytes.Buffer) error { return r.HTML(b) })
 			do(t, ctx, name, chromedp.EmulateViewport(1200, 900))
-			do(t, ctx, name, chromedp.Navigate("file://"+page))
-			if h1 := do(t, ctx, name, chromedp.Text("h1")); h1 != strings.Join(strings.Fields(r.Answer), " ") {
+			do(t, ctx, name, chromium.Navigate("file://"+page))
+			if h1 := do(t, ctx, name, chromium.Text("h1")); h1 != strings.Join(strings.Fields(r.Answer), " ") {
 				t.Errorf("%s: the first line is %q, not %q", name, h1, r.Answer)
 			}
 			if border := do(t, ctx, name, chromedp.Evaluate[string](`getComputedStyle(document.querySelector("h1")).borderTopStyle`)); border != "solid" {

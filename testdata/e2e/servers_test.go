@@ -35,11 +35,18 @@ func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.ServeHTTP(w, r)
 }
 
+// serverCommand is a command of the server's program, on the server's database.
+func serverCommand(s *stack.Stack, args ...string) *exec.Cmd {
+	cmd := exec.Command(s.Server, args...) //nolint:gosec // our own program
+	cmd.Env = append(os.Environ(), s.Env...)
+	return cmd
+}
+
 // behind starts n servers on one PostgreSQL database behind a balancer, which gives each
 // request to another one, and gives the folders of their data and the processes.
 func behind(t *testing.T, s *stack.Stack, n int, args ...string) (origin string, data []string, servers []*stack.Process) {
 	t.Helper()
-	t.Setenv("DATABASE_URL", storetest.Empty(t))
+	s.Env = append(s.Env, "DATABASE_URL="+storetest.Empty(t))
 	b := &balancer{}
 	front := httptest.NewServer(b)
 	t.Cleanup(front.Close)
@@ -82,6 +89,7 @@ func behind(t *testing.T, s *stack.Stack, n int, args ...string) (origin string,
 // Two server processes on one PostgreSQL database: nonce from one, token to the other, the
 // session, the draft, the documents and the numbers shared; one log, without a gap.
 func TestTwoServerProcesses(t *testing.T) {
+	t.Parallel()
 	s := town(t)
 	origin, data, _ := behind(t, s, 2)
 	port := agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin})
@@ -129,7 +137,7 @@ func TestTwoServerProcesses(t *testing.T) {
 		}
 	}
 	for _, dir := range data {
-		out, err := exec.Command(s.Server, "audit", "verify", "--quiet", "--data", dir).CombinedOutput() //nolint:gosec // our own program
+		out, err := serverCommand(s, "audit", "verify", "--quiet", "--data", dir).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "prova: ") {
 			t.Errorf("%v\n%s", err, out)
 		}

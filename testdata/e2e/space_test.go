@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 
+	"github.com/citel-pa/citel/testdata/chromium"
 	"github.com/citel-pa/citel/testdata/stack"
 )
 
@@ -30,7 +32,7 @@ func public(t *testing.T, origin string) chromedp.ExecAllocatorOption {
 // permit sets the answer that the person gave.
 func permit(t *testing.T, ctx context.Context, origin string, setting cdpbrowser.PermissionSetting) {
 	t.Helper()
-	do(t, ctx, "the browser", chromedp.Navigate("about:blank"))
+	do(t, ctx, "the browser", chromium.Navigate("about:blank"))
 	if _, err := chromedp.CallBrowser(ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
 		Permission: &cdpbrowser.PermissionDescriptor{Name: "loopback-network"}, Setting: setting, Origin: origin,
 	}); err != nil {
@@ -42,7 +44,7 @@ func permit(t *testing.T, ctx context.Context, origin string, setting cdpbrowser
 func onlyState(t *testing.T, ctx context.Context, want string) {
 	t.Helper()
 	// Whatever is shown first is what the person reads.
-	do(t, ctx, "a state", chromedp.Poll[bool](`!document.querySelector("#start").disabled || [...document.querySelectorAll("[id^=state-]")].some(e => !e.hidden)`))
+	do(t, ctx, "a state", chromium.Until(`!document.querySelector("#start").disabled || [...document.querySelectorAll("[id^=state-]")].some(e => !e.hidden)`))
 	got := do(t, ctx, "states", chromedp.Evaluate[string](`[...document.querySelectorAll("[id^=state-]")].filter(e => !e.hidden).map(e => e.id).join()`))
 	if got != "state-"+want {
 		t.Errorf("shown: %s, want state-%s alone", got, want)
@@ -53,8 +55,9 @@ func onlyState(t *testing.T, ctx context.Context, want string) {
 }
 
 func TestPublicPage(t *testing.T) {
+	t.Parallel()
 	s := town(t)
-	origin := serve(t, s, ports...)
+	origin := serve(t, s, portFlags(t)...)
 
 	// A display is a person who could answer, so the permission is still open.
 	for name, flags := range map[string][]chromedp.ExecAllocatorOption{
@@ -66,38 +69,38 @@ func TestPublicPage(t *testing.T) {
 			if flags == nil {
 				permit(t, ctx, origin, cdpbrowser.PermissionSettingGranted)
 			}
-			do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-			do(t, ctx, "press", chromedp.Click("#start"))
+			do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+			do(t, ctx, "press", chromium.Click("#start"))
 			onlyState(t, ctx, "missing")
 			shot(t, ctx, "public-missing")
 		})
 	}
-	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{52390}})
+	agent(t, s, stack.AgentOptions{PIN: pin, Origin: origin, Ports: []int{agentPort(t)}})
 	t.Run("denied", func(t *testing.T) {
 		ctx := browser(t, public(t, origin))
 		permit(t, ctx, origin, cdpbrowser.PermissionSettingDenied)
-		do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-		do(t, ctx, "press", chromedp.Click("#start"))
+		do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+		do(t, ctx, "press", chromium.Click("#start"))
 		onlyState(t, ctx, "denied")
 		shot(t, ctx, "public-denied")
 	})
 	t.Run("unanswered", func(t *testing.T) {
 		ctx := browser(t, public(t, origin), chromedp.Flag("headless", false), chromedp.Env("DISPLAY="+xvfb(t)))
-		do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-		do(t, ctx, "press", chromedp.Click("#start"))
+		do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+		do(t, ctx, "press", chromium.Click("#start"))
 		onlyState(t, ctx, "question-open")
 		shot(t, ctx, "public-question")
 	})
 	t.Run("dismissed", func(t *testing.T) {
 		display := xvfb(t)
 		ctx := browser(t, public(t, origin), chromedp.Flag("headless", false), chromedp.Env("DISPLAY="+display))
-		do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-		do(t, ctx, "press", chromedp.Click("#start"))
+		do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+		do(t, ctx, "press", chromium.Click("#start"))
 		onlyState(t, ctx, "question-open")
 		// The person closes the question without an answer: the keyboard's way to the
 		// browser's bubble, and Escape.
 		s := &screen{t: t, env: []string{"DISPLAY=" + display}}
-		for range 5 {
+		for range 30 {
 			s.key("F6")
 			s.key("Escape")
 			time.Sleep(time.Second)
@@ -112,17 +115,17 @@ func TestPublicPage(t *testing.T) {
 	t.Run("granted", func(t *testing.T) {
 		ctx := browser(t, public(t, origin))
 		permit(t, ctx, origin, cdpbrowser.PermissionSettingGranted)
-		do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
-		do(t, ctx, "press", chromedp.Click("#start"))
-		do(t, ctx, "my area", chromedp.WaitVisible("#level"))
+		do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
+		do(t, ctx, "press", chromium.Click("#start"))
+		do(t, ctx, "my area", chromium.Seen("#level"))
 		// The proof that the page was a public one: without the permission the same
 		// browser and agent do not get there.
 	})
 	t.Run("not granted", func(t *testing.T) {
 		ctx := browser(t, public(t, origin))
-		do(t, ctx, "open", chromedp.Navigate(origin+"/accedi"))
+		do(t, ctx, "open", chromium.Navigate(origin+"/accedi"))
 		state := do(t, ctx, "socket", chromedp.Evaluate[string](`new Promise(ok => {
-			const s = new WebSocket("ws://127.0.0.1:52390/");
+			const s = new WebSocket("ws://127.0.0.1:`+strconv.Itoa(agentPort(t))+`/");
 			s.onopen = () => ok("open"); s.onerror = () => ok("error"); setTimeout(() => ok("held"), 5000);
 		})`, chromedp.EvalAwaitPromise))
 		if state == "open" {

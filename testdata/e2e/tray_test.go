@@ -50,13 +50,13 @@ func TestTrayOfTheAgent(t *testing.T) {
 	select {
 	case s := <-p.items:
 		owner = string(s)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no icon")
 	}
 	menu := conn.Object(owner, "/StatusNotifierItem/menu")
 	entry := func(label string) int32 {
 		t.Helper()
-		for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 			var revision uint32
 			var root struct {
 				ID         int32
@@ -102,7 +102,7 @@ func TestTrayOfTheAgent(t *testing.T) {
 	entry("The reader is ready: put the card in.")
 	path := a.socket()
 	click("Quit CiTel")
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := control.Send(t.Context(), path, control.Request{Command: control.Status}); err != nil {
 			break
 		}

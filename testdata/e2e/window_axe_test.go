@@ -13,11 +13,13 @@ import (
 	"github.com/citel-pa/citel/agent/consent"
 	"github.com/citel-pa/citel/agent/consent/frame"
 	"github.com/citel-pa/citel/agent/window"
+	"github.com/citel-pa/citel/testdata/chromium"
 )
 
 // axe-core finds nothing serious on the window's pages, in both languages, at the
 // window's width and at a phone's.
 func TestAccessibleWindow(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../../server/assets/dist-test/axe.min.js")
 	if err != nil {
 		t.Fatalf("%v (`make assets` fetches it)", err)
@@ -66,10 +68,10 @@ func TestAccessibleWindow(t *testing.T) {
 			srv := httptest.NewServer(h)
 			for _, width := range []int64{860, 360} {
 				do(t, ctx, name, chromedp.EmulateViewport(width, 820))
-				do(t, ctx, name, chromedp.Navigate(srv.URL+"/"))
-				do(t, ctx, name, chromedp.WaitVisible("h1"))
+				do(t, ctx, name, chromium.Navigate(srv.URL+"/"))
+				do(t, ctx, name, chromium.Seen("h1"))
 				if view.Mode == frame.Review {
-					do(t, ctx, name, chromedp.Poll[bool](`document.querySelector(".pages").getAttribute("aria-busy") === "false"`))
+					do(t, ctx, name, chromium.Until(`document.querySelector(".pages").getAttribute("aria-busy") === "false"`))
 				}
 				do(t, ctx, name, chromedp.Evaluate[bool](string(script)+"; true"))
 				if found := do(t, ctx, name, chromedp.Evaluate[string](axe, chromedp.EvalAwaitPromise)); found != "" {
@@ -79,7 +81,7 @@ func TestAccessibleWindow(t *testing.T) {
 					t.Errorf("%s, %s: %d wide in %d", name, lang, wide, width)
 				}
 			}
-			do(t, ctx, name, chromedp.Navigate("about:blank")) // its long poll ends with it
+			do(t, ctx, name, chromium.Navigate("about:blank")) // its long poll ends with it
 			srv.CloseClientConnections()
 			srv.Close()
 		}

@@ -53,7 +53,7 @@ func newScreen(t *testing.T) *screen {
 // run runs a program on this desktop.
 func (s *screen) run(in string, name string, args ...string) (string, error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), s.env...)
@@ -101,11 +101,17 @@ func (s *screen) key(names ...string) {
 	s.must("", "xdotool", append([]string{"key", "--delay", "60"}, names...)...)
 }
 
-// settle waits until a window takes input.
-func settle() { time.Sleep(700 * time.Millisecond) }
+// settle waits until a window takes input: half a second after it has drawn itself. How long
+// it draws on a busy machine is told by how long a small program takes.
+func settle() {
+	begin := time.Now()
+	_ = exec.Command("true").Run()
+	time.Sleep(700*time.Millisecond + 40*time.Since(begin))
+}
 
 // The main job with the window: found by a screen reader, answered on the keyboard.
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []pki.Kind{pki.CNS, pki.CIE} {
 		t.Run(string(kind), func(t *testing.T) { windowJob(t, kind) })
 	}
@@ -280,6 +286,7 @@ func hostilePDF() []byte {
 // A PDF that is more than what it shows is named so before the PIN; the person
 // refuses, and nothing is signed. One that is no PDF at all says so.
 func TestHostileDocuments(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t)
 	d := newDesk(t, pki.CNS)
 	d.insert(t, nil)
@@ -328,6 +335,7 @@ func TestHostileDocuments(t *testing.T) {
 
 // After a login in the window no process of ours that is still alive holds the PIN.
 func TestNoProcessKeepsThePIN(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t)
 	d := newDesk(t, pki.CIE)
 	d.insert(t, nil)
@@ -457,11 +465,10 @@ func homeDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for range 50 {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 			if err = os.RemoveAll(dir); err == nil {
 				return
 			}
-			time.Sleep(100 * time.Millisecond)
 		}
 		t.Error(err)
 	})

@@ -42,7 +42,7 @@ func (e *AgentError) Error() string { return "agent: " + string(e.Code) }
 
 // Dial opens a socket with an Origin header.
 func Dial(ctx context.Context, port int, origin string) (*Link, error) {
-	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: time.Minute}
 	h := http.Header{}
 	if origin != "" {
 		h.Set("Origin", origin)

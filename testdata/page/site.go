@@ -211,14 +211,18 @@ func (s *Site) Submit(ctx context.Context, at string, signed []byte) (next, prot
 // Enrolment is the service whose form Nursery is.
 const Enrolment = "iscrizione-nido"
 
-// Nursery is the form of Enrolment, step by step, filled in well.
+// Nursery is the form of Enrolment, step by step, filled in well; its last two steps ask
+// for vaccinations and health.
 func Nursery() []url.Values {
 	return []url.Values{
 		{"child-given": {"Nina"}, "child-family": {"Esempio è"}, "child-cf": {"RSSMRA85T10A562S"}, "child-born": {time.Now().AddDate(-1, 0, 0).Format(time.DateOnly)}},
 		{"relation": {"parent"}, "email": {"prova@comune.example"}, "other": {"none"}},
 		{"first": {"arcobaleno"}, "time": {"full"}},
 		{"both-work": {"yes"}},
-		{"vaccinated": {"yes"}},
+		{"siblings.items": {"1"}, "siblings.1.sibling-given": {"Leo"}, "siblings.1.sibling-family": {"Esempio è"}, "siblings.1.sibling-born": {time.Now().AddDate(-4, 0, 0).Format(time.DateOnly)}, "siblings.1.sibling-school": {"girasole"}},
+		{"collectors.items": {"0"}},
+		{"vaccination": {"done"}},
+		{},
 	}
 }
 

@@ -31,7 +31,7 @@ const opensc = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
 // identities waits until the card was seen.
 func identities(t *testing.T, n *card.Native) []signing.Identity {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		list, err := n.Identities(t.Context())
 		if err == nil {
@@ -243,7 +243,7 @@ func nothingIsKept(t *testing.T, s *pcscd.Service) {
 			t.Fatal(err)
 		}
 		r.Remove()
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			if _, err := n.Identities(t.Context()); errors.Is(err, signing.ErrNoCard) {
 				break
 			} else if time.Now().After(deadline) {
@@ -262,7 +262,7 @@ func nothingIsKept(t *testing.T, s *pcscd.Service) {
 	cancel()
 	select {
 	case <-w.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the watcher does not end")
 	}
 }
@@ -291,7 +291,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	if err := errors.Join(os.WriteFile(program, data, 0o755), os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "home"), 0o700), os.Chown(filepath.Join(dir, "home"), nobody, nobody)); err != nil { //nolint:gosec // for another user to run
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-test.run", "TestInThisProcess|TestOpenSCAcceptsTheCNS/oberthur-1.1", "-test.v")
 	home := filepath.Join(dir, "home")

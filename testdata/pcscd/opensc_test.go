@@ -63,7 +63,7 @@ func TestOpenSCAcceptsTheCNS(t *testing.T) {
 			}
 			run := func(name string, args ...string) string {
 				t.Helper()
-				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 				defer cancel()
 				cmd := exec.CommandContext(ctx, name, args...)
 				cmd.Env = append(os.Environ(), append(s.Env(), "HOME="+t.TempDir())...)

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,9 @@ type Service struct {
 	dir string
 	mu  sync.Mutex
 	cmd *exec.Cmd
-	log *lockedBuffer
+	// ended is closed when cmd is no more.
+	ended chan struct{}
+	log   *lockedBuffer
 }
 
 type lockedBuffer struct {
@@ -170,7 +173,7 @@ func (s *Service) dial(ctx context.Context, address string) (net.Conn, error) {
 			done <- result{nil, err}
 			return
 		}
-		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", address)
+		conn, err := (&net.Dialer{Timeout: time.Minute}).Dial("tcp", address)
 		done <- result{conn, err}
 	}()
 	r := <-done
@@ -203,16 +206,23 @@ func (s *Service) Restart(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("pcscd: %w (`make deps` installs util-linux)", err)
 	}
+	ended := make(chan struct{})
 	s.mu.Lock()
-	s.cmd = cmd
+	s.cmd, s.ended = cmd, ended
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a loaded machine
 	defer cancel()
 	for {
 		if c, err := net.Dial("unix", s.socket()); err == nil {
 			return c.Close()
 		}
 		select {
+		case <-ended: // a container often forbids namespaces
+			return fmt.Errorf("pcscd: it does not start: %s", strings.TrimSpace(s.log.String()))
 		case <-ctx.Done():
 			return fmt.Errorf("pcscd: it does not start: %w\n%s", ctx.Err(), s.log)
 		case <-time.After(10 * time.Millisecond):
@@ -223,14 +233,14 @@ func (s *Service) Restart(ctx context.Context) error {
 // Kill ends pcscd at once, as a crash would.
 func (s *Service) Kill() {
 	s.mu.Lock()
-	cmd := s.cmd
+	cmd, ended := s.cmd, s.ended
 	s.cmd = nil
 	s.mu.Unlock()
 	if cmd == nil {
 		return
 	}
 	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
+	<-ended
 	for _, name := range []string{"pcscd.comm", "pcscd.pid"} {
 		_ = os.Remove(filepath.Join(s.dir, "run", name))
 	}

@@ -25,11 +25,15 @@ import (
 	"github.com/citel-pa/citel/testdata/softhsm"
 )
 
+// patience is how long a program may take to start or to end; a loaded machine takes its time.
+const patience = time.Minute
+
 // Stack is one town with its server, and the cards of its citizens.
 type Stack struct {
 	Dir    string
 	Agent  string // the programs
 	Server string
+	Env    []string // of the server, beside the caller's own
 	PKI    *pki.PKI
 	Cards  *softhsm.Store
 }
@@ -118,7 +122,7 @@ func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(40 * time.Second):
+	case <-time.After(patience):
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		return fmt.Errorf("stack: %s did not end by itself\n%s", p.cmd.Path, p.Log())
@@ -222,12 +226,13 @@ func (s *Stack) StartServer(ctx context.Context, o ServerOptions) (*Process, str
 		args = append(args, "--trust", kind+"="+s.path(kind+".pem"), "--crl", s.path(kind+".crl"))
 	}
 	cmd := exec.CommandContext(ctx, s.Server, append(args, o.Args...)...)
+	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	p, err := Start(cmd, nil)
 	if err != nil {
 		return nil, "", err
 	}
-	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
+	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if _, err := p.waitFor(wait, regexp.MustCompile(`"msg":"serving"`)); err != nil {
 		return nil, "", errors.Join(err, p.Stop())
@@ -290,7 +295,7 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 	if err != nil {
 		return nil, 0, err
 	}
-	wait, cancel := context.WithTimeout(ctx, 20*time.Second)
+	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m, err := p.waitFor(wait, listening)
 	if err != nil {
@@ -302,7 +307,7 @@ func (s *Stack) StartAgent(ctx context.Context, o AgentOptions) (*Process, int, 
 
 // Up waits until the server answers.
 func Up(ctx context.Context, origin string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/", nil)

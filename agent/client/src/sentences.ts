@@ -27,7 +27,7 @@ export const sentences: Record<Code, { it: string; en: string }> = {
   "card-busy": { it: "Un altro programma sta usando la carta. Chiudilo e riprova.", en: "Another program is using the card. Close it and try again." },
   "card-failed": { it: "La carta non ha risposto come previsto. Toglila, reinseriscila e riprova.", en: "The card did not answer as expected. Take it out, insert it and try again." },
   "no-certificate": { it: "Sulla carta non c'è un certificato adatto a questa operazione.", en: "The card holds no certificate that fits this operation." },
-  "certificate-unfit": { it: "Il certificato scelto non può essere usato: è scaduto, non ancora valido o serve ad altro.", en: "The chosen certificate cannot be used: expired, not yet valid, or meant for something else." },
+  "certificate-unfit": { it: "Il certificato non può essere usato: è di un'altra persona, è scaduto, non è ancora valido o serve ad altro.", en: "The certificate cannot be used: it is another person's, expired, not yet valid, or meant for something else." },
   "pin-wrong": { it: "PIN errato. La carta non è stata usata. Controlla il PIN prima di riprovare: dopo troppi errori si blocca.", en: "Wrong PIN. The card was not used. Check the PIN before you try again: too many errors block it." },
   "pin-locked": { it: "Il PIN è bloccato. Sbloccalo con il codice PUK ricevuto con la carta.", en: "The PIN is blocked. Unblock it with the PUK code you got with the card." },
   "pin-uncertain": { it: "La carta non ha confermato: un tentativo del PIN potrebbe essere stato usato.", en: "The card did not confirm: one PIN try may have been used." },

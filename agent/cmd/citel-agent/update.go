@@ -126,6 +126,9 @@ func updateError(lang message.Lang, err error) error {
 			return exit(code, errors.New(message.Text(lang, "installer.update-"+key)))
 		}
 	}
+	if errors.Is(err, update.ErrUnreachable) {
+		return exit(command.InputOutput, errors.New(message.Text(lang, "installer.update-unreachable", "reason", err)))
+	}
 	return exit(command.InputOutput, err)
 }
 

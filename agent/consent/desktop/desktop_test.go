@@ -111,8 +111,8 @@ func face(t *testing.T, kind string) *desktop.Face {
 	return f
 }
 
-func request(documents bool) *consent.Request {
-	r := &consent.Request{Purpose: consent.PurposeLogin, Caller: consent.Caller{Origin: "https://a.example"}, Deadline: time.Now().Add(time.Second),
+func request(documents bool, within time.Duration) *consent.Request {
+	r := &consent.Request{Purpose: consent.PurposeLogin, Caller: consent.Caller{Origin: "https://a.example"}, Deadline: time.Now().Add(within),
 		Certificates: []consent.Certificate{{ID: "aa"}}}
 	if documents {
 		r.Purpose = consent.PurposeSign
@@ -143,7 +143,11 @@ func TestWindowsAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := face(t, name)
-			r := request(c.documents)
+			within := time.Minute
+			if errors.Is(c.want, consent.ErrTimedOut) {
+				within = time.Second
+			}
+			r := request(c.documents, within)
 			r.Extend = func(context.Context) (time.Time, error) { return time.Now().Add(time.Minute), nil }
 			a, err := f.Ask(t.Context(), r)
 			if !errors.Is(err, c.want) || c.want == nil && err != nil {
@@ -167,11 +171,11 @@ func TestNobodyWaitsForAPageThatLeft(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("the page left")
 	time.AfterFunc(100*time.Millisecond, func() { cancel(gone) })
-	if _, err := f.Ask(ctx, request(false)); !errors.Is(err, gone) {
+	if _, err := f.Ask(ctx, request(false, time.Minute)); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
 	f.Program = "/nowhere/citel-window"
-	if _, err := f.Ask(t.Context(), request(false)); !errors.Is(err, desktop.ErrWindow) {
+	if _, err := f.Ask(t.Context(), request(false, time.Minute)); !errors.Is(err, desktop.ErrWindow) {
 		t.Errorf("no program: %v", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/citel-pa/citel/agent/consent/desktop"
 )
 
-func pinRequest() *consent.PINRequest {
-	return &consent.PINRequest{Care: consent.CareChange, Card: consent.PINCard{Kind: "cns", MinDigits: 5, MaxDigits: 8}, Deadline: time.Now().Add(time.Second)}
+func pinRequest(within time.Duration) *consent.PINRequest {
+	return &consent.PINRequest{Care: consent.CareChange, Card: consent.PINCard{Kind: "cns", MinDigits: 5, MaxDigits: 8}, Deadline: time.Now().Add(within)}
 }
 
 // Whatever is not a clear yes is a no, for a new PIN too.
@@ -20,14 +20,18 @@ func TestPINAnswers(t *testing.T) {
 		"garbage": desktop.ErrWindow, "dies": desktop.ErrWindow, "waits": consent.ErrTimedOut} {
 		t.Run(kind, func(t *testing.T) {
 			f := face(t, kind)
-			a, err := f.AskPIN(t.Context(), pinRequest())
+			within := time.Minute
+			if errors.Is(want, consent.ErrTimedOut) {
+				within = time.Second
+			}
+			a, err := f.AskPIN(t.Context(), pinRequest(within))
 			if !errors.Is(err, want) || want == nil && err != nil {
 				t.Fatalf("%v", err)
 			}
 			if want == nil && (string(a.Secret) != "24680" || string(a.Fresh) != "27182") || want != nil && (a.Secret != nil || a.Fresh != nil) {
 				t.Errorf("%+v", a)
 			}
-			f.PINOutcome(t.Context(), pinRequest(), want == nil, "testo")
+			f.PINOutcome(t.Context(), pinRequest(within), want == nil, "testo")
 		})
 	}
 }
@@ -53,7 +57,7 @@ func TestHandWindow(t *testing.T) {
 	}
 	wait := func(key, value string) {
 		t.Helper()
-		for end := time.After(10 * time.Second); ; {
+		for end := time.After(time.Minute); ; {
 			select {
 			case args := <-calls:
 				if args[key] == value {

@@ -71,7 +71,7 @@ func (p *person) text() string {
 
 func (p *person) waitFor(s string) {
 	p.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !strings.Contains(p.text(), s) {
 		select {
 		case <-p.more:
@@ -165,22 +165,33 @@ func TestAnswers(t *testing.T) {
 
 // What was typed before the question, or into it by reflex, answers nothing.
 func TestEarlyInputIsThrownAway(t *testing.T) {
-	face, p := newPerson(t)
-	p.types("s\r")
-	r := login()
-	r.Deadline = time.Now().Add(2 * time.Second)
-	ch := ask(t.Context(), face, r)
-	p.waitFor("s = sì")
-	p.types("s\r123456\r")
-	if got := <-ch; !errors.Is(got.err, consent.ErrTimedOut) {
-		t.Errorf("%+v", got)
+	for range 20 {
+		face, p := newPerson(t)
+		p.types("s\r")
+		r := login()
+		begin := time.Now()
+		r.Deadline = begin.Add(2 * time.Second)
+		ch := ask(t.Context(), face, r)
+		p.waitFor("s = sì")
+		p.types("s\r123456\r")
+		late := time.Since(begin) > quiet/2 // on a busy machine: then it may count
+		got := <-ch
+		if late {
+			continue
+		}
+		if !errors.Is(got.err, consent.ErrTimedOut) {
+			t.Errorf("%+v", got)
+		}
+		return
 	}
+	t.Error("this machine is too slow to type that early")
 }
 
 func TestTimeLimitExtended(t *testing.T) {
 	face, p := newPerson(t)
 	r := login()
-	r.Deadline = time.Now().Add(3 * time.Second)
+	const first = 4 * time.Second
+	r.Deadline = time.Now().Add(first)
 	asked := 0
 	r.Extend = func(context.Context) (time.Time, error) {
 		asked++
@@ -188,11 +199,11 @@ func TestTimeLimitExtended(t *testing.T) {
 	}
 	ch := ask(t.Context(), face, r)
 	p.patient("s = sì", "+\r")
-	p.waitFor("(59 s")
+	p.waitFor("(5") // fifty seconds and more
 	select {
 	case got := <-ch:
 		t.Fatalf("ended: %+v", got)
-	case <-time.After(3 * time.Second):
+	case <-time.After(first):
 	}
 	p.types("s\r1234\r")
 	if got := <-ch; got.err != nil || asked != 1 {

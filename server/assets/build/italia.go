@@ -38,6 +38,11 @@ func addBootstrapItalia(out *output) error {
 		}
 		out.add("css/"+name, own)
 	}
+	icon, err := os.ReadFile(home + "/pages/icon.svg")
+	if err != nil {
+		return err
+	}
+	out.add("img/icon.svg", icon)
 	return nil
 }
 

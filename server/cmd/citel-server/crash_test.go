@@ -316,8 +316,9 @@ func (x *sender) answers() (service string, steps int, values url.Values) {
 	if x.signs {
 		child := pki.Child(1)
 		service, steps = "iscrizione-nido", nurserySteps
+		values.Set("version", "2")
 		fields = map[string]string{"child-cf": child.CF, "child-given": "Bimba", "child-family": "Esempio", "child-born": "2024-05-01", "relation": "parent", "email": "genitore@example.org",
-			"other": "none", "first": "girasole", "time": "full", "vaccinated": "yes"}
+			"other": "none", "first": "girasole", "time": "full", "vaccination": "done"}
 	}
 	for k, v := range fields {
 		values.Set(k, v)
@@ -476,4 +477,4 @@ func (s *scene) text(pdf []byte) string {
 }
 
 // nurserySteps are the sections of iscrizione-nido.
-const nurserySteps = 5
+const nurserySteps = 8

@@ -22,7 +22,7 @@ run("card-sign", async (box, signal) => {
     // over; after a login without one the agent's word is all there is.
     const fingerprint = box.dataset["fingerprint"] || undefined;
     const done = await citel.sign({
-      documents: [{ name: "istanza.pdf", mediaType: "application/pdf", bytes }],
+      documents: [{ name: box.dataset["name"] ?? "documento.pdf", mediaType: "application/pdf", bytes }],
       codiceFiscale: box.dataset["code"], fingerprint, signal, onEvent: progress,
     });
     const signed = done.results[0];

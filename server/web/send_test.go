@@ -1,4 +1,4 @@
-package portal
+package web
 
 import (
 	"errors"
@@ -17,10 +17,9 @@ import (
 func TestHalfADocument(t *testing.T) {
 	broken := errors.New("the database has gone")
 	var said error
-	p := &Portal{Log: slog.New(slog.DiscardHandler)}
 	answer := func(body io.Reader) (int, string, error) {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-			said = (&request{p: p, w: w, r: hr}).file(io.NopCloser(body), "application/pdf", "inline", "x.pdf")
+			said = Document{Name: "x.pdf", MediaType: "application/pdf", Inline: true}.Send(w, hr, slog.New(slog.DiscardHandler), io.NopCloser(body))
 			if said != nil {
 				http.Error(w, "error", http.StatusInternalServerError)
 			}
