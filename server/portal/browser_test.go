@@ -126,6 +126,11 @@ func TestWayInABrowser(t *testing.T) {
 	w := d.screen(d.citizen(2))
 	w.Open(at+"/firma", "#card-sign")
 	w.Check("firma-insieme")
+	// One message too many for today.
+	d.Applications.Bounds.Messages = 1
+	d.wrote(d.at(1))
+	s.Open(v.begin("/servizi/instradamento", pairs("topic", "waste", "subject", "Cassonetto", "text", "È rotto."))+"/riepilogo", "#over")
+	s.Check("messaggi-finiti")
 	x := d.screen(d.visitor())
 	x.Open(nursery+"/compila?compila=1", "#write-now")
 	x.Check("scrivi-prima")

@@ -41,6 +41,9 @@ type Observation struct {
 	file     string
 }
 
+// name is what its document is called in the application's file.
+func (o *Observation) name() string { return fmt.Sprintf("osservazioni-%d.pdf", o.N) }
+
 // Observations lists those on an application's notice, in their order.
 func (d *Desk) Observations(ctx context.Context, a *Application) ([]*Observation, error) {
 	return observations(ctx, d.Store, a)

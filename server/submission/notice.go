@@ -119,6 +119,9 @@ type Notice struct {
 	file   string
 }
 
+// noticeName is what its document is called in the application's file.
+const noticeName = "preavviso.pdf"
+
 // NoticeOf finds an application's notice; ErrNotFound while there is none.
 func (d *Desk) NoticeOf(ctx context.Context, a *Application) (*Notice, error) {
 	var x Notice

@@ -163,6 +163,11 @@ func TestRefusalAfterNotice(t *testing.T) {
 		c.Publish(6)
 		v, stranger := c.visitor(0), c.visitor(3)
 		office, reader := c.Operator("prova", 5, "R12"), c.Operator("prova", 7, "R11")
+		body, err := c.Enti.Get(ctx, "prova")
+		c.must(err)
+		named := *body
+		named.Fiscal, named.IPA, named.AOO = "00743110157", "c_prova", "AOO1"
+		c.must(c.Enti.Update(ctx, c.Operator("prova", 11, "R6"), named))
 		a := c.Applies(v)
 		no := submission.Decision{Words: "Respinta: il marciapiede è troppo stretto.", Outcome: submission.Refused}
 		c.must(c.d.Take(ctx, office, a.ID))
@@ -272,9 +277,14 @@ func TestRefusalAfterNotice(t *testing.T) {
 		}
 		for got, want := range map[string]string{strings.Join(kinds, " "): "started made sent charge notice observations answer close",
 			strings.Join(mails, " "):  "application-received application-notice application-observed application-answered application-closed",
-			strings.Join(papers, " "): "istanza.pdf allegato-01.png ricevuta.pdf preavviso.pdf osservazioni-1.pdf risposta.pdf passi.json servizio.yaml"} {
+			strings.Join(papers, " "): "istanza.pdf allegato-01.png ricevuta.pdf segnatura.xml preavviso.pdf osservazioni-1.pdf risposta.pdf passi.json servizio.yaml"} {
 			if got != want {
 				t.Errorf("%s, not %s", got, want)
+			}
+		}
+		for n, name := range map[register.Number]string{a.Number: "istanza.pdf", notice.Number: "preavviso.pdf", heard[0].Number: "osservazioni-1.pdf", answer.Number: "risposta.pdf"} {
+			if data, err := c.d.Segnatura(ctx, office, n); err != nil || !bytes.Contains(data, []byte(name)) {
+				t.Errorf("%s: %v\n%s", name, err, data)
 			}
 		}
 		if n, gaps, err := c.Register.Verify(ctx, "prova", a.Number.Year); n != 4 || len(gaps) > 0 || err != nil {
