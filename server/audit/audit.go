@@ -68,6 +68,7 @@ const (
 	FourEyesDecided   = "four-eyes-decided"   //
 	EnteChanged       = "ente-changed"        //
 	SwitchChanged     = "switch-changed"      //
+	AccessDenied      = "access-denied"       // somebody was refused what is not theirs, or what they may not
 	LogRead           = "log-read"            //
 	ServicePublished  = "service-published"   // a service's definition, a new version
 	ServiceSwitched   = "service-switched"    // a service was switched on or off

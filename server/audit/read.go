@@ -36,8 +36,41 @@ type Filter struct {
 	Operator   int64
 	Credential string
 	Kinds      []string
-	From, To   time.Time
-	Limit      int // 0 is 200
+	// By leaves rows of operators alone, or of citizens.
+	By       By
+	From, To time.Time
+	Limit    int // 0 is 200
+}
+
+// By is whose doing a row tells.
+type By string
+
+// Whose; the zero value is everybody's.
+const (
+	ByOperators By = "operators"
+	ByCitizens  By = "citizens"
+)
+
+// Denials reads who was refused what in an operator's own ente, newest first: operators with
+// operators.log, citizens with users.log. That it was read is a row itself.
+func (l *Log) Denials(ctx context.Context, a role.Actor, f Filter) ([]Entry, error) {
+	f.Ente, f.Kinds = a.Ente, []string{AccessDenied}
+	operators, citizens := role.Can(a, a.Ente, role.OperatorsLog), role.Can(a, a.Ente, role.UsersLog)
+	switch {
+	case !operators && !citizens, f.By == ByCitizens && !citizens:
+		return nil, &role.DeniedError{Permission: role.UsersLog, Ente: a.Ente}
+	case f.By == ByOperators && !operators:
+		return nil, &role.DeniedError{Permission: role.OperatorsLog, Ente: a.Ente}
+	case !operators:
+		f.By = ByCitizens
+	case !citizens:
+		f.By = ByOperators
+	}
+	out, err := l.Read(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return out, l.Write(ctx, Event{Ente: a.Ente, Kind: LogRead, Detail: map[string]string{"of": AccessDenied, "by": string(f.By)}}.By(a))
 }
 
 // ForOperator reads rows of an operator's own ente: those of a person (users.log) or of
@@ -63,7 +96,7 @@ func (l *Log) ForOperator(ctx context.Context, a role.Actor, f Filter) ([]Entry,
 
 // accesses are the kinds that citizens see of themselves.
 var accesses = []string{LoginGranted, Logout, EnvelopeHandedOut, EnvelopeSent, EnvelopeActivated, CredentialState, CredentialReset, PasswordChanged,
-	Joined, CodeChanged, Submitted, DraftExpired, Downloaded, PersonRead, RegistryChanged}
+	Joined, CodeChanged, Submitted, DraftExpired, AccessDenied, Downloaded, PersonRead, RegistryChanged}
 
 // Accesses are a citizen's own rows in all enti, newest first: time, ente, credential,
 // shortened address, and what it was. Which operator it was is not in them.
@@ -93,6 +126,12 @@ func (l *Log) query(ctx context.Context, where string, args []any, f Filter) ([]
 	}
 	if f.Credential != "" {
 		add("credential = ?", f.Credential)
+	}
+	switch f.By {
+	case ByOperators:
+		add("operator <> 0")
+	case ByCitizens:
+		add("operator = 0")
 	}
 	if len(f.Kinds) > 0 {
 		var k []any

@@ -137,7 +137,7 @@ func TestSentences(t *testing.T) {
 	for _, k := range ente.Categories {
 		need["console.category-"+string(k)] = "ente"
 	}
-	for _, k := range []foureyes.Kind{foureyes.RoleAssigned, foureyes.CodeChanged, foureyes.MediaReset} {
+	for _, k := range foureyes.Kinds {
 		need["foureyes."+string(k)] = "foureyes"
 	}
 	// The log's kinds, as its source lists them.

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/citel-pa/citel/server/deposit"
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/chromium"
@@ -71,6 +72,14 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	s.Look("emergenza", fmt.Sprintf("%s/protocollo/emergenza/%d", path, series))
 	s.Look("versamenti", path+"/protocollo/versamenti")
 	s.Look("scarto", path+"/protocollo/scarto")
+	w.FourEyes()
+	if err := w.Register.Cancel(t.Context(), w.Operator("prova", 3, "R6"), late.Number, "Registrata due volte"); !errors.Is(err, foureyes.ErrPending) {
+		t.Fatal(err)
+	}
+	s.Look("conferme", path+"/conferme")
+	s.Look("registrazione-attesa", fmt.Sprintf("%s/protocollo/%d/%d", path, late.Number.Year, late.Number.Number))
+	as(t, w, h, colleague, "192.0.2.2:1").get(path + "/infrastruttura/posta")
+	s.Look("accessi-negati", path+"/accessi-negati")
 
 	// By keyboard: to the act, opened with Enter, written, sent.
 	chromium.Do(s, "the application", chromium.Navigate(s.Origin+path+"/pratiche/"+a.ID))

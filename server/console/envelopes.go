@@ -58,6 +58,7 @@ func (c *Console) listEnvelopes(r *request, wrong error) error {
 			return wrong
 		}
 		d["Wrong"], status = r.T("desk.envelope-"+name), http.StatusNotFound
+		r.note(status, name)
 	}
 	return r.page(status, "list", r.T("console.m-envelopes"), d)
 }

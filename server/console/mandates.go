@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/server/attachment"
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -237,6 +238,8 @@ func (c *Console) mandateGrant(r *request) error {
 	switch {
 	case err == nil:
 		return r.done(mandatesPath+"/"+granted.ID, "delega.granted")
+	case errors.Is(err, foureyes.ErrPending):
+		return r.done(mandatesPath, "pending")
 	case errors.As(err, &invalid):
 		name, known := mandateFields[invalid.Code]
 		if !known {
@@ -245,6 +248,7 @@ func (c *Console) mandateGrant(r *request) error {
 		errs[name] = r.T("delega.invalid-" + invalid.Code)
 		return c.askMandate(r, http.StatusUnprocessableEntity, g, errs, "")
 	case errors.Is(err, mandate.ErrSelf):
+		r.note(http.StatusForbidden, "self")
 		return c.askMandate(r, http.StatusForbidden, g, nil, r.T("delega.self"))
 	}
 	return err
@@ -271,6 +275,10 @@ func (c *Console) showMandate(r *request, status int, wrong string) error {
 		}
 		scans.Rows = append(scans.Rows, []cell{{Text: p.Name, Link: link}, {Text: moment(p.Created)}, {Text: r.T("delega.scan-" + p.State)}})
 	}
+	waits, err := c.waits(r, foureyes.MandateAccepted, func(p foureyes.Pending) bool { return mandate.Accepts(p.Payload, v.ID) })
+	if err != nil {
+		return err
+	}
 	var acts []act
 	if v.State == mandate.Asked {
 		acts = append(acts,
@@ -284,7 +292,7 @@ func (c *Console) showMandate(r *request, status int, wrong string) error {
 	if v.State == mandate.Active {
 		acts = append(acts, act{Title: r.T("delega.revoke"), Intro: r.T("delega.revoke-intro"), Action: path + "/revoca", Button: r.T("delega.revoke"), Danger: true, Fields: []field{r.question("delega", "why*", "long", "", nil)}})
 	}
-	return r.page(status, "show", r.T("delega.page-title"), data{"Facts": facts, "Tables": []table{scans}, "Acts": acts, "Wrong": wrong})
+	return r.page(status, "show", r.T("delega.page-title"), data{"Facts": facts, "Tables": []table{scans}, "Acts": acts, "Wrong": wrong, "News": r.sentence(waits, "foureyes.here"), "Links": r.waitingLink(waits)})
 }
 
 func (c *Console) mandateFacts(r *request, v mandate.View) (out []fact) {
@@ -350,6 +358,8 @@ func (c *Console) mandateDone(r *request, err error, what string) error {
 	case err == nil:
 		one := mandatesPath + "/" + r.r.PathValue("mandate")
 		return r.done(one, what)
+	case errors.Is(err, foureyes.ErrPending):
+		return r.done(mandatesPath+"/"+r.r.PathValue("mandate"), "pending")
 	case errors.As(err, &invalid):
 		return c.showMandate(r, http.StatusUnprocessableEntity, r.T("delega.invalid-"+invalid.Code))
 	case errors.As(err, &refused):

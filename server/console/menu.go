@@ -46,6 +46,7 @@ var menu = []menuPart{
 				link("envelopes", "/buste", role.EnvelopesRead),
 				link("batches", "/lotti", role.EnvelopesPrint),
 				link("user-log", "/utenti?fare=log", role.UsersLog),
+				link("denied", "/accessi-negati", role.UsersLog, role.OperatorsLog),
 				link("credential-change", "/utenti?fare=modifica", role.UsersState),
 				link("users-list", "/utenti", role.UsersRead),
 				link("user-reset", "/utenti?fare=reset", role.UsersReset),
@@ -59,7 +60,7 @@ var menu = []menuPart{
 				link("operator-change", "/operatori?fare=modifica", role.OperatorsState),
 				link("operator-reset", "/operatori?fare=reset", role.OperatorsReset),
 			}},
-			{"console.m-second", []menuLink{link("waiting", "/conferme", role.RolesAssign, role.UsersCode, role.UsersReset)}},
+			{"console.m-second", []menuLink{link("waiting", "/conferme", confirming...)}},
 		}},
 		{Title: "console.m-infrastructure", Groups: []menuGroup{{"", []menuLink{
 			link("ente", "/infrastruttura/ente", role.InfrastructureRead),

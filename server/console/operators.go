@@ -169,11 +169,11 @@ func (c *Console) operatorLog(r *request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.Rooms.Audit.ForOperator(r.ctx(), r.actor(), audit.Filter{Operator: id})
+	rows, err := c.Rooms.Audit.ForOperator(r.ctx(), r.actor(), audit.Filter{Operator: id, Kinds: r.onlyDenied()})
 	if err != nil {
 		return err
 	}
-	return r.page(http.StatusOK, "list", r.T("console.m-operator-log"), data{"Intro": o.Name() + ", " + o.Code, "Table": r.logTable(rows)})
+	return r.page(http.StatusOK, "list", r.T("console.m-operator-log"), data{"Intro": o.Name() + ", " + o.Code, "Table": r.logTable(rows), "Filter": r.logFilter(), "FilterAction": r.r.URL.Path})
 }
 
 func (c *Console) operatorState(r *request) error {
@@ -326,33 +326,4 @@ func (c *Console) roleRemove(r *request) error {
 		return err
 	}
 	return c.roleDone(r, id, c.Rooms.Operators.Remove(r.ctx(), r.actor(), id, r.value("role")))
-}
-
-// pending is what waits for a second operator.
-func (c *Console) pending(r *request) error {
-	list, err := c.Rooms.Four.List(r.ctx(), r.actor())
-	if err != nil {
-		return err
-	}
-	t := &table{ID: "pending", Caption: r.T("console.m-waiting"), Empty: r.T("console.nothing-waits"), Head: r.heads("f-what", "f-about", "f-asked-by", "f-when", "actions")}
-	for _, p := range list {
-		path := Prefix + "/conferme/" + p.ID
-		row := []cell{{Text: r.T("foureyes." + string(p.Kind))}, {Text: p.Subject}, {Text: p.AskedBy.Name}, {Text: moment(p.Asked)}}
-		if p.AskedBy.Operator != r.operator.ID {
-			row = append(row, cell{Act: &act{Action: path, Button: r.T("console.grant"), Title: p.Subject, Hidden: map[string]string{"grant": "yes"}}})
-		}
-		t.Rows = append(t.Rows, append(row, cell{Act: &act{Action: path, Button: r.T("console.refuse"), Title: p.Subject, Danger: true}}))
-	}
-	return r.page(http.StatusOK, "list", r.T("console.m-waiting"), data{"Table": t, "Intro": r.T("console.waiting-intro")})
-}
-
-func (c *Console) decide(r *request) error {
-	grant := r.value("grant") != ""
-	if err := c.Rooms.Four.Decide(r.ctx(), r.actor(), r.r.PathValue("pending"), grant); err != nil {
-		return err
-	}
-	if grant {
-		return r.done(Prefix+"/conferme", "granted")
-	}
-	return r.done(Prefix+"/conferme", "refused")
 }

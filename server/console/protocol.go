@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/submission"
@@ -168,8 +169,14 @@ func (c *Console) showEntry(r *request, status int, wrong string) error {
 	case !errors.Is(err, submission.ErrNotFound) && !errors.Is(err, role.ErrDenied):
 		return err
 	}
-	d["Links"] = links
-	if e.Cancelled == nil && r.mayWrite() {
+	waits, err := c.waits(r, foureyes.RegisterCancelled, func(p foureyes.Pending) bool { return register.Cancels(p.Payload, n) })
+	if err != nil {
+		return err
+	}
+	if d["Links"] = append(links, r.waitingLink(waits)...); waits {
+		d["News"] = r.T("foureyes.here")
+	}
+	if e.Cancelled == nil && r.mayWrite() && !waits {
 		d["Acts"] = []act{{Title: r.T("protocol.cancel"), Intro: r.T("protocol.cancel-intro"), Action: entryPath(n) + "/annulla", Button: r.T("protocol.cancel"), Danger: true,
 			Fields: []field{r.labelled("protocol.reason", "why*", "long", r.value("why"))}}}
 	}
@@ -211,6 +218,8 @@ func (c *Console) entryCancel(r *request) error {
 		return c.showEntry(r, http.StatusUnprocessableEntity, r.T("protocol.reason-needed"))
 	case errors.Is(err, register.ErrCancelled):
 		return c.showEntry(r, http.StatusConflict, r.T("protocol.cancelled-before"))
+	case errors.Is(err, foureyes.ErrPending):
+		return r.done(entryPath(n), "pending")
 	case err != nil:
 		return lost(err)
 	}

@@ -86,6 +86,7 @@ func (r *request) registryRefused(err error) (status int, sentence string) {
 		}
 		return http.StatusUnprocessableEntity, label + r.T("registry.bad-"+bad.Code) + " " + r.T("registry.do-"+bad.Code)
 	case errors.Is(err, resident.ErrSelf):
+		r.note(http.StatusForbidden, "self")
 		return http.StatusForbidden, r.T("registry.self")
 	case errors.Is(err, resident.ErrStale):
 		return http.StatusConflict, r.T("registry.stale")

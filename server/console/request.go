@@ -73,6 +73,7 @@ func (r *request) fail(err error) {
 	if status == 0 {
 		return
 	}
+	r.note(status, code)
 	if status == http.StatusInternalServerError {
 		r.c.Log.Error("request failed", "path", r.r.URL.Path, "error", err)
 	}

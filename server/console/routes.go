@@ -96,9 +96,6 @@ func init() {
 	permitted(post, "/profilazione/{id}/modifica", (*Console).roleReplace, role.RolesAssign)
 	permitted(post, "/profilazione/{id}/togli", (*Console).roleRemove, role.RolesAssign)
 
-	permitted(get, "/conferme", (*Console).pending, role.RolesAssign, role.UsersCode, role.UsersReset)
-	permitted(post, "/conferme/{pending}", (*Console).decide, role.RolesAssign, role.UsersCode, role.UsersReset)
-
 	permitted(get, "/infrastruttura/ente", (*Console).entePage, role.InfrastructureRead)
 	permitted(post, "/infrastruttura/ente", (*Console).enteSave, role.InfrastructureWrite)
 	permitted(post, "/infrastruttura/stemma", (*Console).enteArms, role.InfrastructureWrite)

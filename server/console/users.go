@@ -191,11 +191,11 @@ func (c *Console) userLog(r *request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.Rooms.Audit.ForOperator(r.ctx(), r.actor(), audit.Filter{PersonID: id})
+	rows, err := c.Rooms.Audit.ForOperator(r.ctx(), r.actor(), audit.Filter{PersonID: id, Kinds: r.onlyDenied()})
 	if err != nil {
 		return err
 	}
-	return r.page(http.StatusOK, "list", r.T("console.m-user-log"), data{"Intro": p.Name() + ", " + p.CodiceFiscale, "Table": r.logTable(rows)})
+	return r.page(http.StatusOK, "list", r.T("console.m-user-log"), data{"Intro": p.Name() + ", " + p.CodiceFiscale, "Table": r.logTable(rows), "Filter": r.logFilter(), "FilterAction": r.r.URL.Path})
 }
 
 func (r *request) logTable(rows []audit.Entry) *table {

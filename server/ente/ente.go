@@ -39,8 +39,8 @@ type Ente struct {
 	Site     string // https address of the body's own pages
 	// Active: people get in. Example: of the catalogue, nobody has agreed to it.
 	Active, Example bool
-	// SecondFactor: operators need one. FourEyes: roles with rights over operators,
-	// changes of a code and resets of a media credential wait for a second operator.
+	// SecondFactor: operators need one. FourEyes: what server/foureyes names waits for a
+	// second operator.
 	SecondFactor, FourEyes bool
 	HasArms                bool
 	Created                time.Time

@@ -1,5 +1,6 @@
 // Package foureyes is what waits for a second operator: roles with rights over operators,
-// changes of a codice fiscale, resets of a media credential, in an ente that has it on.
+// changes of a codice fiscale, resets of a media credential, mandates that a desk grants,
+// protocol numbers that are cancelled, in an ente that has it on.
 // The room whose act it is registers what is done once a second operator has said yes.
 package foureyes
 
@@ -22,10 +23,16 @@ type Kind string
 
 // The kinds. Each has a sentence, "foureyes.<kind>".
 const (
-	RoleAssigned Kind = "role-assigned"
-	CodeChanged  Kind = "code-changed"
-	MediaReset   Kind = "media-reset"
+	RoleAssigned      Kind = "role-assigned"
+	CodeChanged       Kind = "code-changed"
+	MediaReset        Kind = "media-reset"
+	MandateGranted    Kind = "mandate-granted"    // made at the desk
+	MandateAccepted   Kind = "mandate-accepted"   // asked online, accepted at the desk
+	RegisterCancelled Kind = "register-cancelled" // a protocol number
 )
+
+// Kinds are all of them.
+var Kinds = []Kind{RoleAssigned, CodeChanged, MediaReset, MandateGranted, MandateAccepted, RegisterCancelled}
 
 // Action is what a room does when a second operator has confirmed.
 type Action struct {
@@ -99,6 +106,56 @@ func (d *Desk) Ask(ctx context.Context, tx *sql.Tx, a role.Actor, ente string, k
 	}
 	return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: ente, Kind: audit.FourEyesAsked, Detail: map[string]string{"what": string(k), "id": id},
 		Personal: map[string]string{"subject": subject}}.By(a))
+}
+
+// errTried takes back what was only tried.
+var errTried = errors.New("foureyes: tried")
+
+// Second does an act at once, where waits is no. Else it tries the act, so that whoever asks
+// learns at once what stands against it, takes all of that back, and lets the act wait
+// (ErrPending) with its subject and data; the same that waits already waits once. do may run
+// several times, in transactions of their own.
+func (d *Desk) Second(ctx context.Context, a role.Actor, waits bool, k Kind, data any, do func(tx *sql.Tx) (subject string, err error)) error {
+	var subject string
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		if subject, err = do(tx); err == nil && waits {
+			err = errTried
+		}
+		return err
+	})
+	if !waits || !errors.Is(err, errTried) {
+		return err
+	}
+	err = d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		var n int
+		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM pending WHERE ente = ? AND kind = ? AND subject = ? AND state = 'open' AND asked > ?", a.Ente, string(k), subject, store.Time(d.now().Add(-Life))).Scan(&n)
+		if err != nil {
+			return fmt.Errorf("foureyes: %w", err)
+		}
+		if n > 0 {
+			return nil
+		}
+		return d.Ask(ctx, tx, a, a.Ente, k, subject, data)
+	})
+	if err != nil {
+		return err
+	}
+	return ErrPending
+}
+
+// kept is how long a decided act's names stay on the list's table: the log has them apart,
+// where they can be erased.
+const kept = 30 * 24 * time.Hour
+
+// Sweep ends what nobody decided, and forgets whom old acts were about.
+func (d *Desk) Sweep(ctx context.Context) error {
+	now := d.now()
+	_, err1 := d.Store.ExecContext(ctx, "UPDATE pending SET state = 'expired', decided = ? WHERE state = 'open' AND asked < ?", store.Time(now), store.Time(now.Add(-Life)))
+	_, err2 := d.Store.ExecContext(ctx, "UPDATE pending SET subject = '', payload = '{}' WHERE state <> 'open' AND payload <> '{}' AND asked < ?", store.Time(now.Add(-kept)))
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("foureyes: %w", err)
+	}
+	return nil
 }
 
 // List gives what waits in the operator's ente for somebody with the operator's rights.

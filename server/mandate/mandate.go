@@ -15,6 +15,8 @@ import (
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/server/attachment"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/store"
@@ -74,6 +76,8 @@ func (m *Mandate) Holds(at time.Time) bool {
 type Desk struct {
 	Store *store.Store
 	Audit *audit.Log
+	Enti  *ente.Directory
+	Four  *foureyes.Desk
 	// Scanner looks at proofs; nil: none is configured.
 	Scanner attachment.Scanner
 	Limits  attachment.Limits
@@ -252,24 +256,26 @@ func (m *Mandate) revoke(reason string) error {
 }
 
 func (d *Desk) move(ctx context.Context, ente, id string, e audit.Event, f func(*Mandate) error, then func(*sql.Tx, *Mandate) error) error {
-	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		m, err := scan(tx.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ?", id, ente))
-		if err != nil {
+	return d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.moveTx(ctx, tx, ente, id, e, f, then) })
+}
+
+func (d *Desk) moveTx(ctx context.Context, tx *sql.Tx, ente, id string, e audit.Event, f func(*Mandate) error, then func(*sql.Tx, *Mandate) error) error {
+	m, err := scan(tx.QueryRowContext(ctx, "SELECT "+columns+" FROM mandate WHERE id = ? AND ente = ?", id, ente))
+	if err != nil {
+		return err
+	}
+	if err := f(m); err != nil {
+		return err
+	}
+	if m.State == Active { // what was asked may have become impossible
+		if err := d.check(ctx, tx, m); err != nil {
 			return err
 		}
-		if err := f(m); err != nil {
-			return err
-		}
-		if m.State == Active { // what was asked may have become impossible
-			if err := d.check(ctx, tx, m); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, reason = ?, until = ?, proof = ?, operator = ?, changed = ? WHERE id = ?", string(m.State), m.Reason, m.Until, m.Proof, m.Operator, store.Time(d.now()), id); err != nil {
-			return fmt.Errorf("mandate: %w", err)
-		}
-		return errors.Join(d.log(ctx, tx, m, e), then(tx, m))
-	})
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE mandate SET state = ?, reason = ?, until = ?, proof = ?, operator = ?, changed = ? WHERE id = ?", string(m.State), m.Reason, m.Until, m.Proof, m.Operator, store.Time(d.now()), id); err != nil {
+		return fmt.Errorf("mandate: %w", err)
+	}
+	return errors.Join(d.log(ctx, tx, m, e), then(tx, m))
 }
 
 const columns = "id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed, reason"

@@ -30,7 +30,7 @@ func account(t *testing.T, town *town.Town, kind person.Kind, code string) int64
 
 func TestMandates(t *testing.T) {
 	town.Each(t, func(t *testing.T, town *town.Town) {
-		d := &mandate.Desk{Store: town.Store, Audit: town.Audit, Now: town.Today}
+		d := &mandate.Desk{Store: town.Store, Audit: town.Audit, Enti: town.Enti, Four: town.Four, Now: town.Today}
 		desk := town.Operator("prova", 1, "R8")
 		parent, other := account(t, town, person.Natural, pki.Invented(2).CF), account(t, town, person.Natural, pki.Invented(3).CF)
 		company := account(t, town, person.Corporate, "00743110157")

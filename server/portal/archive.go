@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
 )
@@ -39,7 +40,9 @@ func (p *Portal) list(r *request) error {
 }
 
 func (r *request) submission() (*submission.Submission, error) {
-	return r.archive().Get(r.ctx(), r.r.PathValue("id"), r.person.ID)
+	id := r.r.PathValue("id")
+	s, err := r.archive().Get(r.ctx(), id, r.person.ID)
+	return s, other(denial.Archived, id, err)
 }
 
 func (p *Portal) receipt(r *request) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/kept"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/mandate"
@@ -272,7 +273,7 @@ func (r *request) showReset(status int, weak string) error {
 		err = credential.ErrNotFound
 	}
 	if err != nil {
-		return err
+		return other(denial.Credential, r.r.PathValue("id"), err)
 	}
 	user := r.input("utente", "text", "username", c.Handle, "")
 	user.Type = "shown"
@@ -290,7 +291,7 @@ func (p *Portal) resetSent(r *request) error {
 	case errors.Is(err, credential.ErrState):
 		return errNotFound
 	case err != nil:
-		return err
+		return other(denial.Credential, r.r.PathValue("id"), err)
 	}
 	return r.to(r.base + "/area?fatto=password")
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/envelope"
+	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/server/submission"
 )
 
@@ -28,7 +31,7 @@ func TestOneMessageTooMany(t *testing.T) {
 		t.Errorf("not said before it is written: %d", a.code)
 	}
 	second := write()
-	has(t, v.get(second+"/riepilogo"), `id="over"`, "hai già inviato 1 messaggi")
+	has(t, v.get(second+"/riepilogo"), `id="over"`, "in un giorno (1)")
 	a := v.sendValues(second+"/riepilogo", confirm)
 	if a.code != http.StatusTooManyRequests {
 		t.Fatalf("%d", a.code)
@@ -89,3 +92,58 @@ func TestDraftSaysItsEnd(t *testing.T) {
 	}
 	has(t, v.get("/pratiche"), "resta fino al "+until)
 }
+
+// Who asks for another person's application is in the log; who is only led to a higher
+// credential, or asks for what is nowhere, is not.
+func TestDeniedToAVisitor(t *testing.T) {
+	d := newDesk(t)
+	a := d.enrolled(1)
+	at := "/pratiche/" + a.ID
+	denied := func() int {
+		t.Helper()
+		return storetest.Count(t, d.Store, "SELECT count(*) FROM journal WHERE kind = ?", audit.AccessDenied)
+	}
+	for _, x := range []struct {
+		name string
+		v    *visitor
+	}{{"nobody", d.visitor()}, {"a debole", d.debole("zoe@example.org", "")}, {"the holder's media", first(d.media(1))}} {
+		if got := x.v.get(at); verdict(got) != window || denied() != 0 {
+			t.Errorf("%s: %d, %d rows", x.name, got.code, denied())
+		}
+	}
+	stranger := d.citizen(2)
+	for range 2 {
+		for _, page := range []string{at, at + "/ricevuta.pdf", at + "?parola=segreta"} {
+			if got := stranger.get(page); got.code != http.StatusNotFound {
+				t.Errorf("%s: %d", page, got.code)
+			}
+		}
+	}
+	if n := denied(); n != 2 {
+		t.Errorf("%d rows of two pages", n)
+	}
+	for _, page := range []string{"/pratiche/" + strings.Repeat("0", 32), "/domande/" + strings.Repeat("0", 32), "/nessuna"} {
+		if got := stranger.get(page); got.code != http.StatusNotFound {
+			t.Errorf("%s: %d", page, got.code)
+		}
+	}
+	own := d.citizen(1)
+	if got := own.get(at + "/firmato/9"); got.code != http.StatusNotFound {
+		t.Errorf("%d", got.code)
+	}
+	if n := denied(); n != 2 {
+		t.Errorf("%d rows", n)
+	}
+	if got := own.get("/enti/altro" + at); got.code != http.StatusNotFound {
+		t.Errorf("%d", got.code)
+	}
+	if n := storetest.Count(t, d.Store, "SELECT count(*) FROM journal WHERE kind = ? AND ente = 'altro' AND detail LIKE ?", audit.AccessDenied, "%"+a.ID+"%"); n != 1 {
+		t.Errorf("at another ente %d rows", n)
+	}
+	if n := storetest.Count(t, d.Store, "SELECT count(*) FROM journal WHERE detail LIKE '%segreta%'"); n != 0 {
+		t.Error("what was typed into an address is in the log")
+	}
+	has(t, stranger.get("/area/accessi"), "Accesso negato")
+}
+
+func first(v *visitor, _ envelope.Sheet) *visitor { return v }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/service"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
@@ -73,6 +74,9 @@ func (r *request) application() (*submission.Application, error) {
 			return nil, err
 		}
 	}
+	if errors.Is(err, submission.ErrNotFound) {
+		return nil, other(denial.Application, id, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func (r *request) owned() (*submission.Application, error) {
 	}
 	owns, err := r.apps().Owns(r.ctx(), r.visitor(), a)
 	if err == nil && !owns {
-		err = submission.ErrNotFound
+		err = other(denial.Application, a.ID, submission.ErrNotFound)
 	}
 	return a, err
 }

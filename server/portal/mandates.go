@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/citel-pa/citel/server/attachment"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/mandate"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/register"
@@ -418,7 +419,7 @@ func (r *request) mandateDecide(accept bool, done string) error {
 		return r.refuse(http.StatusConflict, "mandate.not-possible", r.T("mandate.not-possible-now"))
 	}
 	if err != nil {
-		return err
+		return other(denial.Mandate, r.r.PathValue("id"), err)
 	}
 	return r.to(r.base + "/deleghe?fatto=" + done)
 }
@@ -429,7 +430,7 @@ func (p *Portal) mandateRevoke(r *request) error {
 	}
 	id := r.r.PathValue("id")
 	if err := p.Rooms.Mandates.Revoke(r.ctx(), r.ente.Code, id, r.by(), "online"); err != nil {
-		return err
+		return other(denial.Mandate, id, err)
 	}
 	if r.session.Mandate == id {
 		if err := p.Sessions.SetMandate(r.ctx(), r.session, ""); err != nil {
@@ -443,7 +444,7 @@ func (p *Portal) mandateRevoke(r *request) error {
 func (p *Portal) mandateProof(r *request) error {
 	proof, f, err := p.Rooms.Mandates.OwnProof(r.ctx(), r.ente.Code, r.r.PathValue("id"), r.person.ID)
 	if err != nil {
-		return err
+		return other(denial.Mandate, r.r.PathValue("id"), err)
 	}
 	return r.download(f, proof.Kind.MediaType(), proof.Name)
 }

@@ -251,6 +251,7 @@ func (r *request) fail(err error) {
 		status, title, body = http.StatusConflict, "modulo.refused-title", "application."+refused.Code
 	case errors.Is(err, errNotFound), errors.Is(err, submission.ErrNotFound), errors.Is(err, credential.ErrNotFound), errors.Is(err, kept.ErrNotFound), errors.Is(err, mandate.ErrNotFound), errors.Is(err, feedback.ErrNotFound):
 		status, title, body = http.StatusNotFound, "portal.not-found-title", "portal.not-found-body"
+		r.note(err)
 	case errors.Is(err, errCSRF):
 		status, title, body = http.StatusForbidden, "portal.csrf-title", "portal.csrf-body"
 	case errors.Is(err, errBadForm):

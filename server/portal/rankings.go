@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/ranking"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/submission"
@@ -134,11 +135,18 @@ func (r *request) ranked() (*submission.Application, *ranking.Standing, error) {
 			return nil, nil, err
 		}
 	}
+	if errors.Is(err, submission.ErrNotFound) {
+		return nil, nil, other(denial.Application, id, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if mine, err := d.Owns(r.ctx(), r.visitor(), a); err != nil || !mine {
-		return nil, nil, errors.Join(err, submission.ErrNotFound)
+	mine, err := d.Owns(r.ctx(), r.visitor(), a)
+	if err == nil && !mine {
+		err = other(denial.Application, id, submission.ErrNotFound)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := r.enough(a.Service.Needs()); err != nil {
 		return nil, nil, err

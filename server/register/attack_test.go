@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/testdata/town"
 )
 
@@ -162,4 +164,93 @@ func TestNamesReadAreLogged(t *testing.T) {
 			t.Error(all, err)
 		}
 	})
+}
+
+// With four eyes on, a number is cancelled by two: one asks with the reason, another who is
+// in charge of the register confirms; both are beside it, and the log has them.
+func TestCancelledByTwo(t *testing.T) {
+	town.Each(t, func(t *testing.T, town *town.Town) {
+		d, ctx := desk(town), t.Context()
+		town.FourEyes()
+		boss, other, urp := town.Operator("prova", 1, "R6"), town.Operator("prova", 2, "R6"), town.Operator("prova", 3, "R12")
+		one, two := enter(t, town, "prova"), enter(t, town, "prova")
+		cancelled := func(n register.Number) *register.Cancellation {
+			t.Helper()
+			e, err := d.Get(ctx, "prova", n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e.Cancelled
+		}
+		for name, err := range map[string]error{"no reason": d.Cancel(ctx, boss, one, "x"), "no such number": d.Cancel(ctx, boss, register.Number{Year: one.Year, Number: 99}, "doppione"), "no right": d.Cancel(ctx, urp, one, "doppione")} {
+			if err == nil || errors.Is(err, foureyes.ErrPending) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for range 2 { // sent twice, it waits once
+			if err := d.Cancel(ctx, boss, one, "doppione"); !errors.Is(err, foureyes.ErrPending) {
+				t.Fatal(err)
+			}
+		}
+		list, err := town.Four.List(ctx, other)
+		if err != nil || len(list) != 1 || list[0].Kind != foureyes.RegisterCancelled || !strings.Contains(list[0].Subject, one.String()) || !strings.Contains(list[0].Subject, "doppione") || !register.Cancels(list[0].Payload, one) || register.Cancels(list[0].Payload, two) {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if seen, err := town.Four.List(ctx, urp); err != nil || len(seen) != 0 || cancelled(one) != nil {
+			t.Errorf("%+v, %v", seen, err)
+		}
+		id := list[0].ID
+		for name, x := range map[string]struct {
+			a    role.Actor
+			want error
+		}{"who asked": {boss, foureyes.ErrSame}, "no right": {urp, role.ErrDenied}, "elsewhere": {town.Operator("altro", 4, "R6"), foureyes.ErrNotFound}} {
+			if err := town.Four.Decide(ctx, x.a, id, true); !errors.Is(err, x.want) || cancelled(one) != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := town.Four.Decide(ctx, other, id, true); err != nil {
+			t.Fatal(err)
+		}
+		if c := cancelled(one); c == nil || c.Operator != boss.Operator || c.Author != boss.Name+", "+other.Name || c.Reason != "doppione" {
+			t.Errorf("%+v", c)
+		}
+		if err := d.Cancel(ctx, boss, one, "ancora"); !errors.Is(err, register.ErrCancelled) {
+			t.Error(err)
+		}
+		// Two requests for one number: the second cannot be confirmed any more.
+		if err := errors.Join(ignored(d.Cancel(ctx, boss, two, "prima")), ignored(d.Cancel(ctx, other, two, "seconda"))); err != nil {
+			t.Fatal(err)
+		}
+		third := town.Operator("prova", 5, "R6")
+		if list, err = town.Four.List(ctx, third); err != nil || len(list) != 2 {
+			t.Fatal(list, err)
+		}
+		if err := town.Four.Decide(ctx, third, list[0].ID, true); err != nil {
+			t.Error(err)
+		}
+		if err := town.Four.Decide(ctx, third, list[1].ID, true); !errors.Is(err, register.ErrCancelled) {
+			t.Error(err)
+		}
+		if err := town.Four.Decide(ctx, third, list[1].ID, false); err != nil {
+			t.Error(err)
+		}
+		if n, found, err := d.Verify(ctx, "prova", one.Year); n != 2 || len(found) > 0 || err != nil {
+			t.Error(n, found, err)
+		}
+		// Once it is old the table forgets whom it was about.
+		town.Move(31 * 24 * time.Hour)
+		if err := town.Four.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := storetest.Count(t, town.Store, "SELECT count(*) FROM pending WHERE subject <> '' OR payload <> '{}'"); n != 0 {
+			t.Errorf("%d are remembered", n)
+		}
+	})
+}
+
+func ignored(err error) error {
+	if errors.Is(err, foureyes.ErrPending) {
+		return nil
+	}
+	return err
 }

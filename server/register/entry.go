@@ -11,6 +11,7 @@ import (
 
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/seal"
@@ -68,6 +69,7 @@ type Desk struct {
 	Keys  *keys.Ring
 	Enti  *ente.Directory
 	Seals *seal.Desk
+	Four  *foureyes.Desk
 	Now   func() time.Time
 }
 
@@ -211,7 +213,8 @@ func (d *Desk) entries(ctx context.Context, where string, args ...any) ([]*Entry
 // Cancel cancels an entry: author, time and reason, which names the act that authorises it,
 // stay beside what was registered, and all of it stays readable (art. 54 c. 2). That is for
 // whoever is in charge of the ente's register, not for every desk that gets numbers: the
-// right to its infrastructure, as for its emergency series.
+// right to its infrastructure, as for its emergency series. Where the ente has four eyes on
+// it waits for a second one of them (foureyes.ErrPending).
 func (d *Desk) Cancel(ctx context.Context, a role.Actor, n Number, reason string) error {
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return err
@@ -222,21 +225,70 @@ func (d *Desk) Cancel(ctx context.Context, a role.Actor, n Number, reason string
 	if _, err := d.Get(ctx, a.Ente, n); err != nil {
 		return err
 	}
-	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO register_cancelled (ente, year, number, time, operator, author, reason) VALUES (?,?,?,?,?,?,?)",
-			a.Ente, n.Year, n.Number, store.Time(d.now()), a.Operator, a.Name, reason)
-		if store.IsUnique(err) {
-			return ErrCancelled
-		}
-		if err != nil {
-			return err
-		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterCancelled, Detail: map[string]string{"protocol": n.String()}, Personal: map[string]string{"reason": reason}}.By(a))
+	e, err := d.Enti.Get(ctx, a.Ente)
+	if err != nil {
+		return err
+	}
+	x := cancelling{Year: n.Year, Number: n.Number, Reason: reason}
+	err = d.Four.Second(ctx, a, e.FourEyes, foureyes.RegisterCancelled, x, func(tx *sql.Tx) (string, error) {
+		return n.String() + "; " + reason, d.cancel(ctx, tx, x, a, a)
 	})
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 	return nil
+}
+
+// cancelling is what four-eyes keeps of a number to be cancelled.
+type cancelling struct {
+	Year   int    `json:"year"`
+	Number int    `json:"number"`
+	Reason string `json:"reason"`
+}
+
+// cancel writes down that first has cancelled a number; second, who may be the same, has
+// confirmed it.
+func (d *Desk) cancel(ctx context.Context, tx *sql.Tx, x cancelling, first, second role.Actor) error {
+	n := Number{Year: x.Year, Number: x.Number}
+	var before int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM register_cancelled WHERE ente = ? AND year = ? AND number = ?", first.Ente, n.Year, n.Number).Scan(&before); err != nil {
+		return err
+	}
+	if before > 0 {
+		return ErrCancelled
+	}
+	author, e := first.Name, audit.Event{Ente: first.Ente, Kind: audit.RegisterCancelled, Detail: map[string]string{"protocol": n.String()}, Personal: map[string]string{"reason": x.Reason}}
+	if first.Operator != second.Operator {
+		author += ", " + second.Name
+		e.Personal["asked-by"] = first.Code
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO register_cancelled (ente, year, number, time, operator, author, reason) VALUES (?,?,?,?,?,?,?)",
+		first.Ente, n.Year, n.Number, store.Time(d.now()), first.Operator, author, x.Reason)
+	if store.IsUnique(err) {
+		return fmt.Errorf("%w: %w", ErrCancelled, err)
+	}
+	if err != nil {
+		return err
+	}
+	return d.Audit.WriteTx(ctx, tx, e.By(second))
+}
+
+// Cancels tells whether what four-eyes keeps (foureyes.Pending.Payload, of
+// RegisterCancelled) is about a number.
+func Cancels(payload []byte, n Number) bool {
+	var x cancelling
+	return json.Unmarshal(payload, &x) == nil && x.Year == n.Year && x.Number == n.Number
+}
+
+// CancelAction is what four-eyes runs for a number to be cancelled.
+func (d *Desk) CancelAction() foureyes.Action {
+	return foureyes.Action{Permission: role.InfrastructureWrite, Run: func(ctx context.Context, tx *sql.Tx, payload []byte, first, second role.Actor) error {
+		var x cancelling
+		if err := json.Unmarshal(payload, &x); err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+		return d.cancel(ctx, tx, x, first, second)
+	}}
 }
 
 // Gap is what Verify found.

@@ -23,7 +23,7 @@ import (
 )
 
 func desk(town *town.Town) *register.Desk {
-	return &register.Desk{Store: town.Store, Audit: town.Audit, Keys: town.Keys, Enti: town.Enti, Now: town.Today,
+	return &register.Desk{Store: town.Store, Audit: town.Audit, Keys: town.Keys, Enti: town.Enti, Four: town.Four, Now: town.Today,
 		Seals: &seal.Desk{Store: town.Store, Keys: town.Keys, Now: town.Today}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/credential"
 	"github.com/citel-pa/citel/server/delay"
+	"github.com/citel-pa/citel/server/denial"
 	"github.com/citel-pa/citel/server/deposit"
 	"github.com/citel-pa/citel/server/ente"
 	"github.com/citel-pa/citel/server/envelope"
@@ -43,6 +44,7 @@ type Rooms struct {
 	Four        *foureyes.Desk
 	Guard       *delay.Guard
 	Quota       *limit.Quota
+	Denials     *denial.Desk
 	People      *person.Desk
 	Operators   *operator.Desk
 	Credentials *credential.Desk
@@ -90,6 +92,7 @@ func New(o Options) *Rooms {
 	r.Four = &foureyes.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Guard = &delay.Guard{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Quota = &limit.Quota{Store: o.Store, Keys: o.Keys, Now: now}
+	r.Denials = &denial.Desk{Store: o.Store, Audit: r.Audit, Quota: r.Quota}
 	r.Citizens = &session.Manager{Store: o.Store, Shared: true, Realm: session.Portal, Secure: o.Secure, Now: now}
 	r.Console = &session.Manager{Store: o.Store, Shared: true, Realm: session.Console, Secure: o.Secure, Now: now}
 	r.People = &person.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Four: r.Four, Now: now}
@@ -98,11 +101,11 @@ func New(o Options) *Rooms {
 	r.Envelopes = &envelope.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Credentials: r.Credentials, Guard: r.Guard, Sessions: r.Citizens, Now: now}
 	r.Postman = &mail.Postman{Store: o.Store, Enti: r.Enti, Origin: o.Origin, Main: o.Ente, Log: o.Log, Now: now}
 	r.Services = &service.Desk{Store: o.Store, Audit: r.Audit, Now: now}
-	r.Mandates = &mandate.Desk{Store: o.Store, Audit: r.Audit, Now: now}
+	r.Mandates = &mandate.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Four: r.Four, Now: now}
 	r.Feedback = feedback.New(o.Store, r.Audit, r.Enti, now)
 	r.Residents = &resident.Desk{Store: o.Store, Audit: r.Audit, Now: now}
 	r.Seals = &seal.Desk{Store: o.Store, Keys: o.Keys, Now: now}
-	r.Register = &register.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Seals: r.Seals, Now: now}
+	r.Register = &register.Desk{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Enti: r.Enti, Seals: r.Seals, Four: r.Four, Now: now}
 	log := o.Log
 	if log == nil {
 		log = slog.Default()
@@ -114,6 +117,7 @@ func New(o Options) *Rooms {
 	r.Deposits = &deposit.Desk{Store: o.Store, Audit: r.Audit, Enti: r.Enti, Register: r.Register, Applications: r.Applications, Now: now}
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
 		foureyes.RoleAssigned: r.Operators.Action(), foureyes.CodeChanged: r.People.Action(), foureyes.MediaReset: r.Credentials.Action(),
+		foureyes.MandateGranted: r.Mandates.GrantAction(), foureyes.MandateAccepted: r.Mandates.AcceptAction(), foureyes.RegisterCancelled: r.Register.CancelAction(),
 	}
 	return r
 }
@@ -145,7 +149,7 @@ func (r *Rooms) CheckKeys(ctx context.Context) error {
 // that nobody confirmed, the log's signature of the day. Every server process calls it.
 func (r *Rooms) Housekeeping(ctx context.Context) error {
 	return errors.Join(
-		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), r.Quota.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
+		r.Citizens.Sweep(ctx), r.Store.SweepFiles(ctx, r.now()), r.Guard.Sweep(ctx), r.Quota.Sweep(ctx), r.Four.Sweep(ctx), onetime.Sweep(ctx, r.Store, r.now()),
 		r.Credentials.Sweep(ctx), r.Envelopes.Sweep(ctx), r.Postman.Sweep(ctx), r.Audit.SignDay(ctx),
 		r.Register.CloseDays(ctx), r.Applications.ScanWaiting(ctx), r.Applications.SweepDrafts(ctx), r.Applications.Follow(ctx), r.Deposits.Run(ctx), r.Residents.Sweep(ctx), r.Rankings.Run(ctx),
 	)

@@ -128,6 +128,19 @@ func (town *Town) Operator(code string, who int, roles ...string) role.Actor {
 	return role.Actor{Operator: id, Ente: code, Code: f.Code, Name: f.Given + " " + f.Family, Roles: roles, Address: "192.0.2.10:1"}
 }
 
+// FourEyes switches them on in "prova".
+func (town *Town) FourEyes() {
+	town.t.Helper()
+	e, err := town.Enti.Get(context.Background(), "prova")
+	if err == nil {
+		e.FourEyes = true
+		err = town.Enti.Update(context.Background(), town.Operator("prova", 99, "R6"), *e)
+	}
+	if err != nil {
+		town.t.Fatal(err)
+	}
+}
+
 // FormOf is a person's form that fits together.
 func FormOf(n int) person.Form {
 	c := pki.Invented(n)
