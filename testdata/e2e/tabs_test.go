@@ -38,7 +38,7 @@ func (s *screen) awaits(role, name string) (told func()) {
 		s.t.Helper()
 		if err := <-done; err != nil {
 			s.shot("window-failed")
-			s.t.Fatal(err)
+			s.t.Fatalf("%s %q: %v\n%s", role, name, err, s.reader("tree"))
 		}
 	}
 }
