@@ -7,13 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -24,9 +21,6 @@ import (
 )
 
 const pin = "24680"
-
-// sideBySide is how many tests run at once where the machine has fewer processors.
-const sideBySide = 3
 
 // programs are built once for all tests of the package.
 var programs string //nolint:gochecknoglobals // set by TestMain alone
@@ -59,15 +53,6 @@ func run(m *testing.M) int {
 		}
 	}
 	programs = dir
-	// Most tests wait most of the time: for a window, a card, a person. Each has its own
-	// folder, display, reader and ports.
-	flag.Parse()
-	if most := flag.Lookup("test.parallel"); most.Value.String() == most.DefValue {
-		if err := most.Value.Set(strconv.Itoa(max(sideBySide, runtime.GOMAXPROCS(0)))); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
 	return m.Run()
 }
 
