@@ -128,14 +128,11 @@ func (p *Portal) replySent(r *request) error {
 		return errCSRF
 	}
 	again := func(err error) error {
-		text, status := r.problem(err), http.StatusUnprocessableEntity
-		if over := r.over(err); over != "" {
-			text, status = over, http.StatusTooManyRequests
-		}
+		text := r.problem(err)
 		if text == "" {
 			return err
 		}
-		r.status = status
+		r.status = http.StatusUnprocessableEntity
 		return r.showFile(a, map[string]any{"Written": values["words"], "Problem": text})
 	}
 	if failed != nil {
