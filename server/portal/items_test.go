@@ -158,6 +158,19 @@ func TestItemsBeforeTheLogin(t *testing.T) {
 	has(t, v.get(at+atCollectors), `id="kept-note"`, `value="Esempio 3"`)
 }
 
+// What was sent has every item on its own page too.
+func TestItemsOfWhatWasSent(t *testing.T) {
+	d := newDesk(t)
+	d.trusts()
+	v := d.citizen(1)
+	at := v.filled()
+	v.sendValues(at+atCollectors, joined(pairs("collectors.items", "2", "_script", "1"), item(1), item(2)))
+	if _, err := d.Store.ExecContext(t.Context(), "UPDATE application SET state = 'sent', sent = changed WHERE id = ?", d.app(at).ID); err != nil {
+		t.Fatal(err)
+	}
+	has(t, v.get(at), "Esempio 1", "Esempio 2")
+}
+
 // Only what a doctor attests asks for a paper; the answer is in no mail and no list.
 func TestVaccinationStep(t *testing.T) {
 	d := newDesk(t)
