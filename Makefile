@@ -7,6 +7,9 @@ LDFLAGS := -s -w -X github.com/citel-pa/citel/pkcs/version.Version=$(VERSION)
 GO      ?= go
 # Go's ./... passes folders named testdata by, so their packages are named.
 PACKAGES := ./... $(shell find testdata -name '*.go' -not -path '*/wycheproof/*' -not -path '*/node_modules/*' 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+# go test takes the packages in the order in which they are named: what takes longest begins
+# first, and what is short fills the time beside it.
+LONGEST  := ./testdata/e2e ./server/console ./server/portal ./testdata/pcscd ./server/submission ./agent/worker
 
 .PHONY: help
 help: ## what there is
@@ -74,7 +77,7 @@ token: deps-demo ## a SoftHSM token for a tester: make token CF=... KIND=cns|cie
 
 .PHONY: test
 test: deps-test build ## all tests with the race detector, browsers included
-	$(GO) test -race -tags tester -timeout 25m $(PACKAGES)
+	$(GO) test -race -tags tester -timeout 35m $(LONGEST) $(PACKAGES)
 	cd testdata/wycheproof && $(GO) test ./...
 	cd installer/pack && $(GO) test ./...
 

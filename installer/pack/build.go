@@ -20,7 +20,7 @@ type target struct {
 	cc       string // empty: the default compiler
 	cflags   string // more flags for C
 	strip    string // takes the compiler's name out of programs, empty where it cannot
-	pkgs     string // pkg-config's folder of that architecture, empty for the builder's own
+	root     string // a Debian root with that architecture's libraries, empty for the builder's own
 }
 
 const hardened = " -fstack-protector-strong -D_FORTIFY_SOURCE=2"
@@ -28,7 +28,7 @@ const hardened = " -fstack-protector-strong -D_FORTIFY_SOURCE=2"
 var (
 	// The builder's own architecture; on an arm64 machine the packages are arm64's.
 	linuxNative  = target{os: "linux", arch: runtime.GOARCH, cflags: hardened, strip: "strip"}
-	linuxARM64   = target{os: "linux", arch: "arm64", cflags: hardened, strip: "aarch64-linux-gnu-strip", cc: "aarch64-linux-gnu-gcc", pkgs: "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"}
+	linuxARM64   = target{os: "linux", arch: "arm64", cflags: hardened, strip: "aarch64-linux-gnu-strip", cc: "aarch64-linux-gnu-gcc"}
 	windowsAMD64 = target{os: "windows", arch: "amd64", cc: "x86_64-w64-mingw32-gcc"}
 )
 
@@ -91,8 +91,10 @@ func (o *options) build(ctx context.Context, t target, programs []installer.Prog
 		if t.cc != "" {
 			cmd.Env = append(cmd.Env, "CC="+t.cc)
 		}
-		if t.pkgs != "" {
-			cmd.Env = append(cmd.Env, "PKG_CONFIG_LIBDIR="+t.pkgs)
+		if t.root != "" {
+			sysroot := " --sysroot=" + t.root
+			cmd.Env = append(cmd.Env, "CGO_CFLAGS=-O2 -g0"+t.cflags+sysroot, "CGO_LDFLAGS=-O2 -g0"+sysroot, "PKG_CONFIG_SYSROOT_DIR="+t.root,
+				"PKG_CONFIG_LIBDIR="+t.root+"/usr/lib/aarch64-linux-gnu/pkgconfig:"+t.root+"/usr/share/pkgconfig")
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s for %s/%s: %w\n%s", p.Name, t.os, t.arch, err, out)

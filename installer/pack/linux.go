@@ -18,8 +18,10 @@ import (
 
 func (o *options) packLinux(ctx context.Context) error {
 	targets := []target{linuxNative}
-	if o.cross {
-		targets = append(targets, linuxARM64)
+	if o.arm64Root != "" {
+		cross := linuxARM64
+		cross.root = o.arm64Root
+		targets = append(targets, cross)
 	}
 	for _, p := range installer.Packages() {
 		var native map[string]string

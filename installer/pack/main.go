@@ -27,7 +27,9 @@ import (
 type options struct {
 	root, out, work string
 	release         installer.Release
-	windows, cross  bool
+	windows         bool
+	// arm64Root has the libraries of packages for arm64; empty: none are made.
+	arm64Root string
 	// Release list: where the agent looks for it, whose signatures it wants, the
 	// builder's keys (files), and until when the list is good.
 	updateURL, updateKeys string
@@ -60,7 +62,8 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.release.Version, "version", "", "version (default: git describe)")
 	f.StringVar(&epoch, "epoch", os.Getenv("SOURCE_DATE_EPOCH"), "time of everything that is packed, in seconds (default: the commit's)")
 	f.BoolVar(&o.windows, "windows", false, "the Windows programs and installer (mingw, wixl) instead of the Linux packages")
-	f.BoolVar(&o.cross, "arm64", false, "packages for arm64 too, cross-compiled (gcc-aarch64-linux-gnu, and the libraries as :arm64 packages)")
+	f.StringVar(&o.arm64Root, "arm64-root", "", "packages for arm64 too, compiled by gcc-aarch64-linux-gnu with the libraries of this folder, made by: "+
+		"mmdebstrap --variant=extract --architectures=arm64 --include=libc6-dev,libpcsclite-dev,libgtk-3-dev,libwebkit2gtk-4.1-dev bookworm DIR")
 	f.StringVar(&o.updateURL, "update-url", "", "address of the signed list of releases; empty: the agent never looks")
 	f.StringVar(&o.updateKeys, "update-keys", "", "minisign public keys, comma separated; two of them must have signed the list")
 	f.Var(&o.listKeys, "list-key", "unencrypted minisign private key file for the list (repeatable)")
@@ -73,6 +76,11 @@ func run(ctx context.Context, args []string) error {
 	var err error
 	if o.root, err = filepath.Abs(o.root); err != nil {
 		return err
+	}
+	if o.arm64Root != "" {
+		if o.arm64Root, err = filepath.Abs(o.arm64Root); err != nil {
+			return err
+		}
 	}
 	if o.out == "" {
 		o.out = filepath.Join(o.root, "build", "dist")

@@ -107,25 +107,20 @@ func (r *Room) Check(ctx context.Context, text string) (Key, error) {
 }
 
 // List gives all keys of the ente, the oldest first.
-func (r *Room) List(ctx context.Context) (out []Key, err error) {
+func (r *Room) List(ctx context.Context) ([]Key, error) {
 	rows, err := r.Store.QueryContext(ctx, "SELECT id, ente, label, created, revoked FROM api_key WHERE ente = ? ORDER BY created, id", r.Ente)
-	if err != nil {
-		return nil, fmt.Errorf("apikey: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Key, error) {
 		var k Key
 		var created, revoked string
-		if err := rows.Scan(&k.ID, &k.Ente, &k.Label, &created, &revoked); err != nil {
-			return nil, fmt.Errorf("apikey: %w", err)
+		if err := row.Scan(&k.ID, &k.Ente, &k.Label, &created, &revoked); err != nil {
+			return k, fmt.Errorf("apikey: %w", err)
 		}
 		k.Created = store.ParseTime(created)
 		if revoked != "" {
 			k.Revoked = store.ParseTime(revoked)
 		}
-		out = append(out, k)
-	}
-	return out, rows.Err()
+		return k, nil
+	})
 }
 
 // Revoke ends a key at once, also for a server that runs.

@@ -116,7 +116,7 @@ func (l *Log) Read(ctx context.Context, f Filter) ([]Entry, error) {
 	return l.query(ctx, "j.ente = ?", []any{f.Ente}, f)
 }
 
-func (l *Log) query(ctx context.Context, where string, args []any, f Filter) (out []Entry, err error) {
+func (l *Log) query(ctx context.Context, where string, args []any, f Filter) ([]Entry, error) {
 	add := func(condition string, a ...any) { where += " AND " + condition; args = append(args, a...) }
 	if f.PersonID != 0 {
 		add("person = ?", f.PersonID)
@@ -152,30 +152,25 @@ func (l *Log) query(ctx context.Context, where string, args []any, f Filter) (ou
 	args = append(args, f.Limit)
 	rows, err := l.Store.QueryContext(ctx, `SELECT j.ente, j.seq, time, kind, operator, person, credential, address, detail, p.data
 		FROM journal j LEFT JOIN journal_personal p ON p.ente = j.ente AND p.seq = j.seq WHERE `+where+" ORDER BY time DESC, j.seq DESC LIMIT ?", args...) //nolint:gosec // our own words; values are arguments
-	if err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Entry, error) {
 		var e Entry
 		var at, detail string
 		var data sql.NullString
-		if err := rows.Scan(&e.Ente, &e.Seq, &at, &e.Kind, &e.Operator, &e.PersonID, &e.Credential, &e.Address, &detail, &data); err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
+		if err := row.Scan(&e.Ente, &e.Seq, &at, &e.Kind, &e.Operator, &e.PersonID, &e.Credential, &e.Address, &detail, &data); err != nil {
+			return e, fmt.Errorf("audit: %w", err)
 		}
 		e.Time = store.ParseTime(at)
 		if err := json.Unmarshal([]byte(detail), &e.Detail); err != nil {
-			return nil, fmt.Errorf("audit: row %d: %w", e.Seq, err)
+			return e, fmt.Errorf("audit: row %d: %w", e.Seq, err)
 		}
 		if data.Valid {
 			if err := json.Unmarshal([]byte(data.String), &e.Personal); err != nil {
-				return nil, fmt.Errorf("audit: row %d: %w", e.Seq, err)
+				return e, fmt.Errorf("audit: row %d: %w", e.Seq, err)
 			}
 			delete(e.Personal, "salt")
 		}
-		out = append(out, e)
-	}
-	return out, rows.Err()
+		return e, nil
+	})
 }
 
 // Erase deletes the personal data of all rows about a person in an ente that are older

@@ -127,7 +127,10 @@ func (c *Console) meanwhile(r *request, x *submission.Application, otherwise str
 }
 
 func (c *Console) stepBy(r *request, s submission.Step) string {
-	if s.Operator != 0 {
+	switch {
+	case s.Operator != 0 && s.Person != 0: // assisted filing: both
+		return r.T("office.by-both", "operator", c.operatorName(r, s.Operator))
+	case s.Operator != 0:
 		return c.operatorName(r, s.Operator)
 	}
 	return r.T("office.by-citizen")
@@ -204,7 +207,11 @@ func (c *Console) showApplication(r *request, x *submission.Application, status 
 		if s.Kind == "reroute" || s.Kind == "sent" {
 			what += ": " + s.Office
 		}
-		lines = append(lines, stepLine{moment(s.Time), what, c.stepBy(r, s), s.Text, s.Operator == 0})
+		words := s.Text
+		if s.Kind == "signed" && words != "" {
+			words = r.T("office.signed-" + words)
+		}
+		lines = append(lines, stepLine{moment(s.Time), what, c.stepBy(r, s), words, s.Operator == 0})
 	}
 	d["Steps"] = lines
 	forms, err := c.deedForms(r, x, failed)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/server/register"
@@ -142,6 +143,9 @@ func (c *Console) showEmergency(r *request, status int, wrong string) error {
 	} else {
 		facts = append(facts, r.protocolFacts("until", moment(x.Closed))...)
 	}
+	if days := byHand(entries); days != "" {
+		facts = append(facts, r.protocolFacts("by-day", days)...)
+	}
 	d := data{"Facts": facts, "Wrong": wrong, "Tables": []table{*c.entryTable(r, "entries", r.T("protocol.emergency-entries"), entries)}}
 	if x.Closed.IsZero() && r.mayWrite() {
 		path := fmt.Sprintf("%s/protocollo/emergenza/%d", Prefix, x.ID)
@@ -152,10 +156,27 @@ func (c *Console) showEmergency(r *request, status int, wrong string) error {
 				r.labelled("protocol.by-hand", "time*", "datetime-local", r.value("time")),
 				r.labelled("protocol.direction", "direction*", "radio", r.value("direction"), option{"in", r.T("protocol.direction-in")}, option{"out", r.T("protocol.direction-out")}),
 				r.labelled("protocol.party", "party*", "text", r.value("party")), r.labelled("protocol.subject", "subject*", "text", r.value("subject")), hash}},
-			{Title: r.T("protocol.emergency-close"), Intro: r.T("protocol.emergency-close-intro"), Action: path + "/chiudi", Button: r.T("protocol.emergency-close"), Danger: true},
+			{Title: r.T("protocol.emergency-close"), Intro: r.T("protocol.emergency-close-intro"), Action: path + "/chiudi", Button: r.T("protocol.emergency-close"), Danger: true, Fields: []field{
+				r.labelled("protocol.restored", "restored*", "datetime-local", r.value("restored"))}},
 		}
 	}
 	return r.page(status, "show", r.T("protocol.emergency-title", "series", fmt.Sprintf("E%d", x.ID)), d)
+}
+
+// byHand is how many entries were made on each day (DPR 445/2000, art. 63 c. 3).
+func byHand(entries []*register.Entry) string {
+	n := map[string]int{}
+	for _, e := range entries {
+		n[dayOf(e.Origin[:min(len(e.Origin), len(time.DateOnly))])]++
+	}
+	var out []string
+	for _, e := range entries { // in their order
+		day := dayOf(e.Origin[:min(len(e.Origin), len(time.DateOnly))])
+		if line := fmt.Sprintf("%s: %d", day, n[day]); !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 func (c *Console) emergencyEnter(r *request) error {
@@ -195,11 +216,18 @@ func (c *Console) emergencyClose(r *request) error {
 	if err != nil {
 		return err
 	}
-	err = c.Rooms.Register.CloseEmergency(r.ctx(), r.actor(), x.ID)
-	if errors.Is(err, register.ErrEmergency) {
-		return c.showEmergency(r, http.StatusConflict, r.T("protocol.emergency-closed"))
+	at, err := time.ParseInLocation(localTime, r.value("restored"), register.Rome())
+	if err == nil {
+		err = c.Rooms.Register.CloseEmergency(r.ctx(), r.actor(), x.ID, at)
+	} else {
+		err = register.ErrInvalid
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, register.ErrInvalid):
+		return c.showEmergency(r, http.StatusUnprocessableEntity, r.T("protocol.restored-wrong"))
+	case errors.Is(err, register.ErrEmergency):
+		return c.showEmergency(r, http.StatusConflict, r.T("protocol.emergency-closed"))
+	case err != nil:
 		return err
 	}
 	return r.done(Prefix+"/protocollo/emergenza", "saved")

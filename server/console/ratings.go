@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/citel-pa/citel/server/rating"
 	"github.com/citel-pa/citel/server/role"
@@ -40,7 +41,7 @@ func (c *Console) ratings(r *request) error {
 		}
 		return id
 	}
-	figures := &table{ID: "ratings", Caption: r.T("valuation.figures"), Empty: r.T("console.none"), Head: r.words("valuation", "service", "n", "mean", "stars", "aspects")}
+	figures := &table{ID: "ratings", Caption: r.T("valuation.figures"), Empty: r.T("console.none"), Head: r.words("valuation", "service", "n", "mean", "s1", "s2", "s3", "s4", "s5", "aspects")}
 	for _, x := range all {
 		var aspects []string
 		for _, a := range append(append([]string{}, rating.Negative...), rating.Positive...) {
@@ -48,13 +49,24 @@ func (c *Console) ratings(r *request) error {
 				aspects = append(aspects, fmt.Sprintf("%s: %d", r.T("rating."+a), n))
 			}
 		}
-		s := x.Stars
-		figures.Rows = append(figures.Rows, []cell{{Text: title(x.Service)}, {Text: strconv.Itoa(x.N())}, {Text: strings.Replace(fmt.Sprintf("%.1f", x.Mean()), ".", r.T("office.decimal"), 1)},
-			{Text: fmt.Sprintf("%d, %d, %d, %d, %d", s[0], s[1], s[2], s[3], s[4])}, {Text: strings.Join(aspects, "; ")}})
+		row := []cell{{Text: title(x.Service)}, {Text: strconv.Itoa(x.N())}, {Text: strings.Replace(fmt.Sprintf("%.1f", x.Mean()), ".", r.T("office.decimal"), 1)}}
+		for _, n := range x.Stars {
+			row = append(row, cell{Text: strconv.Itoa(n)})
+		}
+		figures.Rows = append(figures.Rows, append(row, cell{Text: strings.Join(aspects, "; ")}))
 	}
 	written := &table{ID: "words", Caption: r.T("valuation.words"), Empty: r.T("console.none"), Head: r.words("valuation", "month", "service", "one", "text")}
 	for _, w := range words {
-		written.Rows = append(written.Rows, []cell{{Text: w.Month}, {Text: title(w.Service)}, {Text: strconv.Itoa(w.Stars)}, {Text: w.Text}})
+		written.Rows = append(written.Rows, []cell{{Text: monthOf(w.Month)}, {Text: title(w.Service)}, {Text: strconv.Itoa(w.Stars)}, {Text: w.Text}})
 	}
 	return r.page(http.StatusOK, "show", r.T("console.m-ratings"), data{"Intro": r.T("valuation.intro"), "Tables": []table{*figures, *written}})
+}
+
+// monthOf writes a stored month ("2026-11") as people do.
+func monthOf(s string) string {
+	t, err := time.Parse("2006-01", s)
+	if err != nil {
+		return s
+	}
+	return t.Format("01/2006")
 }

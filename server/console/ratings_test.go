@@ -30,10 +30,13 @@ func TestRatingsOfTheServices(t *testing.T) {
 	}
 	h := pages(t, w)
 	b := as(t, w, h, w.Operator("prova", 5, "R12"), "192.0.2.5:1").get(path + "/valutazioni").wants(http.StatusOK)
-	for _, want := range []string{"Troppe &lt;pagine&gt;", "2,0", "0, 1, 0, 0, 0", "Le indicazioni non erano chiare: 1"} {
+	for _, want := range []string{"Troppe &lt;pagine&gt;", "2,0", "5 stelle", "Le indicazioni non erano chiare: 1"} {
 		if !strings.Contains(b.body, want) {
 			t.Errorf("%q is missing", want)
 		}
+	}
+	if !strings.Contains(plain(b.body), "1 2,0 0 1 0 0 0 ") {
+		t.Error(plain(b.body))
 	}
 	if strings.Contains(b.body, "Di un altro") {
 		t.Error("another ente's words")

@@ -76,14 +76,14 @@ func TestRegistry(t *testing.T) {
 		b.get(at+"/importazioni").send(at+"/importazioni").wants(http.StatusUnprocessableEntity, "Scegli il file")
 
 		// A file larger than pages take, with a bad line.
-		big := registryHead + registryLine(40, "Via Prova 1", "56100") + registryLine(41, "Via Prova <b>1", "561") + registryLine(42, strings.Repeat("x", 100), "56100")
+		big := registryHead + registryLine(40, "Via Prova 1", "56100") + registryLine(41, "Via Prova <b>1", "=1+1") + registryLine(42, strings.Repeat("x", 100), "56100")
 		b.get(at+"/importazioni").uploads(at+"/importazioni", "list", append([]byte(big), bytes.Repeat([]byte("\n"), 3<<20)...), "complete", "yes").wants(http.StatusSeeOther).follow()
 		b.wants(http.StatusOK, "Il CAP non ha cinque cifre", "Scrivilo con gli zeri iniziali", "Riga", "Importa senza le righe sbagliate (1)")
 		one := b.header.Get("X-None") + regexp.MustCompile(at+`/importazioni/[0-9a-f]{32}`).FindString(b.body)
 		sha, plan := b.hidden("sha256"), b.hidden("plan")
 		b.send(one+"/conferma", "sha256", sha, "plan", plan).wants(http.StatusUnprocessableEntity, "Manca una decisione")
 		b.send(one+"/conferma", "sha256", strings.Repeat("0", 64), "plan", plan, "bad", "yes").wants(http.StatusConflict, "Nel frattempo")
-		b.get(one+"/esito.csv").wants(http.StatusOK, "Il CAP non ha cinque cifre", pki.Invented(40).CF)
+		b.get(one+"/esito.csv").wants(http.StatusOK, "Il CAP non ha cinque cifre", pki.Invented(40).CF, ";'=1+1;") // no formula in a spreadsheet
 		b.get(one).send(one+"/conferma", "sha256", sha, "plan", plan, "bad", "yes").wants(http.StatusSeeOther).follow().wants(http.StatusOK, "Confermata", "Salvato")
 		b.send(one+"/conferma", "sha256", sha, "plan", plan, "bad", "yes").wants(http.StatusConflict)
 		b.get(one + "/esito.csv").wants(http.StatusConflict)

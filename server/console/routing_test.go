@@ -571,7 +571,12 @@ func TestProtocollo(t *testing.T) {
 		u.get(series).wants(http.StatusOK, "Ditta Prova", "Ricorso su carta", "E1/0000001")
 		u.get(fmt.Sprintf("%s/protocollo/%d/2/segnatura.xml", path, a.Number.Year)).wants(http.StatusNotFound)
 		u.get(series).send(series+"/registra", paper...).wants(http.StatusForbidden)
-		b.get(series).send(series + "/chiudi").wants(http.StatusSeeOther)
+		b.get(series).wants(http.StatusOK, since[8:10]+"/"+since[5:7]+"/"+since[:4]+": 1")
+		restored := w.Today().In(register.Rome()).Format("2006-01-02T15:04")
+		for _, wrong := range []string{"", "x", "2099-01-01T10:00", "2020-01-01T10:00"} {
+			b.send(series+"/chiudi", "restored", wrong).wants(http.StatusUnprocessableEntity, "del ripristino")
+		}
+		b.send(series+"/chiudi", "restored", restored).wants(http.StatusSeeOther)
 		b.get(series).wants(http.StatusOK).send(series+"/registra", paper[:6]...).wants(http.StatusUnprocessableEntity)
 		b.get(series).send(series+"/registra", append(paper[:6:6], "subject", "altro")...).wants(http.StatusConflict, "è chiuso")
 		b.send(at+"/7/registra", paper...).wants(http.StatusNotFound)

@@ -118,7 +118,7 @@ func (d *Desk) now() time.Time {
 
 const columns = "id, kind, ente, person, handle, state, must_change, claim, given, family, email, category, created, changed, expires, seen, joined"
 
-func scan(row interface{ Scan(...any) error }) (*Credential, error) {
+func scan(row store.Row) (*Credential, error) {
 	var c Credential
 	var who sql.NullInt64
 	var created, changed, expires, seen, joined string
@@ -192,20 +192,9 @@ func (d *Desk) Mine(ctx context.Context, id int64) ([]*Credential, error) {
 	return d.list(ctx, "person = ?", id)
 }
 
-func (d *Desk) list(ctx context.Context, where string, args ...any) (out []*Credential, err error) {
+func (d *Desk) list(ctx context.Context, where string, args ...any) ([]*Credential, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" FROM credential WHERE "+where+" ORDER BY created", args...) //nolint:gosec // our own words; values are arguments
-	if err != nil {
-		return nil, fmt.Errorf("credential: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		c, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // LevelAt is what a session opens in an ente: forte everywhere; media where the ente lets

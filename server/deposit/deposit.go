@@ -356,20 +356,15 @@ func (d *Desk) List(ctx context.Context, a role.Actor, missing bool) ([]*Package
 	return d.list(ctx, where, a.Ente)
 }
 
-func (d *Desk) list(ctx context.Context, where string, args ...any) (out []*Package, err error) {
+func (d *Desk) list(ctx context.Context, where string, args ...any) ([]*Package, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT ente, name, file, sha256, documents, made, handed, acknowledged, answer, error FROM deposit WHERE "+where, args...) //nolint:gosec // our own words
-	if err != nil {
-		return nil, fmt.Errorf("deposit: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*Package, error) {
 		var p Package
 		var made, handed, acknowledged string
-		if err := rows.Scan(&p.Ente, &p.Name, &p.file, &p.SHA256, &p.Documents, &made, &handed, &acknowledged, &p.Answer, &p.Error); err != nil {
+		if err := row.Scan(&p.Ente, &p.Name, &p.file, &p.SHA256, &p.Documents, &made, &handed, &acknowledged, &p.Answer, &p.Error); err != nil {
 			return nil, fmt.Errorf("deposit: %w", err)
 		}
 		p.Made, p.Handed, p.Acknowledged = store.ParseTime(made), store.ParseTime(handed), store.ParseTime(acknowledged)
-		out = append(out, &p)
-	}
-	return out, rows.Err()
+		return &p, nil
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/role"
+	"github.com/citel-pa/citel/server/store"
 )
 
 // Office of an ente, as the portal shows it.
@@ -22,20 +23,15 @@ type Office struct {
 }
 
 // Offices in their order.
-func (d *Directory) Offices(ctx context.Context, ente string) (out []Office, err error) {
+func (d *Directory) Offices(ctx context.Context, ente string) ([]Office, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT id, name, address, phone, email, hours, place FROM ente_office WHERE ente = ? ORDER BY place, name", ente)
-	if err != nil {
-		return nil, fmt.Errorf("ente: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Office, error) {
 		var o Office
-		if err := rows.Scan(&o.ID, &o.Name, &o.Address, &o.Phone, &o.Email, &o.Hours, &o.Place); err != nil {
-			return nil, fmt.Errorf("ente: %w", err)
+		if err := row.Scan(&o.ID, &o.Name, &o.Address, &o.Phone, &o.Email, &o.Hours, &o.Place); err != nil {
+			return o, fmt.Errorf("ente: %w", err)
 		}
-		out = append(out, o)
-	}
-	return out, rows.Err()
+		return o, nil
+	})
 }
 
 // SaveOffice makes or changes an office of the operator's ente.
@@ -74,24 +70,19 @@ type Closed struct {
 }
 
 // Calendar lists the days from a day on.
-func (d *Directory) Calendar(ctx context.Context, ente string, from time.Time) (out []Closed, err error) {
+func (d *Directory) Calendar(ctx context.Context, ente string, from time.Time) ([]Closed, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT day, reason FROM ente_closed WHERE ente = ? AND day >= ? ORDER BY day LIMIT 1000", ente, from.Format(time.DateOnly))
-	if err != nil {
-		return nil, fmt.Errorf("ente: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Closed, error) {
 		var day string
 		var c Closed
-		if err := rows.Scan(&day, &c.Reason); err != nil {
-			return nil, fmt.Errorf("ente: %w", err)
+		if err := row.Scan(&day, &c.Reason); err != nil {
+			return c, fmt.Errorf("ente: %w", err)
 		}
 		if c.Day, err = time.Parse(time.DateOnly, day); err != nil {
-			return nil, fmt.Errorf("ente: %w", err)
+			return c, fmt.Errorf("ente: %w", err)
 		}
-		out = append(out, c)
-	}
-	return out, rows.Err()
+		return c, nil
+	})
 }
 
 // SetClosed marks a day as closed; an empty reason opens it again.

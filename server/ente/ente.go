@@ -134,7 +134,7 @@ func (d *Directory) now() time.Time {
 
 const columns = "code, id_ente, name, origin, color, ipa, aoo, fiscal, domicile, site, active, example, second_factor, four_eyes, arms IS NOT NULL, created"
 
-func scan(row interface{ Scan(...any) error }) (*Ente, error) {
+func scan(row store.Row) (*Ente, error) {
 	var e Ente
 	var created string
 	err := row.Scan(&e.Code, &e.IDEnte, &e.Name, &e.Origin, &e.Color, &e.IPA, &e.AOO, &e.Fiscal, &e.Domicile, &e.Site, &e.Active, &e.Example, &e.SecondFactor, &e.FourEyes, &e.HasArms, &created)
@@ -149,24 +149,13 @@ func scan(row interface{ Scan(...any) error }) (*Ente, error) {
 }
 
 // List gives all enti by name; active alone leaves the others out.
-func (d *Directory) List(ctx context.Context, activeAlone bool) (out []*Ente, err error) {
+func (d *Directory) List(ctx context.Context, activeAlone bool) ([]*Ente, error) {
 	q := "SELECT " + columns + " FROM ente"
 	if activeAlone {
 		q += " WHERE active = 1"
 	}
 	rows, err := d.Store.QueryContext(ctx, q+" ORDER BY name")
-	if err != nil {
-		return nil, fmt.Errorf("ente: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		e, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Get finds an ente by its code.

@@ -89,7 +89,7 @@ func (d *Desk) Print(ctx context.Context, a role.Actor, n int) (*Batch, []Sheet,
 const batchColumns = `id, ente, size, printed_by, printed, confirmed, voided,
 	(SELECT count(*) FROM envelope WHERE envelope.batch = batch.id AND envelope.state = 'printed') FROM batch`
 
-func scanBatch(row interface{ Scan(...any) error }) (*Batch, error) {
+func scanBatch(row store.Row) (*Batch, error) {
 	var b Batch
 	var printed, confirmed, voided string
 	err := row.Scan(&b.ID, &b.Ente, &b.Size, &b.PrintedBy, &printed, &confirmed, &voided, &b.Left)
@@ -104,23 +104,12 @@ func scanBatch(row interface{ Scan(...any) error }) (*Batch, error) {
 }
 
 // Batches lists those of the operator's ente, newest first.
-func (d *Desk) Batches(ctx context.Context, a role.Actor) (out []*Batch, err error) {
+func (d *Desk) Batches(ctx context.Context, a role.Actor) ([]*Batch, error) {
 	if err := role.Check(a, a.Ente, role.EnvelopesRead); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+batchColumns+" WHERE ente = ? ORDER BY printed DESC LIMIT 100", a.Ente)
-	if err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		b, err := scanBatch(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, b)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scanBatch)
 }
 
 // Confirm says that a batch was printed well. Who printed it says so, or another printer.

@@ -155,7 +155,7 @@ const columns = `envelope.code, envelope.ente, envelope.batch, batch.confirmed <
 	coalesce(envelope.person, 0), envelope.document, envelope.title, coalesce(envelope.handed_by, 0), envelope.handed, envelope.credential, envelope.activated,
 	envelope.reason, envelope.changed, envelope.expires FROM envelope JOIN batch ON batch.id = envelope.batch`
 
-func scan(row interface{ Scan(...any) error }) (*Envelope, error) {
+func scan(row store.Row) (*Envelope, error) {
 	var e Envelope
 	var document, handed, activated, changed, expires string
 	err := row.Scan(&e.Code, &e.Ente, &e.Batch, &e.Confirmed, &e.PrintedBy, &e.State, &e.Username, &e.Failures, &e.Person, &document, &e.Title,
@@ -215,7 +215,7 @@ type Query struct {
 const PageSize = 50
 
 // List gives the envelopes of the operator's ente (Elenco credenziali in busta).
-func (d *Desk) List(ctx context.Context, a role.Actor, q Query) (out []*Envelope, err error) {
+func (d *Desk) List(ctx context.Context, a role.Actor, q Query) ([]*Envelope, error) {
 	if err := role.Check(a, a.Ente, role.EnvelopesRead); err != nil {
 		return nil, err
 	}
@@ -229,18 +229,7 @@ func (d *Desk) List(ctx context.Context, a role.Actor, q Query) (out []*Envelope
 		args = append(args, q.Batch)
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" WHERE "+where+" ORDER BY envelope.code LIMIT ?", append(args, PageSize)...) //nolint:gosec // our own words; values are arguments
-	if err != nil {
-		return nil, fmt.Errorf("envelope: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		e, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Change voids (torn; only what was not handed out), suspends, resumes or revokes an

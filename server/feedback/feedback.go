@@ -172,7 +172,7 @@ func (d *Desk) Send(ctx context.Context, r Report, address string) (*Report, err
 
 const columns = "id, ente, number, page, content, tool, name, email, created, due, answered, answer, operator"
 
-func scan(row interface{ Scan(...any) error }) (*Report, error) {
+func scan(row store.Row) (*Report, error) {
 	var r Report
 	var created, answered string
 	err := row.Scan(&r.ID, &r.Ente, &r.Number, &r.Page, &r.Text, &r.Tool, &r.Name, &r.Email, &created, &r.Due, &answered, &r.Answer, &r.Operator)
@@ -200,23 +200,12 @@ func (d *Desk) ByNumber(ctx context.Context, a role.Actor, number int) (*Report,
 }
 
 // List gives the operator's ente's: those without an answer first, by the day that they are due.
-func (d *Desk) List(ctx context.Context, a role.Actor) (out []*Report, err error) {
+func (d *Desk) List(ctx context.Context, a role.Actor) ([]*Report, error) {
 	if err := role.Check(a, a.Ente, role.RoutingRead); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" FROM feedback WHERE ente = ? ORDER BY CASE WHEN answered = '' THEN 0 ELSE 1 END, due, number LIMIT 1000", a.Ente)
-	if err != nil {
-		return nil, fmt.Errorf("feedback: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		r, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Answer answers one, once, and mails who wrote it that it is there.

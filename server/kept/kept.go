@@ -151,25 +151,20 @@ func (d *Desk) List(ctx context.Context, ente string, o Owner) ([]*Form, error) 
 	return d.list(ctx, "owner = ? AND ente = ? AND expires > ?", string(o), ente, store.Time(d.now()))
 }
 
-func (d *Desk) list(ctx context.Context, where string, args ...any) (out []*Form, err error) {
+func (d *Desk) list(ctx context.Context, where string, args ...any) ([]*Form, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT service, fields, changed FROM kept WHERE "+where+" ORDER BY changed DESC", args...) //nolint:gosec // our own words; values are arguments
-	if err != nil {
-		return nil, fmt.Errorf("kept: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*Form, error) {
 		var f Form
 		var fields, changed string
-		if err := rows.Scan(&f.Service, &fields, &changed); err != nil {
+		if err := row.Scan(&f.Service, &fields, &changed); err != nil {
 			return nil, fmt.Errorf("kept: %w", err)
 		}
 		if err := json.Unmarshal([]byte(fields), &f.Fields); err != nil {
 			return nil, fmt.Errorf("kept: %w", err)
 		}
 		f.Changed = store.ParseTime(changed)
-		out = append(out, &f)
-	}
-	return out, rows.Err()
+		return &f, nil
+	})
 }
 
 // Drop forgets a service's form of all the owners.

@@ -280,7 +280,7 @@ func (d *Desk) moveTx(ctx context.Context, tx *sql.Tx, ente, id string, e audit.
 
 const columns = "id, ente, kind, principal, agent, title, scope, since, until, proof, state, asked_by, operator, created, changed, reason"
 
-func scan(row interface{ Scan(...any) error }) (*Mandate, error) {
+func scan(row store.Row) (*Mandate, error) {
 	var m Mandate
 	var scope, created, changed string
 	err := row.Scan(&m.ID, &m.Ente, &m.Kind, &m.Principal, &m.Agent, &m.Title, &scope, &m.Since, &m.Until, &m.Proof, &m.State, &m.AskedBy, &m.Operator, &created, &changed, &m.Reason)
@@ -298,20 +298,9 @@ func scan(row interface{ Scan(...any) error }) (*Mandate, error) {
 const Listed = 200
 
 // Of lists the mandates in which a person is one of the two, newest first.
-func (d *Desk) Of(ctx context.Context, ente string, who int64) (out []*Mandate, err error) {
+func (d *Desk) Of(ctx context.Context, ente string, who int64) ([]*Mandate, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" FROM mandate WHERE ente = ? AND (principal = ? OR agent = ?) ORDER BY created DESC LIMIT ?", ente, who, who, Listed)
-	if err != nil {
-		return nil, fmt.Errorf("mandate: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		m, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Querier is a store or a transaction.

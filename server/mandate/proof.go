@@ -87,22 +87,17 @@ func (d *Desk) AddProof(ctx context.Context, a role.Actor, id, name string, r io
 }
 
 // Proofs lists a mandate's scans. Whoever calls has opened the mandate.
-func (d *Desk) Proofs(ctx context.Context, m *Mandate) (out []*Proof, err error) {
+func (d *Desk) Proofs(ctx context.Context, m *Mandate) ([]*Proof, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT id, name, kind, size, sha256, state, created FROM mandate_proof WHERE mandate = ? ORDER BY created, id", m.ID)
-	if err != nil {
-		return nil, fmt.Errorf("mandate: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*Proof, error) {
 		var p Proof
 		var created string
-		if err := rows.Scan(&p.ID, &p.Name, &p.Kind, &p.Size, &p.SHA256, &p.State, &created); err != nil {
+		if err := row.Scan(&p.ID, &p.Name, &p.Kind, &p.Size, &p.SHA256, &p.State, &created); err != nil {
 			return nil, fmt.Errorf("mandate: %w", err)
 		}
 		p.Created = store.ParseTime(created)
-		out = append(out, &p)
-	}
-	return out, rows.Err()
+		return &p, nil
+	})
 }
 
 // OpenProof opens a scan that the scanner called clean; one that it gave no verdict on is

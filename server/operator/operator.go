@@ -128,7 +128,7 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func scan(row interface{ Scan(...any) error }) (*Operator, error) {
+func scan(row store.Row) (*Operator, error) {
 	var o Operator
 	var form, created, seen string
 	err := row.Scan(&o.ID, &o.Ente, &o.Code, &o.Given, &o.Family, &form, &o.State, &o.Factor, &o.MustChange, &created, &seen)

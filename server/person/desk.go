@@ -78,22 +78,17 @@ func (d *Desk) Open(ctx context.Context, a role.Actor, id int64) (*File, error) 
 	return f, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.PersonRead, PersonID: id, Person: p.CodiceFiscale}.By(a))
 }
 
-func (d *Desk) old(ctx context.Context, id int64, of string) (out []OldCode, err error) {
+func (d *Desk) old(ctx context.Context, id int64, of string) ([]OldCode, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT code, CASE WHEN ente = ? THEN document ELSE '' END, CASE WHEN ente = ? THEN reason ELSE '' END, until FROM person_code WHERE person = ? ORDER BY id", of, of, id)
-	if err != nil {
-		return nil, fmt.Errorf("person: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (OldCode, error) {
 		var o OldCode
 		var until string
-		if err := rows.Scan(&o.Code, &o.Document, &o.Reason, &until); err != nil {
-			return nil, fmt.Errorf("person: %w", err)
+		if err := row.Scan(&o.Code, &o.Document, &o.Reason, &until); err != nil {
+			return o, fmt.Errorf("person: %w", err)
 		}
 		o.Until = store.ParseTime(until)
-		out = append(out, o)
-	}
-	return out, rows.Err()
+		return o, nil
+	})
 }
 
 // Query of Search. Empty fields ask nothing; names are taken by their beginning, as they
@@ -108,7 +103,7 @@ const PageSize = 50
 
 // Search lists accounts that the operator's ente has to do with (Elenco utenti), by id; a
 // full page has PageSize of them. A code that somebody had before finds the person too.
-func (d *Desk) Search(ctx context.Context, a role.Actor, q Query) (out []*Person, err error) {
+func (d *Desk) Search(ctx context.Context, a role.Actor, q Query) ([]*Person, error) {
 	if err := role.Check(a, a.Ente, role.UsersRead); err != nil {
 		return nil, err
 	}
@@ -124,18 +119,7 @@ func (d *Desk) Search(ctx context.Context, a role.Actor, q Query) (out []*Person
 		}
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+" FROM person WHERE "+where+" ORDER BY id LIMIT ?", append(args, PageSize)...) //nolint:gosec // our own words; values are arguments
-	if err != nil {
-		return nil, fmt.Errorf("person: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		p, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Precedent is what "Verifica Precedenti" tells.

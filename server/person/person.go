@@ -86,7 +86,7 @@ var ErrNotFound = errors.New("person: not found")
 
 const columns = "id, kind, code, given, family, professional, dead, created"
 
-func scan(row interface{ Scan(...any) error }) (*Person, error) {
+func scan(row store.Row) (*Person, error) {
 	p := &Person{}
 	var dead, created string
 	err := row.Scan(&p.ID, &p.Kind, &p.CodiceFiscale, &p.Given, &p.Family, &p.Professional, &dead, &created)

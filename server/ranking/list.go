@@ -55,22 +55,17 @@ func (d *Desk) Lists(ctx context.Context, a role.Actor, c *Call) ([]*List, error
 	return lists(ctx, d.Store, c)
 }
 
-func lists(ctx context.Context, q querier, c *Call) (out []*List, err error) {
+func lists(ctx context.Context, q querier, c *Call) ([]*List, error) {
 	rows, err := q.QueryContext(ctx, "SELECT n, kind, made, operator, published, file, sha256 FROM ranking_list WHERE call = ? ORDER BY n", c.ID)
-	if err != nil {
-		return nil, fmt.Errorf("ranking: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*List, error) {
 		var l List
 		var made, out1 string
-		if err := rows.Scan(&l.N, &l.Kind, &made, &l.Operator, &out1, &l.file, &l.SHA256); err != nil {
+		if err := row.Scan(&l.N, &l.Kind, &made, &l.Operator, &out1, &l.file, &l.SHA256); err != nil {
 			return nil, fmt.Errorf("ranking: %w", err)
 		}
 		l.Made, l.Published = store.ParseTime(made), store.ParseTime(out1)
-		out = append(out, &l)
-	}
-	return out, rows.Err()
+		return &l, nil
+	})
 }
 
 // published is the number of the newest published list of a kind, 0 without one.
@@ -87,25 +82,20 @@ func (d *Desk) Entries(ctx context.Context, c *Call, n int) ([]Entry, error) {
 	return entries(ctx, d.Store, c, n)
 }
 
-func entries(ctx context.Context, q querier, c *Call, n int) (out []Entry, err error) {
+func entries(ctx context.Context, q querier, c *Call, n int) ([]Entry, error) {
 	rows, err := q.QueryContext(ctx, `SELECT position, application, code, points, ties, lot, hours, wishes, school FROM ranking_entry
 		WHERE call = ? AND list = ? ORDER BY CASE WHEN position = 0 THEN 1 ELSE 0 END, position, code`, c.ID, n)
-	if err != nil {
-		return nil, fmt.Errorf("ranking: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Entry, error) {
 		var e Entry
 		var ties, wishes string
-		if err := rows.Scan(&e.Position, &e.Application, &e.Code, &e.Points, &ties, &e.Lot, &e.Hours, &wishes, &e.School); err != nil {
-			return nil, fmt.Errorf("ranking: %w", err)
+		if err := row.Scan(&e.Position, &e.Application, &e.Code, &e.Points, &ties, &e.Lot, &e.Hours, &wishes, &e.School); err != nil {
+			return e, fmt.Errorf("ranking: %w", err)
 		}
 		if err := errors.Join(json.Unmarshal([]byte(ties), &e.Ties), json.Unmarshal([]byte(wishes), &e.Wishes)); err != nil {
-			return nil, fmt.Errorf("ranking: %w", err)
+			return e, fmt.Errorf("ranking: %w", err)
 		}
-		out = append(out, e)
-	}
-	return out, rows.Err()
+		return e, nil
+	})
 }
 
 // order is what holds now, as a list would have it.

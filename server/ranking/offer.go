@@ -40,22 +40,17 @@ func (d *Desk) Offers(ctx context.Context, a role.Actor, c *Call) ([]Offer, erro
 	return offers(ctx, d.Store, c)
 }
 
-func offers(ctx context.Context, q querier, c *Call) (out []Offer, err error) {
+func offers(ctx context.Context, q querier, c *Call) ([]Offer, error) {
 	rows, err := q.QueryContext(ctx, "SELECT n, application, school, hours, state, made, due, answered, operator, reason FROM ranking_offer WHERE call = ? ORDER BY n", c.ID)
-	if err != nil {
-		return nil, fmt.Errorf("ranking: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Offer, error) {
 		var o Offer
 		var made, answered string
-		if err := rows.Scan(&o.N, &o.Application, &o.Place.School, &o.Place.Hours, &o.State, &made, &o.Due, &answered, &o.Operator, &o.Reason); err != nil {
-			return nil, fmt.Errorf("ranking: %w", err)
+		if err := row.Scan(&o.N, &o.Application, &o.Place.School, &o.Place.Hours, &o.State, &made, &o.Due, &answered, &o.Operator, &o.Reason); err != nil {
+			return o, fmt.Errorf("ranking: %w", err)
 		}
 		o.Made, o.Answered, o.Code = store.ParseTime(made), store.ParseTime(answered), submission.RankingCode(o.Application)
-		out = append(out, o)
-	}
-	return out, rows.Err()
+		return o, nil
+	})
 }
 
 // fill ends what is over, and offers the places that are free, in the transaction of what

@@ -102,7 +102,7 @@ const Topic = "istruzione"
 
 const columns = "id, ente, service, version, title, since, until, term, shown, seed, created"
 
-func (d *Desk) scan(ctx context.Context, row interface{ Scan(...any) error }) (*Call, error) {
+func (d *Desk) scan(ctx context.Context, row store.Row) (*Call, error) {
 	var c Call
 	var id, created string
 	var version int

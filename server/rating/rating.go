@@ -156,21 +156,16 @@ type Word struct {
 }
 
 // Words gives what was written in an operator's ente, the newest months first.
-func (d *Desk) Words(ctx context.Context, a role.Actor, limit int) (out []Word, err error) {
+func (d *Desk) Words(ctx context.Context, a role.Actor, limit int) ([]Word, error) {
 	if err := may(a); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT service, month, stars, content FROM rating WHERE ente = ? AND content <> '' ORDER BY month DESC, id LIMIT ?", a.Ente, min(max(limit, 1), 500))
-	if err != nil {
-		return nil, fmt.Errorf("rating: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Word, error) {
 		var w Word
-		if err := rows.Scan(&w.Service, &w.Month, &w.Stars, &w.Text); err != nil {
-			return nil, fmt.Errorf("rating: %w", err)
+		if err := row.Scan(&w.Service, &w.Month, &w.Stars, &w.Text); err != nil {
+			return w, fmt.Errorf("rating: %w", err)
 		}
-		out = append(out, w)
-	}
-	return out, rows.Err()
+		return w, nil
+	})
 }

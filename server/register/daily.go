@@ -193,20 +193,15 @@ func (d *Desk) Days(ctx context.Context, ente string, limit int) ([]*Day, error)
 	return d.days(ctx, "ente = ? ORDER BY day DESC LIMIT ?", ente, limit)
 }
 
-func (d *Desk) days(ctx context.Context, where string, args ...any) (out []*Day, err error) {
+func (d *Desk) days(ctx context.Context, where string, args ...any) ([]*Day, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT ente, day, entries, data, sha256, document, made FROM register_day WHERE "+where, args...) //nolint:gosec // our own words
-	if err != nil {
-		return nil, fmt.Errorf("register: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*Day, error) {
 		var x Day
 		var made string
-		if err := rows.Scan(&x.Ente, &x.Day, &x.Entries, &x.Data, &x.SHA256, &x.Document, &made); err != nil {
+		if err := row.Scan(&x.Ente, &x.Day, &x.Entries, &x.Data, &x.SHA256, &x.Document, &made); err != nil {
 			return nil, fmt.Errorf("register: %w", err)
 		}
 		x.Made = store.ParseTime(made)
-		out = append(out, &x)
-	}
-	return out, rows.Err()
+		return &x, nil
+	})
 }

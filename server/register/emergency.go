@@ -125,17 +125,31 @@ func (d *Desk) entered(ctx context.Context, tx *sql.Tx, ente string, id int, p P
 
 const originLayout = "2006-01-02 15:04"
 
-// CloseEmergency closes it.
-func (d *Desk) CloseEmergency(ctx context.Context, a role.Actor, id int) error {
+// CloseEmergency closes it. restored is when the system was there again (DPR 445/2000, art.
+// 63 c. 1): not before what was registered by hand, nor in the future.
+func (d *Desk) CloseEmergency(ctx context.Context, a role.Actor, id int, restored time.Time) error {
 	if err := role.Check(a, a.Ente, role.InfrastructureWrite); err != nil {
 		return err
 	}
+	if restored.IsZero() || restored.After(d.now()) {
+		return ErrInvalid
+	}
 	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		var n int
-		if err := tx.QueryRowContext(ctx, "UPDATE register_emergency SET closed = ? WHERE ente = ? AND id = ? AND closed = '' RETURNING last", store.Time(d.now()), a.Ente, id).Scan(&n); err != nil {
+		var opened, last string
+		if err := tx.QueryRowContext(ctx, "SELECT opened FROM register_emergency WHERE ente = ? AND id = ? AND closed = ''", a.Ente, id).Scan(&opened); err != nil {
 			return fmt.Errorf("%w: %w", ErrEmergency, err)
 		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "closed": fmt.Sprint(n)}}.By(a))
+		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(origin), '') FROM register_entry WHERE ente = ? AND emergency LIKE ?", a.Ente, fmt.Sprintf("E%d/%%", id)).Scan(&last); err != nil {
+			return err
+		}
+		if restored.Before(store.ParseTime(opened).Truncate(time.Minute)) || restored.In(rome).Format(originLayout) < last {
+			return ErrInvalid
+		}
+		var n int
+		if err := tx.QueryRowContext(ctx, "UPDATE register_emergency SET closed = ? WHERE ente = ? AND id = ? AND closed = '' RETURNING last", store.Time(restored), a.Ente, id).Scan(&n); err != nil {
+			return fmt.Errorf("%w: %w", ErrEmergency, err)
+		}
+		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: a.Ente, Kind: audit.RegisterEmergency, Detail: map[string]string{"register": fmt.Sprint(id), "closed": fmt.Sprint(n), "restored": store.Time(restored)}}.By(a))
 	})
 	if err != nil {
 		return fmt.Errorf("register: %w", err)

@@ -145,7 +145,7 @@ const columns = `r.ente, r.year, r.number, r.ipa, r.aoo, r.registry, r.time, r.d
 	coalesce(c.time, ''), coalesce(c.operator, 0), coalesce(c.author, ''), coalesce(c.reason, '')
 	FROM register_entry r LEFT JOIN register_cancelled c ON c.ente = r.ente AND c.year = r.year AND c.number = r.number `
 
-func scan(row interface{ Scan(...any) error }) (*Entry, error) {
+func scan(row store.Row) (*Entry, error) {
 	var e Entry
 	var c Cancellation
 	var at, cancelled string
@@ -205,20 +205,9 @@ func (d *Desk) List(ctx context.Context, a role.Actor, year, from, limit int) ([
 	return d.entries(ctx, "WHERE r.ente = ? AND r.year = ? AND r.number >= ? ORDER BY r.number LIMIT ?", a.Ente, year, from, min(max(limit, 1), 500))
 }
 
-func (d *Desk) entries(ctx context.Context, where string, args ...any) (out []*Entry, err error) {
+func (d *Desk) entries(ctx context.Context, where string, args ...any) ([]*Entry, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+columns+where, args...) //nolint:gosec // our own words
-	if err != nil {
-		return nil, fmt.Errorf("register: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		e, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Cancel cancels an entry: author, time and reason, which names the act that authorises it,

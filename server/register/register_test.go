@@ -103,8 +103,16 @@ func TestRegister(t *testing.T) {
 		if err != nil || len(got) != 2 || got[1].Emergency != "E1/0000002" || got[1].Number.Number != 23 {
 			t.Fatal(got, err)
 		}
-		if err := d.CloseEmergency(t.Context(), boss, id); err != nil {
+		for _, restored := range []time.Time{{}, town.Today().Add(time.Minute), town.Today().Add(-time.Minute), town.Today().Add(-2 * time.Hour)} {
+			if err := d.CloseEmergency(t.Context(), boss, id, restored); !errors.Is(err, register.ErrInvalid) {
+				t.Error("restored in the future, before the last entry, or before the outage:", restored, err)
+			}
+		}
+		if err := d.CloseEmergency(t.Context(), boss, id, town.Today()); err != nil {
 			t.Error(err)
+		}
+		if err := d.CloseEmergency(t.Context(), boss, id, town.Today()); !errors.Is(err, register.ErrEmergency) {
+			t.Error("closed twice", err)
 		}
 		if _, err := d.EnterEmergency(t.Context(), boss, id, []register.Paper{{Time: town.Today(), Party: "C", Subject: "tre", SHA256: sum[:]}}); !errors.Is(err, register.ErrEmergency) {
 			t.Error(err)

@@ -2,7 +2,6 @@ package register
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -178,31 +177,26 @@ type Emergency struct {
 	ID       int
 	Cause    string
 	Opened   time.Time
-	Closed   time.Time // zero: open
+	Closed   time.Time // when the system was there again; zero: open
 	Entries  int
 	Operator int64
 }
 
 // Emergencies lists an ente's emergency registers, the newest first.
-func (d *Desk) Emergencies(ctx context.Context, a role.Actor) (out []*Emergency, err error) {
+func (d *Desk) Emergencies(ctx context.Context, a role.Actor) ([]*Emergency, error) {
 	if err := may(a); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT id, cause, opened, closed, last, operator FROM register_emergency WHERE ente = ? ORDER BY id DESC LIMIT 500", a.Ente)
-	if err != nil {
-		return nil, fmt.Errorf("register: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*Emergency, error) {
 		var x Emergency
 		var opened, closed string
-		if err := rows.Scan(&x.ID, &x.Cause, &opened, &closed, &x.Entries, &x.Operator); err != nil {
+		if err := row.Scan(&x.ID, &x.Cause, &opened, &closed, &x.Entries, &x.Operator); err != nil {
 			return nil, fmt.Errorf("register: %w", err)
 		}
 		x.Opened, x.Closed = store.ParseTime(opened), store.ParseTime(closed)
-		out = append(out, &x)
-	}
-	return out, rows.Err()
+		return &x, nil
+	})
 }
 
 // EmergencyEntries lists what an emergency register holds, in its order.

@@ -112,7 +112,7 @@ func (d *Desk) logImport(ctx context.Context, tx *sql.Tx, a role.Actor, i *Impor
 
 const importColumns = "id, ente, name, complete, state, sha256, size, summary, plan, operator, created, decided_by, decided"
 
-func scanImport(row interface{ Scan(...any) error }) (*Import, error) {
+func scanImport(row store.Row) (*Import, error) {
 	i := &Import{}
 	var summary, created, decided string
 	err := row.Scan(&i.ID, &i.Ente, &i.Name, &i.Complete, &i.State, &i.SHA256, &i.Size, &summary, &i.plan, &i.Operator, &created, &i.DecidedBy, &decided)
@@ -127,23 +127,12 @@ func scanImport(row interface{ Scan(...any) error }) (*Import, error) {
 }
 
 // Imports lists an ente's, newest first.
-func (d *Desk) Imports(ctx context.Context, a role.Actor) (out []*Import, err error) {
+func (d *Desk) Imports(ctx context.Context, a role.Actor) ([]*Import, error) {
 	if err := role.Check(a, a.Ente, role.RegistryRead); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT "+importColumns+" FROM resident_import WHERE ente = ? ORDER BY created DESC, id LIMIT 200", a.Ente)
-	if err != nil {
-		return nil, fmt.Errorf("resident: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		i, err := scanImport(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, i)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scanImport)
 }
 
 // Import reads one of the operator's ente.

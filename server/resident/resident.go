@@ -78,7 +78,7 @@ func (r *Resident) Here(day string) bool { return r.Gone.IsZero() && r.resides(d
 
 const columns = "id, ente, data, gone, created, changed"
 
-func scan(row interface{ Scan(...any) error }) (*Resident, error) {
+func scan(row store.Row) (*Resident, error) {
 	r := &Resident{}
 	var data, gone, created, changed string
 	err := row.Scan(&r.ID, &r.Ente, &data, &gone, &created, &changed)
@@ -98,20 +98,9 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func query(ctx context.Context, q Querier, where string, args ...any) (out []*Resident, err error) {
+func query(ctx context.Context, q Querier, where string, args ...any) ([]*Resident, error) {
 	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM resident WHERE "+where, args...) //nolint:gosec // our own words
-	if err != nil {
-		return nil, fmt.Errorf("resident: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		r, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return store.All(rows, err, scan)
 }
 
 // Change is one of a record's history.

@@ -190,40 +190,30 @@ func (d *Desk) Open(ctx context.Context, a role.Actor, id, search string) (*File
 	return f, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.PersonRead, PersonID: who, Person: r.Code, Detail: map[string]string{"registry": id}, Personal: map[string]string{"reason": why}}.By(a))
 }
 
-func (d *Desk) history(ctx context.Context, id string) (out []Change, err error) {
+func (d *Desk) history(ctx context.Context, id string) ([]Change, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT time, kind, field, old, new, operator, reason, import FROM resident_change WHERE resident = ? ORDER BY n DESC LIMIT 500", id)
-	if err != nil {
-		return nil, fmt.Errorf("resident: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Change, error) {
 		var c Change
 		var at string
-		if err := rows.Scan(&at, &c.Kind, &c.Field, &c.Old, &c.New, &c.Operator, &c.Reason, &c.ImportID); err != nil {
-			return nil, fmt.Errorf("resident: %w", err)
+		if err := row.Scan(&at, &c.Kind, &c.Field, &c.Old, &c.New, &c.Operator, &c.Reason, &c.ImportID); err != nil {
+			return c, fmt.Errorf("resident: %w", err)
 		}
 		c.Time = store.ParseTime(at)
-		out = append(out, c)
-	}
-	return out, rows.Err()
+		return c, nil
+	})
 }
 
-func (d *Desk) corrections(ctx context.Context, id string) (out []Correction, err error) {
+func (d *Desk) corrections(ctx context.Context, id string) ([]Correction, error) {
 	rows, err := d.Store.QueryContext(ctx, "SELECT field, source, reason, time FROM resident_correction WHERE resident = ? ORDER BY field", id)
-	if err != nil {
-		return nil, fmt.Errorf("resident: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Correction, error) {
 		var c Correction
 		var at string
-		if err := rows.Scan(&c.Field, &c.Source, &c.Reason, &at); err != nil {
-			return nil, fmt.Errorf("resident: %w", err)
+		if err := row.Scan(&c.Field, &c.Source, &c.Reason, &at); err != nil {
+			return c, fmt.Errorf("resident: %w", err)
 		}
 		c.Time = store.ParseTime(at)
-		out = append(out, c)
-	}
-	return out, rows.Err()
+		return c, nil
+	})
 }
 
 // Correct writes another value into a field, for a reason; old is what the operator saw.

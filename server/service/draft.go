@@ -37,25 +37,20 @@ var (
 )
 
 // Drafts lists the texts that an ente's operators are writing; with a service those of it.
-func (d *Desk) Drafts(ctx context.Context, a role.Actor, service string) (out []Draft, err error) {
+func (d *Desk) Drafts(ctx context.Context, a role.Actor, service string) ([]Draft, error) {
 	if err := role.Check(a, a.Ente, role.PortalUse); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT service, operator, version, content, changed FROM service_draft WHERE ente = ? AND (service = ? OR ? = '') ORDER BY service, changed", a.Ente, service, service)
-	if err != nil {
-		return nil, fmt.Errorf("service: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (Draft, error) {
 		var x Draft
 		var text, changed string
-		if err := rows.Scan(&x.Service, &x.Operator, &x.Before, &text, &changed); err != nil {
-			return nil, fmt.Errorf("service: %w", err)
+		if err := row.Scan(&x.Service, &x.Operator, &x.Before, &text, &changed); err != nil {
+			return x, fmt.Errorf("service: %w", err)
 		}
 		x.Text, x.Changed = []byte(text), store.ParseTime(changed)
-		out = append(out, x)
-	}
-	return out, rows.Err()
+		return x, nil
+	})
 }
 
 // Keep keeps the operator's text, whatever is wrong with it.
@@ -143,25 +138,20 @@ func ParseFor(service string, text []byte) (*Definition, error) {
 
 // Versions lists a service's, newest first, as far as they are told apart without their
 // texts.
-func (d *Desk) Versions(ctx context.Context, a role.Actor, service string) (out []*Version, err error) {
+func (d *Desk) Versions(ctx context.Context, a role.Actor, service string) ([]*Version, error) {
 	if err := role.Check(a, a.Ente, role.PortalUse); err != nil {
 		return nil, err
 	}
 	rows, err := d.Store.QueryContext(ctx, "SELECT version, sha256, published, operator FROM service_version WHERE ente = ? AND service = ? ORDER BY version DESC", a.Ente, service)
-	if err != nil {
-		return nil, fmt.Errorf("service: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	return store.All(rows, err, func(row store.Row) (*Version, error) {
 		var v Version
 		var published string
-		if err := rows.Scan(&v.Number, &v.SHA256, &published, &v.Operator); err != nil {
+		if err := row.Scan(&v.Number, &v.SHA256, &published, &v.Operator); err != nil {
 			return nil, fmt.Errorf("service: %w", err)
 		}
 		v.Published = store.ParseTime(published)
-		out = append(out, &v)
-	}
-	return out, rows.Err()
+		return &v, nil
+	})
 }
 
 // off tells whether an ente has switched a service off.

@@ -215,19 +215,6 @@ func (s *Store) SweepFiles(ctx context.Context, now time.Time) (err error) {
 	return nil
 }
 
-// Strings reads rows of one column of text and closes them.
-func Strings(rows *sql.Rows) (out []string, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var x string
-		if err := rows.Scan(&x); err != nil {
-			return nil, err
-		}
-		out = append(out, x)
-	}
-	return out, rows.Err()
-}
-
 func isName(name string) bool {
 	return filepath.IsLocal(name) && !strings.ContainsAny(name, "\\\x00") && name == filepath.ToSlash(filepath.Clean(name))
 }

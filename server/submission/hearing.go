@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -28,6 +29,10 @@ const (
 	kindNone     = "no-observations"
 )
 
+// maxObservations bounds what is sent online on one notice: each takes a number. What the
+// desk writes down is not bounded.
+const maxObservations = 20
+
 // Observation is the person's word on a notice, registered as it came in.
 type Observation struct {
 	N        int // from 1
@@ -40,6 +45,9 @@ type Observation struct {
 	Made     time.Time
 	file     string
 }
+
+// name is what its document is called in the application's file.
+func (o *Observation) name() string { return fmt.Sprintf("osservazioni-%d.pdf", o.N) }
 
 // Observations lists those on an application's notice, in their order.
 func (d *Desk) Observations(ctx context.Context, a *Application) ([]*Observation, error) {
@@ -137,6 +145,9 @@ func (d *Desk) observe(ctx context.Context, v Visitor, id string, h heard) error
 	if v.Person != nil {
 		who = v.Person.ID
 	}
+	if before, err := d.Observations(ctx, seen); err != nil || len(before) >= maxObservations {
+		return cmp.Or(err, error(ErrOften))
+	}
 	h.at = d.now().UTC()
 	h.day = dayOf(h.at)
 	if h.kind == ObservationsWritten {
@@ -156,7 +167,11 @@ func (d *Desk) observe(ctx context.Context, v Visitor, id string, h heard) error
 			if err := tx.QueryRowContext(ctx, "SELECT time, kind, person, content FROM application_step WHERE application = ? ORDER BY n DESC LIMIT 1", id).Scan(&at, &last.Kind, &last.Person, &last.Text); err != nil {
 				return err
 			}
-			if last.Kind == h.step() && last.Person == who && last.Text == h.words && len(h.files) == 0 && d.now().Sub(store.ParseTime(at)) < again {
+			var waiting int
+			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ? AND slot = ? AND sent = 0", id, SlotMore).Scan(&waiting); err != nil {
+				return err
+			}
+			if last.Kind == h.step() && last.Person == who && last.Text == h.words && (waiting == 0 || h.kind == ObservationsNone) && d.now().Sub(store.ParseTime(at)) < again {
 				return errDone // a button pressed twice
 			}
 			if err := d.hearTx(ctx, tx, x, h, doc); err != nil {
@@ -230,8 +245,11 @@ func (d *Desk) hearTx(ctx context.Context, tx *sql.Tx, x *Application, h heard, 
 	if err != nil {
 		return err
 	}
-	if h.kind == ObservationsNone && len(before) > 0 {
+	switch {
+	case h.kind == ObservationsNone && len(before) > 0:
 		return ErrSaid
+	case h.operator == nil && len(before) >= maxObservations:
+		return ErrOften
 	}
 	subject := "application.observed"
 	if h.kind == ObservationsNone {

@@ -163,6 +163,11 @@ func TestRefusalAfterNotice(t *testing.T) {
 		c.Publish(6)
 		v, stranger := c.visitor(0), c.visitor(3)
 		office, reader := c.Operator("prova", 5, "R12"), c.Operator("prova", 7, "R11")
+		body, err := c.Enti.Get(ctx, "prova")
+		c.must(err)
+		named := *body
+		named.Fiscal, named.IPA, named.AOO = "00743110157", "c_prova", "AOO1"
+		c.must(c.Enti.Update(ctx, c.Operator("prova", 11, "R6"), named))
 		a := c.Applies(v)
 		no := submission.Decision{Words: "Respinta: il marciapiede è troppo stretto.", Outcome: submission.Refused}
 		c.must(c.d.Take(ctx, office, a.ID))
@@ -222,6 +227,7 @@ func TestRefusalAfterNotice(t *testing.T) {
 		f, err := c.d.Attach(ctx, v, a.ID, submission.SlotMore, "misure.png", bytes.NewReader(picture(t)), int64(len(picture(t))))
 		c.must(err)
 		c.must(c.d.Observe(ctx, v, a.ID, "Le misure allegate dicono 2,10 m."))
+		c.must(c.d.Observe(ctx, v, a.ID, "Le misure allegate dicono 2,10 m.")) // a button pressed twice
 		a = c.now(a, v)
 		heard, err := c.d.Observations(ctx, a)
 		if err != nil || len(heard) != 1 || heard[0].Late || a.State != submission.StateInCharge || a.SuspendedDays() != 13 {
@@ -272,9 +278,14 @@ func TestRefusalAfterNotice(t *testing.T) {
 		}
 		for got, want := range map[string]string{strings.Join(kinds, " "): "started made sent charge notice observations answer close",
 			strings.Join(mails, " "):  "application-received application-notice application-observed application-answered application-closed",
-			strings.Join(papers, " "): "istanza.pdf allegato-01.png ricevuta.pdf preavviso.pdf osservazioni-1.pdf risposta.pdf passi.json servizio.yaml"} {
+			strings.Join(papers, " "): "istanza.pdf allegato-01.png ricevuta.pdf segnatura.xml preavviso.pdf osservazioni-1.pdf risposta.pdf passi.json servizio.yaml"} {
 			if got != want {
 				t.Errorf("%s, not %s", got, want)
+			}
+		}
+		for n, name := range map[register.Number]string{a.Number: "istanza.pdf", notice.Number: "preavviso.pdf", heard[0].Number: "osservazioni-1.pdf", answer.Number: "risposta.pdf"} {
+			if data, err := c.d.Segnatura(ctx, office, n); err != nil || !bytes.Contains(data, []byte(name)) {
+				t.Errorf("%s: %v\n%s", name, err, data)
 			}
 		}
 		if n, gaps, err := c.Register.Verify(ctx, "prova", a.Number.Year); n != 4 || len(gaps) > 0 || err != nil {
@@ -318,6 +329,12 @@ func TestNoticeOtherWays(t *testing.T) {
 		// Minds change: what comes within the days counts.
 		c.must(c.d.Observe(ctx, v, a.ID, "Ci ho ripensato."))
 		c.refused(c.d.Decide(ctx, office, a.ID, no), submission.ErrObservations)
+		// Nobody fills the register.
+		for i := range 18 {
+			c.must(c.d.Observe(ctx, v, a.ID, strings.Repeat("Ancora. ", i+1)))
+		}
+		c.refused(c.d.Observe(ctx, v, a.ID, "Una di troppo."), submission.ErrOften)
+		c.must(c.d.ObservedElsewhere(ctx, office, a.ID, day(0), "Su carta."))
 		c.must(c.d.Decide(ctx, office, a.ID, submission.Decision{Words: "Concessa.", Outcome: submission.Granted}))
 
 		// On paper: the day is when it came.

@@ -93,7 +93,7 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 		return nil, err
 	}
 	if notice, err := d.NoticeOf(ctx, a); err == nil {
-		out = append(out, Paper{"preavviso.pdf", "application/pdf", "Comunicazione dei motivi ostativi", stored(notice.file)})
+		out = append(out, Paper{noticeName, "application/pdf", "Comunicazione dei motivi ostativi", stored(notice.file)})
 	} else if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (d *Desk) Papers(ctx context.Context, a *Application) ([]Paper, error) {
 		return nil, err
 	}
 	for _, o := range heard {
-		out = append(out, Paper{fmt.Sprintf("osservazioni-%d.pdf", o.N), "application/pdf", "Osservazioni", stored(o.file)})
+		out = append(out, Paper{o.name(), "application/pdf", "Osservazioni", stored(o.file)})
 	}
 	if answer, err := d.AnswerOf(ctx, a); err == nil {
 		out = append(out, Paper{"risposta.pdf", "application/pdf", "Risposta", stored(answer.file)})

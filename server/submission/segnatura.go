@@ -109,6 +109,9 @@ func subjectOf(p *person.Person) register.Subject {
 // marked are the documents of an entry, called as in Papers: the answer, or the one whose
 // hash the register has, then the signed files around it, then what was attached.
 func (d *Desk) marked(ctx context.Context, x *Application, e *register.Entry) ([]register.File, error) {
+	if own, err := d.ofNotice(ctx, x, e); err != nil || own != nil {
+		return own, err
+	}
 	if e.Direction == register.Out {
 		sealed := true
 		if _, err := d.AnswerOf(ctx, x); errors.Is(err, ErrNotFound) {
@@ -145,6 +148,30 @@ func (d *Desk) marked(ctx context.Context, x *Application, e *register.Entry) ([
 		}
 	}
 	return out, nil
+}
+
+// ofNotice is the document of an entry that is a notice's or an observation's; nil for others.
+func (d *Desk) ofNotice(ctx context.Context, x *Application, e *register.Entry) ([]register.File, error) {
+	if x.Noticed == "" {
+		return nil, nil
+	}
+	one := func(name string) []register.File {
+		return []register.File{{Name: name, MediaType: "application/pdf", Title: e.Subject, SHA256: e.SHA256, Sealed: true}}
+	}
+	n, err := d.NoticeOf(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	if n.Number == e.Number {
+		return one(noticeName), nil
+	}
+	all, err := d.Observations(ctx, x)
+	for _, o := range all {
+		if o.Number == e.Number {
+			return one(o.name()), err
+		}
+	}
+	return nil, err
 }
 
 func (d *Desk) hash(ctx context.Context, name string) ([]byte, error) {

@@ -191,7 +191,11 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				return err
 			}
 		}
-		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Operator: now.Operator, Person: v.Person.ID})
+		how := ""
+		if now.Operator != 0 {
+			how = string(WithCard)
+		}
+		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Operator: now.Operator, Person: v.Person.ID, Text: how})
 	})
 	if err != nil {
 		gone = []string{name}

@@ -28,6 +28,7 @@ func TestWithdrawnWhileTheOfficeWorks(t *testing.T) {
 	each(t, func(t *testing.T, c *counter) {
 		ctx, v, urp := t.Context(), c.visitor(0), c.Operator("prova", 6, "R12")
 		words := map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno", "email": "persona@example.org"}
+		c.d.Bounds.Messages = 0 // of one citizen on one day
 		answered := 0
 		for name, x := range map[string]struct {
 			do   func(id string) error
@@ -113,7 +114,7 @@ func TestDailyRegisterVerifies(t *testing.T) {
 		if _, err := c.Register.EnterEmergency(ctx, boss, id, []register.Paper{{Time: c.Today().Add(-30 * time.Minute), Party: "Ditta Prova", Subject: "Ricorso su carta"}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(c.Register.CloseEmergency(ctx, boss, id), c.Register.Cancel(ctx, boss, a.Number, "Registrata due volte")); err != nil {
+		if err := errors.Join(c.Register.CloseEmergency(ctx, boss, id, c.Today()), c.Register.Cancel(ctx, boss, a.Number, "Registrata due volte")); err != nil {
 			t.Fatal(err)
 		}
 		c.Move(24 * time.Hour)

@@ -36,7 +36,11 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
+	interrupted := ctx.Err() != nil
 	stop()
+	if interrupted {
+		fmt.Println("\nThe demo is over; server, agent and reader have ended.")
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -85,7 +89,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sp.Stop()) }()
+	defer func() { err = errors.Join(err, ended(ctx, sp)) }()
 	t.done("server up at %s (SQLite)", origin)
 	ap, port, err := s.StartAgent(ctx, withOrigin(c.agent, origin))
 	if err != nil {
@@ -287,5 +291,13 @@ func stay(ctx context.Context, s *stack.Stack, c *inserted, origin string, busta
 	case <-ctx.Done():
 	case <-ap.Done():
 	}
-	return ap.Stop()
+	return ended(ctx, ap)
+}
+
+// ended stops a program; one that Ctrl-C has reached already did not fail.
+func ended(ctx context.Context, p *stack.Process) error {
+	if err := p.Stop(); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }

@@ -7,13 +7,19 @@ const byId = (id: string): HTMLElement | null => document.getElementById(id);
 // Espandi tutti i menu.
 function menus(): void {
   const button = byId("open-all");
-  const parts = [...document.querySelectorAll<HTMLDetailsElement>(".console-menu details")];
+  const parts = [...document.querySelectorAll<HTMLDetailsElement>(".console-menu details details")];
   if (!button || parts.length === 0) return;
   const show = (): void => {
     button.textContent = (parts.every((d) => d.open) ? button.dataset["close"] : button.dataset["open"]) ?? "";
   };
-  // On a phone the page comes first.
-  if (window.matchMedia("(max-width: 991px)").matches) for (const d of parts) d.open = false;
+  // On a phone the page comes first; where the menu has its column it is always there.
+  const narrow = window.matchMedia("(max-width: 991px)");
+  const box = byId("menu-box") as HTMLDetailsElement | null;
+  const fold = (): void => {
+    if (box) box.open = !narrow.matches;
+  };
+  narrow.addEventListener("change", fold);
+  fold();
   button.hidden = false;
   button.addEventListener("click", () => {
     const open = !parts.every((d) => d.open);
