@@ -301,7 +301,7 @@ func TestAssistedWithTwoCards(t *testing.T) {
 			}
 			b.wants(http.StatusSeeOther)
 		}
-		b.get(one+"/riepilogo").send(one+"/riepilogo", "version", "1", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
+		b.get(one+"/riepilogo").send(one+"/riepilogo", "version", "2", "privacy", "yes", "warned", "yes").wants(http.StatusSeeOther)
 		b.follow().wants(http.StatusOK, town.FormOf(20).Code+": deve firmare", town.FormOf(22).Code+": deve firmare", `data-code="`+town.FormOf(20).Code+`"`)
 		token := b.token()
 		content := []byte(b.get(one + "/documento.pdf").body)

@@ -54,7 +54,7 @@ func TestNoticeAtTheDesk(t *testing.T) {
 		b.get(path+"/pratiche?stato=notice").wants(200, a.Number.String(), "(10 giorni)", "Motivi ostativi comunicati")
 		b.get(path+"/pratiche/conteggi").wants(200, "Sospese ora", "10,0")
 		b.get(path+"/pratiche/conteggi.csv").wants(200, "sospese;giorni-sospesi-medi", "notice;1;0,0;0;1;10,0")
-		b.get(page).send(page+"/risposta", "words", "Respinta", "outcome", "refused").wants(422, "fino al "+day(10).Format("02/01/2006")+" compreso")
+		b.get(page).send(page+"/risposta", "words", "Respinta", "outcome", "refused").wants(422, "fino al "+day(10).Format("02/01/2006")+" com")
 		b.send(page+"/osservazioni", "words", "Per PEC", "day", day(1).Format(time.DateOnly)).wants(422, "Scrivi un giorno", "Per PEC</textarea>")
 
 		// The citizen answers; the operator's page of before has no field for it, and says so.

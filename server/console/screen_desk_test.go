@@ -66,7 +66,7 @@ func TestDeskInABrowser(t *testing.T) {
 	s.Check("assistita-passo-2")
 	caf.get(one+"/passo/2").send(one+"/passo/2", "relation", "guardian", "email", "genitore@example.org", "other", "none").wants(http.StatusSeeOther)
 	s.Open(one+"/passo/6", "h1")
-	chromium.Do(s, "an item", chromedp.Click(`[value="collectors.add"]`))
+	chromium.Do(s, "an item", chromium.Click(`[value="collectors.add"]`))
 	s.Wait(`[id="item-collectors.1"]`)
 	if got := s.JS("document.activeElement.id"); got != "f-collectors.1.collector-given" {
 		t.Errorf("after an item is added the focus is at %q", got)

@@ -69,7 +69,7 @@ func TestPackageOfASignedFile(t *testing.T) {
 		picture := page.Picture(8, 8)
 		v := submission.Visitor{Ente: "prova", Level: session.Forte, Profile: "cns", Person: who, Address: "192.0.2.1:1"}
 		values := map[string]string{"child-given": "Bimba", "child-family": "Esempio", "child-cf": pki.Child(1).CF, "child-born": "2024-05-01", "relation": "guardian", "email": "tutrice@example.org",
-			"other": "none", "first": "girasole", "time": "full", "vaccinated": "on"}
+			"other": "none", "first": "girasole", "time": "full", "vaccination": "done"}
 		a, err := desk.Start(ctx, v, "iscrizione-nido")
 		if err == nil {
 			_, err = desk.Save(ctx, v, a.ID, func(id string) string { return values[id] }, true)
@@ -78,7 +78,7 @@ func TestPackageOfASignedFile(t *testing.T) {
 			_, err = desk.Attach(ctx, v, a.ID, "custody", "decreto.png", bytes.NewReader(picture), int64(len(picture)))
 		}
 		if err == nil {
-			a, err = desk.Make(ctx, v, a.ID, true, "1")
+			a, err = desk.Make(ctx, v, a.ID, true, a.Service.Privacy.Version)
 		}
 		if err != nil {
 			t.Fatal(err)

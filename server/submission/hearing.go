@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -27,6 +28,10 @@ const (
 	kindObserved = "observations"
 	kindNone     = "no-observations"
 )
+
+// maxObservations bounds what is sent online on one notice: each takes a number. What the
+// desk writes down is not bounded.
+const maxObservations = 20
 
 // Observation is the person's word on a notice, registered as it came in.
 type Observation struct {
@@ -140,6 +145,9 @@ func (d *Desk) observe(ctx context.Context, v Visitor, id string, h heard) error
 	if v.Person != nil {
 		who = v.Person.ID
 	}
+	if before, err := d.Observations(ctx, seen); err != nil || len(before) >= maxObservations {
+		return cmp.Or(err, error(ErrOften))
+	}
 	h.at = d.now().UTC()
 	h.day = dayOf(h.at)
 	if h.kind == ObservationsWritten {
@@ -159,7 +167,11 @@ func (d *Desk) observe(ctx context.Context, v Visitor, id string, h heard) error
 			if err := tx.QueryRowContext(ctx, "SELECT time, kind, person, content FROM application_step WHERE application = ? ORDER BY n DESC LIMIT 1", id).Scan(&at, &last.Kind, &last.Person, &last.Text); err != nil {
 				return err
 			}
-			if last.Kind == h.step() && last.Person == who && last.Text == h.words && len(h.files) == 0 && d.now().Sub(store.ParseTime(at)) < again {
+			var waiting int
+			if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM application_file WHERE application = ? AND slot = ? AND sent = 0", id, SlotMore).Scan(&waiting); err != nil {
+				return err
+			}
+			if last.Kind == h.step() && last.Person == who && last.Text == h.words && (waiting == 0 || h.kind == ObservationsNone) && d.now().Sub(store.ParseTime(at)) < again {
 				return errDone // a button pressed twice
 			}
 			if err := d.hearTx(ctx, tx, x, h, doc); err != nil {
@@ -233,8 +245,11 @@ func (d *Desk) hearTx(ctx context.Context, tx *sql.Tx, x *Application, h heard, 
 	if err != nil {
 		return err
 	}
-	if h.kind == ObservationsNone && len(before) > 0 {
+	switch {
+	case h.kind == ObservationsNone && len(before) > 0:
 		return ErrSaid
+	case h.operator == nil && len(before) >= maxObservations:
+		return ErrOften
 	}
 	subject := "application.observed"
 	if h.kind == ObservationsNone {

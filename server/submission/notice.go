@@ -34,15 +34,16 @@ const noticeDays = 10
 
 // Errors of the notice.
 var (
-	ErrOutcome      = &RefusedError{"outcome"}       // an answer to an istanza says granted or refused
-	ErrNotice       = &RefusedError{"notice"}        // a refusal without the notice
-	ErrNoticeTerm   = &RefusedError{"notice-term"}   // within the days for observations
-	ErrNotReceived  = &RefusedError{"not-received"}  // whether the notice was received is not known
-	ErrObservations = &RefusedError{"observations"}  // a refusal says nothing of the observations
-	ErrNoticeGiven  = &RefusedError{"notice-given"}  // there is one
-	ErrNoNotice     = &RefusedError{"no-notice"}     // the service has none
-	ErrDay          = &RefusedError{"day-unknown"}   // not a day between the notice and today
-	ErrSaid         = &RefusedError{"observed-none"} // observations are there, so "none" is not true
+	ErrOutcome      = &RefusedError{"outcome"}        // an answer to an istanza says granted or refused
+	ErrNotice       = &RefusedError{"notice"}         // a refusal without the notice
+	ErrNoticeTerm   = &RefusedError{"notice-term"}    // within the days for observations
+	ErrNotReceived  = &RefusedError{"not-received"}   // whether the notice was received is not known
+	ErrObservations = &RefusedError{"observations"}   // a refusal says nothing of the observations
+	ErrNoticeGiven  = &RefusedError{"notice-given"}   // there is one
+	ErrNoNotice     = &RefusedError{"no-notice"}      // the service has none
+	ErrDay          = &RefusedError{"day-unknown"}    // not a day between the notice and today
+	ErrOften        = &RefusedError{"observed-often"} // more than anybody needs
+	ErrSaid         = &RefusedError{"observed-none"}  // observations are there, so "none" is not true
 )
 
 const (

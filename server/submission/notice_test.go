@@ -227,6 +227,7 @@ func TestRefusalAfterNotice(t *testing.T) {
 		f, err := c.d.Attach(ctx, v, a.ID, submission.SlotMore, "misure.png", bytes.NewReader(picture(t)), int64(len(picture(t))))
 		c.must(err)
 		c.must(c.d.Observe(ctx, v, a.ID, "Le misure allegate dicono 2,10 m."))
+		c.must(c.d.Observe(ctx, v, a.ID, "Le misure allegate dicono 2,10 m.")) // a button pressed twice
 		a = c.now(a, v)
 		heard, err := c.d.Observations(ctx, a)
 		if err != nil || len(heard) != 1 || heard[0].Late || a.State != submission.StateInCharge || a.SuspendedDays() != 13 {
@@ -328,6 +329,12 @@ func TestNoticeOtherWays(t *testing.T) {
 		// Minds change: what comes within the days counts.
 		c.must(c.d.Observe(ctx, v, a.ID, "Ci ho ripensato."))
 		c.refused(c.d.Decide(ctx, office, a.ID, no), submission.ErrObservations)
+		// Nobody fills the register.
+		for i := range 18 {
+			c.must(c.d.Observe(ctx, v, a.ID, strings.Repeat("Ancora. ", i+1)))
+		}
+		c.refused(c.d.Observe(ctx, v, a.ID, "Una di troppo."), submission.ErrOften)
+		c.must(c.d.ObservedElsewhere(ctx, office, a.ID, day(0), "Su carta."))
 		c.must(c.d.Decide(ctx, office, a.ID, submission.Decision{Words: "Concessa.", Outcome: submission.Granted}))
 
 		// On paper: the day is when it came.

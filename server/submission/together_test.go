@@ -28,6 +28,7 @@ func TestWithdrawnWhileTheOfficeWorks(t *testing.T) {
 	each(t, func(t *testing.T, c *counter) {
 		ctx, v, urp := t.Context(), c.visitor(0), c.Operator("prova", 6, "R12")
 		words := map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno", "email": "persona@example.org"}
+		c.d.Bounds.Messages = 0 // of one citizen on one day
 		answered := 0
 		for name, x := range map[string]struct {
 			do   func(id string) error

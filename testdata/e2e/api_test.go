@@ -112,12 +112,18 @@ func TestInterfaceForPortals(t *testing.T) {
 			t.Errorf("%s: %d %+v", what, status, r)
 		}
 	}
+	// The demo's server hashes its operators' passwords before it listens, each in 19 MiB;
+	// how much of that is still there is the garbage collector's affair.
+	before, err := p.PeakMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
 	peak := func(what string) {
 		t.Helper()
-		if m, err := p.PeakMemory(); err != nil || m > 2*limit {
-			t.Errorf("%s: the server took %d MB (%v)", what, m>>20, err)
+		if m, err := p.PeakMemory(); err != nil || m > before+limit {
+			t.Errorf("%s: the server took %d MB, %d before (%v)", what, m>>20, before>>20, err)
 		} else {
-			t.Logf("%s: %d MB at most for %d MB", what, m>>20, size>>20)
+			t.Logf("%s: %d MB at most for %d MB, %d before", what, m>>20, size>>20, before>>20)
 		}
 	}
 	piped := func(write func(io.Writer) error) io.Reader {
@@ -125,7 +131,6 @@ func TestInterfaceForPortals(t *testing.T) {
 		go func() { _ = w.CloseWithError(write(w)) }()
 		return r
 	}
-	peak("before")
 	begin := time.Now()
 	status, r := post("application/pkcs7-mime", piped(func(w io.Writer) error { return sign(false, w) }))
 	passed("enveloping", status, r)

@@ -184,8 +184,10 @@ func TestNoProcessKeepsANewPIN(t *testing.T) {
 	a.keys(fresh)
 	a.key("Tab")
 	a.keys(fresh)
+	told := a.awaits("", "Il PIN è cambiato")
 	a.key("Return")
-	a.eventually("Il PIN è cambiato")
+	told()
+	freeze(t, p.Pid())
 	if occurrences(t, p.Pid(), []byte(stack.VirtualService)) == 0 {
 		t.Error("not even the card's number is found in the agent's memory: the search does not work")
 	}

@@ -149,11 +149,12 @@ func TestHand(t *testing.T) {
 	a.reader("wait", "password text", "PIN della carta")
 	settle()
 	a.keys(a.d.pin)
+	told := a.awaits("", "Fatto")
 	a.key("Return")
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	a.eventually("Fatto")
+	told()
 	log := handHistory(t, a.config)
 	if len(log.Entries) != 1 || log.Entries[0].Origin != origin || log.Entries[0].Outcome != history.Done || len(log.Entries[0].Digests) != 1 || log.Entries[0].Certificate == "" {
 		t.Errorf("the history: %+v", log)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,34 @@ func (s *screen) gone() {
 			s.t.Fatalf("a window is still there:\n%s", s.reader("tree"))
 		}
 	}
+}
+
+// awaits begins to wait for an element that is there for a few seconds only; what it gives
+// ends the wait.
+func (s *screen) awaits(role, name string) (told func()) {
+	s.t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.run("", "/usr/bin/python3", "-W", "ignore", "atspi.py", "wait", role, name)
+		done <- err
+	}()
+	return func() {
+		s.t.Helper()
+		if err := <-done; err != nil {
+			s.shot("window-failed")
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// freeze stops a process until the end of the test: an agent that is looked at does not end
+// its window, which tells the end for a few seconds only.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 }
 
 // Two tabs of one site at once, and a tab that is reloaded while its question is

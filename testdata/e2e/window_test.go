@@ -195,6 +195,7 @@ func windowJob(t *testing.T, kind pki.Kind) {
 	s.reader("wait", "password text", "PIN della carta")
 	settle()
 	s.keys(d.pin)
+	told := s.awaits("", "Fatto")
 	s.key("Return")
 	r := <-result
 	if r.err != nil {
@@ -203,7 +204,7 @@ func windowJob(t *testing.T, kind pki.Kind) {
 	if err := site.Login(t.Context(), r.reply.Token, r.reply.Nonce, r.key); err != nil {
 		t.Fatal(err)
 	}
-	s.reader("wait", "", "Fatto")
+	told()
 	s.shot("window-done-" + string(kind))
 	s.sign(t, d, l, site, r.key)
 }
@@ -360,11 +361,13 @@ func TestNoProcessKeepsThePIN(t *testing.T) {
 	s.reader("wait", "password text", "PIN della carta")
 	settle()
 	s.keys(d.pin)
+	told := s.awaits("", "Fatto")
 	s.key("Return")
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	s.reader("wait", "", "Fatto")
+	told()
+	freeze(t, p.Pid())
 	if occurrences(t, p.Pid(), []byte(origin)) == 0 {
 		t.Error("not even the site's address is found in the agent's memory: the search does not work")
 	}

@@ -6,7 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -134,5 +138,34 @@ func TestEveryRoomSaysWhatItIs(t *testing.T) {
 		if len(p.GoFiles) > 0 && p.Doc == "" {
 			t.Errorf("%s has no package comment", p.ImportPath)
 		}
+	}
+}
+
+// Tests ask a browser's page by testdata/chromium alone: chromedp's own queries never end
+// where another document took the page's place meanwhile.
+func TestBrowserTestsAskThePage(t *testing.T) {
+	query := regexp.MustCompile(`chromedp\.(Wait\w*|Click|DoubleClick|Text|TextContent|Value|SetValue|Focus|Blur|Clear|SendKeys|SetUploadFiles|Submit|Nodes|Query|Attribute\w*|Poll\w*|Navigate)[[(]`)
+	looked := 0
+	for _, room := range []string{"agent", "server", "pkcs", "testdata"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", room), func(name string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || filepath.Ext(name) != ".go" {
+				return err
+			}
+			text, err := os.ReadFile(name) //nolint:gosec // our own source
+			if err != nil {
+				return err
+			}
+			looked++
+			if m := query.Find(text); m != nil {
+				t.Errorf("%s has %s...): testdata/chromium has one that ends", name, m)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if looked < 100 {
+		t.Errorf("only %d files", looked)
 	}
 }
