@@ -49,7 +49,7 @@ var deeds = map[string]deed{
 	"integrazione": {Kind: "more", states: openStates[1:3], do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.More(r.ctx(), r.actor(), id, r.value("words"))
 	}},
-	"preavviso": {Kind: "notice", states: openStates[1:4], do: func(c *Console, r *request, id string) error {
+	"preavviso": {Kind: "notice", states: openStates[:4], do: func(c *Console, r *request, id string) error {
 		return c.Rooms.Applications.GiveNotice(r.ctx(), r.actor(), id, r.value("words"))
 	}, when: func(x *submission.Application) bool { return x.Service.GivesNotice() && x.Noticed == "" }},
 	"ricevimento": {Kind: "notice-received", states: openStates[1:], do: func(c *Console, r *request, id string) error {

@@ -80,3 +80,47 @@ func TestFourEyesPages(t *testing.T) {
 		t.Errorf("%d mandates", n)
 	}
 }
+
+// Four eyes do not fall at one pair's word: to switch them off waits for a second operator,
+// what else was changed with it does not; whoever is alone with the right is not shut in.
+func TestFourEyesOff(t *testing.T) {
+	town.Each(t, func(t *testing.T, w *town.Town) {
+		h := pages(t, w)
+		ctx := t.Context()
+		e, err := w.Enti.Get(ctx, "prova")
+		if err != nil {
+			t.Fatal(err)
+		}
+		on := func(want bool) {
+			t.Helper()
+			if now, err := w.Enti.Get(ctx, "prova"); err != nil || now.FourEyes != want {
+				t.Fatalf("%v, %v", now.FourEyes, err)
+			}
+		}
+		only := w.Operator("prova", 70, "R6")
+		w.Operator("altro", 73, "R6")
+		w.Operator("prova", 74, "R8")
+		for _, four := range []bool{true, false, true} {
+			e.FourEyes = four
+			if err := w.Enti.Update(ctx, only, *e); err != nil {
+				t.Fatal(err)
+			}
+			on(four)
+		}
+		first, second := as(t, w, h, only, "192.0.2.1:1"), as(t, w, h, w.Operator("prova", 71, "R6"), "192.0.2.2:1")
+		page := path + "/infrastruttura/ente"
+		for range 2 { // asked twice, it waits once
+			first.get(page).send(page, "ente-name", "Comune di Altrove", "secondFactor", "yes").wants(http.StatusSeeOther).follow().wants(http.StatusOK, "aspetta la conferma di un secondo operatore", "Comune di Altrove", "Su questa pagina c'è già un atto")
+		}
+		on(true)
+		first.get(path+"/conferme").wants(http.StatusOK, "Spegnere i quattro occhi")
+		id := pendingID.FindStringSubmatch(first.body)[1]
+		if strings.Count(first.body, "Spegnere i quattro occhi") != 1 {
+			t.Error("it waits twice")
+		}
+		first.send(path+"/conferme/"+id, "grant", "yes").wants(http.StatusForbidden)
+		on(true)
+		second.get(path+"/conferme").send(path+"/conferme/"+id, "grant", "yes").wants(http.StatusSeeOther)
+		on(false)
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/citel-pa/citel/server/ente"
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/person"
 	"github.com/citel-pa/citel/server/role"
 )
@@ -49,6 +50,11 @@ func (c *Console) askEnte(r *request, e ente.Ente, status int, wrong string) err
 		d["Facts"] = append(facts, r.facts("f-ente-name", e.Name, "f-color", e.Color, "f-ipa", e.IPA, "f-aoo", e.AOO, "f-fiscal", e.Fiscal, "f-domicile", e.Domicile, "f-site", e.Site, "f-secondFactor", r.yesNo(e.SecondFactor), "f-fourEyes", r.yesNo(e.FourEyes))...)
 		return r.page(status, "show", r.T("console.m-ente"), d)
 	}
+	waits, err := c.waits(r, foureyes.SwitchedOff, func(foureyes.Pending) bool { return true })
+	if err != nil {
+		return err
+	}
+	d["News"], d["Links"] = r.sentence(waits, "foureyes.here"), r.waitingLink(waits)
 	b := builder{request: r}
 	d["Acts"] = []act{
 		{Title: r.T("console.ente-data"), Action: Prefix + "/infrastruttura/ente", Button: r.T("console.save"), Fields: []field{
@@ -70,6 +76,9 @@ func (c *Console) enteSave(r *request) error {
 	n.Fiscal, n.Domicile = r.value("fiscal"), r.value("domicile")
 	n.SecondFactor, n.FourEyes = r.value("secondFactor") != "", r.value("fourEyes") != ""
 	err = c.Rooms.Enti.Update(r.ctx(), r.actor(), n)
+	if errors.Is(err, foureyes.ErrPending) {
+		return r.done(Prefix+"/infrastruttura/ente", "pending")
+	}
 	if shown, err := stay(err, func(status int, _ bool) error { return c.askEnte(r, n, status, r.T("console.ente-invalid")) }); shown || err != nil {
 		return err
 	}

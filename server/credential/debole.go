@@ -82,7 +82,7 @@ func (d *Desk) Register(ctx context.Context, r Registration) error {
 	if !lets {
 		return ErrSwitchedOff
 	}
-	if err := d.mailing(ctx, r.Email, r.Address); err != nil {
+	if err := d.mailing(ctx, "register", r.Email, r.Address); err != nil {
 		return err
 	}
 	hashed, err := d.Keys.HashSecret(ctx, keys.PurposePassword, r.Password) // the same work whether it is there or not
@@ -119,10 +119,12 @@ func (d *Desk) Register(ctx context.Context, r Registration) error {
 	})
 }
 
-// How many mails with a link an e-mail address is made to get in an hour, and whoever is at
+// How many mails of one sort an e-mail address is made to get in an hour, and whoever is at
 // a network address causes: a desk's own computer, at which people register, among them. The
 // first is no more than an hour, which is how long a link for a new password is good: while
-// a stranger has used all up, the owner has one that works.
+// a stranger has used all up, the owner has one that works. That is why registering counts
+// apart: an address that has an account already is told so, with no link, and a stranger who
+// registers it over and over must not keep its owner from a new password.
 const (
 	mailsAnHour  = 5
 	callersMails = 30
@@ -130,13 +132,13 @@ const (
 
 // mailing bounds how many messages one address is made to get, and one sender to cause. It
 // is asked before anything is looked up, and is the same for an address without an account.
-func (d *Desk) mailing(ctx context.Context, email, address string) error {
+func (d *Desk) mailing(ctx context.Context, what, email, address string) error {
 	if err := d.Guard.Begin(ctx, "mail:"+email, address); err != nil {
 		return err
 	}
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {
 		return d.Quota.Take(ctx, tx,
-			limit.Rule{Code: "mail-address", Name: "mail:" + email, Most: mailsAnHour, In: time.Hour},
+			limit.Rule{Code: "mail-address", Name: "mail:" + what + ":" + email, Most: mailsAnHour, In: time.Hour},
 			limit.Rule{Code: "mail-caller", Name: "mail-caller:" + limit.Caller(address), Most: callersMails, In: time.Hour})
 	})
 }
@@ -167,7 +169,7 @@ func (d *Desk) Forgot(ctx context.Context, code, email, address string) error {
 	if !person.IsEmail(email) {
 		return &FormError{Errs: person.Errors{"email": "email"}}
 	}
-	if err := d.mailing(ctx, email, address); err != nil {
+	if err := d.mailing(ctx, "forgot", email, address); err != nil {
 		return err
 	}
 	return d.Store.Tx(ctx, func(tx *sql.Tx) error {

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/citel-pa/citel/pkcs/authtoken"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/server/audit"
+	"github.com/citel-pa/citel/server/foureyes"
 	"github.com/citel-pa/citel/server/keys"
 	"github.com/citel-pa/citel/server/role"
 	"github.com/citel-pa/citel/server/store"
@@ -121,6 +123,7 @@ type Directory struct {
 	Store *store.Store
 	Audit *audit.Log
 	Keys  *keys.Ring
+	Four  *foureyes.Desk
 	Demo  bool // http origins on loopback may be
 	Now   func() time.Time
 }
@@ -232,6 +235,8 @@ func (d *Directory) CreateTx(ctx context.Context, tx *sql.Tx, e Ente, a role.Act
 
 // Update changes name, colour, codes, site, second factor and four eyes of the operator's
 // own ente. Origin, idEnte and whether it is active are who runs the server's to change.
+// To switch four eyes off waits for a second operator (foureyes.ErrPending; the rest is
+// changed): else whoever may alone do what they are for.
 func (d *Directory) Update(ctx context.Context, a role.Actor, e Ente) error {
 	if err := role.Check(a, e.Code, role.InfrastructureWrite); err != nil {
 		return err
@@ -239,9 +244,59 @@ func (d *Directory) Update(ctx context.Context, a role.Actor, e Ente) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	return d.change(ctx, a, e.Code, map[string]string{"name": e.Name, "second-factor": fmt.Sprint(e.SecondFactor), "four-eyes": fmt.Sprint(e.FourEyes)},
-		"UPDATE ente SET name = ?, color = ?, ipa = ?, aoo = ?, fiscal = ?, domicile = ?, site = ?, second_factor = ?, four_eyes = ? WHERE code = ?",
-		e.Name, e.Color, e.IPA, e.AOO, e.Fiscal, e.Domicile, e.Site, e.SecondFactor, e.FourEyes, e.Code)
+	off := false
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		var on bool
+		err := tx.QueryRowContext(ctx, "SELECT four_eyes FROM ente WHERE code = ?", e.Code).Scan(&on)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if off = on && !e.FourEyes; off {
+			if off, err = others(ctx, tx, a); err != nil {
+				return err
+			}
+		}
+		four := e.FourEyes || off
+		return d.changeTx(ctx, tx, a, e.Code, map[string]string{"name": e.Name, "second-factor": fmt.Sprint(e.SecondFactor), "four-eyes": fmt.Sprint(four)},
+			"UPDATE ente SET name = ?, color = ?, ipa = ?, aoo = ?, fiscal = ?, domicile = ?, site = ?, second_factor = ?, four_eyes = ? WHERE code = ?",
+			e.Name, e.Color, e.IPA, e.AOO, e.Fiscal, e.Domicile, e.Site, e.SecondFactor, four, e.Code)
+	})
+	if err != nil {
+		return fmt.Errorf("ente: %w", err)
+	}
+	if !off {
+		return nil
+	}
+	return d.Four.Second(ctx, a, true, foureyes.SwitchedOff, struct{}{}, func(tx *sql.Tx) (string, error) { return e.Name, d.fourOff(ctx, tx, a, a) })
+}
+
+// others tells whether somebody else could confirm that four eyes are switched off: whoever
+// is left alone with the right must not be shut in.
+func others(ctx context.Context, tx *sql.Tx, a role.Actor) (bool, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT DISTINCT r.role FROM operator_role r JOIN operator o ON o.id = r.operator WHERE o.ente = ? AND o.state = 'active' AND o.id <> ? AND o.code <> ?", a.Ente, a.Operator, a.Code)
+	if err != nil {
+		return false, err
+	}
+	roles, err := store.Strings(rows)
+	return slices.ContainsFunc(roles, func(id string) bool { r := role.Get(id); return r != nil && r.Has(role.InfrastructureWrite) }), err
+}
+
+// fourOff switches four eyes off, as first has asked and second, another one, confirms.
+func (d *Directory) fourOff(ctx context.Context, tx *sql.Tx, first, second role.Actor) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE ente SET four_eyes = ? WHERE code = ?", false, first.Ente); err != nil {
+		return fmt.Errorf("ente: %w", err)
+	}
+	return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: first.Ente, Kind: audit.EnteChanged, Detail: map[string]string{"four-eyes": fmt.Sprint(false)}, Personal: map[string]string{"asked-by": first.Code}}.By(second))
+}
+
+// FourOffAction is what four-eyes runs for themselves to be switched off.
+func (d *Directory) FourOffAction() foureyes.Action {
+	return foureyes.Action{Permission: role.InfrastructureWrite, Run: func(ctx context.Context, tx *sql.Tx, _ []byte, first, second role.Actor) error {
+		return d.fourOff(ctx, tx, first, second)
+	}}
 }
 
 // Place changes origin, idEnte and whether people get in. Who runs the server does it.
@@ -263,21 +318,22 @@ func (d *Directory) Place(ctx context.Context, a role.Actor, code, idEnte, origi
 
 // change runs one statement and logs it.
 func (d *Directory) change(ctx context.Context, a role.Actor, code string, detail map[string]string, q string, args ...any) error {
-	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
-		r, err := tx.ExecContext(ctx, q, args...)
-		if store.IsUnique(err) {
-			return fmt.Errorf("%w: %w", ErrExists, err)
-		}
-		if err != nil {
-			return err
-		}
-		if n, err := r.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, ErrNotFound)
-		}
-		return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: code, Kind: audit.EnteChanged, Detail: detail}.By(a))
-	})
-	if err != nil {
+	if err := d.Store.Tx(ctx, func(tx *sql.Tx) error { return d.changeTx(ctx, tx, a, code, detail, q, args...) }); err != nil {
 		return fmt.Errorf("ente: %w", err)
 	}
 	return nil
+}
+
+func (d *Directory) changeTx(ctx context.Context, tx *sql.Tx, a role.Actor, code string, detail map[string]string, q string, args ...any) error {
+	r, err := tx.ExecContext(ctx, q, args...)
+	if store.IsUnique(err) {
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	}
+	if err != nil {
+		return err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, ErrNotFound)
+	}
+	return d.Audit.WriteTx(ctx, tx, audit.Event{Ente: code, Kind: audit.EnteChanged, Detail: detail}.By(a))
 }

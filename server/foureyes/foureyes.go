@@ -1,6 +1,6 @@
 // Package foureyes is what waits for a second operator: roles with rights over operators,
 // changes of a codice fiscale, resets of a media credential, mandates that a desk grants,
-// protocol numbers that are cancelled, in an ente that has it on.
+// protocol numbers that are cancelled, four eyes switched off, in an ente that has it on.
 // The room whose act it is registers what is done once a second operator has said yes.
 package foureyes
 
@@ -29,10 +29,11 @@ const (
 	MandateGranted    Kind = "mandate-granted"    // made at the desk
 	MandateAccepted   Kind = "mandate-accepted"   // asked online, accepted at the desk
 	RegisterCancelled Kind = "register-cancelled" // a protocol number
+	SwitchedOff       Kind = "switched-off"       // four eyes themselves
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{RoleAssigned, CodeChanged, MediaReset, MandateGranted, MandateAccepted, RegisterCancelled}
+var Kinds = []Kind{RoleAssigned, CodeChanged, MediaReset, MandateGranted, MandateAccepted, RegisterCancelled, SwitchedOff}
 
 // Action is what a room does when a second operator has confirmed.
 type Action struct {

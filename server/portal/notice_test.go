@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -136,5 +137,27 @@ func TestNoticeBeforeARefusal(t *testing.T) {
 	lacks(t, page, "Non ho osservazioni</button>")
 	if got := v.get("/pratiche/" + b.ID + "?lingua=en"); !strings.Contains(got.body, "Reasons against granting it") || strings.Contains(got.body, "notice.") {
 		t.Error("in English")
+	}
+}
+
+// More observations than a day has room for: said so, from when on, and nothing written is
+// lost.
+func TestTooManyObservations(t *testing.T) {
+	d := newDesk(t)
+	d.Publish(60)
+	v := d.citizen(1)
+	a := d.Applies(d.WithCard(d.at(1).Person, "persona@example.org"))
+	if err := d.Applications.GiveNotice(t.Context(), d.Operator("prova", 61, "R12"), a.ID, "Motivi"); err != nil {
+		t.Fatal(err)
+	}
+	at := "/pratiche/" + a.ID
+	for i := range 10 {
+		if got := v.replies(at, at+"/risposta", nil, "words", fmt.Sprintf("Osservazione %d", i), "do", "observe"); got.code != http.StatusSeeOther {
+			t.Fatalf("%d: %d", i, got.code)
+		}
+	}
+	got := v.replies(at, at+"/risposta", nil, "words", "Una di troppo", "do", "observe")
+	if got.code != http.StatusTooManyRequests || !strings.Contains(got.body, "Una di troppo</textarea>") || !strings.Contains(got.body, "sono tutte registrate") || strings.Contains(got.body, "{time}") {
+		t.Errorf("%d\n%s", got.code, got.body)
 	}
 }

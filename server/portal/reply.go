@@ -128,11 +128,14 @@ func (p *Portal) replySent(r *request) error {
 		return errCSRF
 	}
 	again := func(err error) error {
-		text := r.problem(err)
+		text, status := r.problem(err), http.StatusUnprocessableEntity
+		if over := r.over(err); over != "" {
+			text, status = over, http.StatusTooManyRequests
+		}
 		if text == "" {
 			return err
 		}
-		r.status = http.StatusUnprocessableEntity
+		r.status = status
 		return r.showFile(a, map[string]any{"Written": values["words"], "Problem": text})
 	}
 	if failed != nil {

@@ -90,6 +90,7 @@ func New(o Options) *Rooms {
 	r.Audit = &audit.Log{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Enti = &ente.Directory{Store: o.Store, Audit: r.Audit, Keys: o.Keys, Demo: o.Demo, Now: now}
 	r.Four = &foureyes.Desk{Store: o.Store, Audit: r.Audit, Now: now}
+	r.Enti.Four = r.Four
 	r.Guard = &delay.Guard{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Quota = &limit.Quota{Store: o.Store, Keys: o.Keys, Now: now}
 	r.Denials = &denial.Desk{Store: o.Store, Audit: r.Audit, Quota: r.Quota}
@@ -118,6 +119,7 @@ func New(o Options) *Rooms {
 	r.Four.Actions = map[foureyes.Kind]foureyes.Action{
 		foureyes.RoleAssigned: r.Operators.Action(), foureyes.CodeChanged: r.People.Action(), foureyes.MediaReset: r.Credentials.Action(),
 		foureyes.MandateGranted: r.Mandates.GrantAction(), foureyes.MandateAccepted: r.Mandates.AcceptAction(), foureyes.RegisterCancelled: r.Register.CancelAction(),
+		foureyes.SwitchedOff: r.Enti.FourOffAction(),
 	}
 	return r
 }

@@ -78,3 +78,18 @@ func (d *Desk) count(ctx context.Context, tx *sql.Tx, v Visitor, s *service.Vers
 	}
 	return d.Quota.Take(ctx, tx, r)
 }
+
+// heardADay is how often somebody sends observations on one notice in 24 hours: each is
+// sealed and takes a number of the register for good. Who has more to say writes it into
+// one, or brings it to the office, which no bound keeps out (ObservedElsewhere).
+const heardADay = 10
+
+// hearRule bounds the observations of one person, or credential, on one application: who
+// acts for somebody by a mandate takes none of theirs.
+func hearRule(v Visitor, id string) limit.Rule {
+	who := "credential:" + v.Credential
+	if v.Person != nil {
+		who = fmt.Sprintf("person:%d", v.Person.ID)
+	}
+	return limit.Rule{Code: "observations", Name: "observations:" + id + ":" + who, Most: heardADay, In: 24 * time.Hour}
+}

@@ -2,10 +2,12 @@ package submission_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/citel-pa/citel/server/limit"
+	"github.com/citel-pa/citel/server/register"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/submission"
@@ -139,5 +141,33 @@ func TestCodesAnHour(t *testing.T) {
 		if _, err := c.d.SendCode(ctx, v, one.ID); err != nil {
 			t.Errorf("an hour later: %v", err)
 		}
+	})
+}
+
+// Observations take numbers of the register for good: one person sends so many a day on one
+// application, what comes to the office is still taken, and what is refused leaves nothing.
+func TestObservationsADay(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx, office := t.Context(), c.Operator("prova", 5, "R12")
+		c.Publish(6)
+		v := c.visitor(0)
+		a := c.Applies(v)
+		c.must(c.d.GiveNotice(ctx, office, a.ID, "Motivi"))
+		for i := range 10 {
+			c.must(c.d.Observe(ctx, v, a.ID, fmt.Sprintf("Osservazione %d", i)))
+		}
+		var over *limit.OverError
+		if err := c.d.Observe(ctx, v, a.ID, "Una di troppo"); !errors.As(err, &over) || over.Rule.Code != "observations" {
+			t.Fatalf("one too many: %v", err)
+		}
+		if n, gaps, err := c.Register.Verify(ctx, "prova", a.Number.Year); n != 12 || len(gaps) > 0 || err != nil {
+			t.Errorf("%d numbers, %v, %v", n, gaps, err)
+		}
+		c.must(c.d.ObservedElsewhere(ctx, office, a.ID, c.Today().In(register.Rome()).Format(time.DateOnly), "Per posta certificata"))
+		other := c.Applies(v)
+		c.must(c.d.GiveNotice(ctx, office, other.ID, "Motivi"))
+		c.must(c.d.Observe(ctx, v, other.ID, "Un'altra pratica"))
+		c.Move(24 * time.Hour)
+		c.must(c.d.Observe(ctx, v, a.ID, "Il giorno dopo"))
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -225,6 +226,37 @@ func TestDraftWithASignature(t *testing.T) {
 		c.sweep()
 		if a, err := c.d.Get(ctx, c.visitor(3), sent.ID); err != nil || a.State != submission.StateSent || !c.d.DraftEnds(a).IsZero() {
 			t.Errorf("what was sent: %+v, %v", a, err)
+		}
+	})
+}
+
+// A draft that is thrown away, or ends, while its document is written leaves no document.
+func TestThrownAwayWhileItIsMade(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx, v := t.Context(), c.visitor(0)
+		a, err := c.d.Begin(ctx, v, "instradamento", store.NewID(), rubbish)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := *c.d
+		clock, once := c.d.Now, sync.Once{}
+		c.d.Now = func() time.Time { // Make has read the draft and asks what time it is
+			once.Do(func() {
+				if err := elsewhere.Discard(ctx, v, a.ID); err != nil {
+					t.Error(err)
+				}
+			})
+			return clock()
+		}
+		if _, err := c.d.Make(ctx, v, a.ID, true, a.Service.Privacy.Version); !errors.Is(err, submission.ErrNotFound) {
+			t.Errorf("made: %v", err)
+		}
+		left, want := "SELECT count(*) FROM file WHERE name LIKE 'applications/%'", 0
+		if c.Store.Engine() == store.SQLite {
+			left, want = "SELECT count(*) FROM file_garbage WHERE name LIKE 'applications/%'", 1
+		}
+		if n := storetest.Count(t, c.Store, left); n != want {
+			t.Errorf("the document stays: %d", n)
 		}
 	})
 }

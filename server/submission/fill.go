@@ -376,7 +376,7 @@ func (d *Desk) Make(ctx context.Context, v Visitor, id string, warned bool, priv
 		return d.step(ctx, tx, id, Step{Kind: "made", State: StateToSign, Operator: a.Operator, Person: a.Actor()})
 	})
 	if err != nil {
-		d.unmade(ctx, v, a)
+		d.unmade(ctx, a)
 		return nil, err
 	}
 	return d.Get(ctx, v, id)

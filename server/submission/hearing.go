@@ -121,6 +121,7 @@ func (h heard) step() string {
 }
 
 // Observe takes the person's observations, with the files that were attached for them.
+// Enough for today is a *limit.OverError.
 func (d *Desk) Observe(ctx context.Context, v Visitor, id, words string) error {
 	if strings.TrimSpace(words) == "" || len([]rune(words)) > maxWords {
 		return ErrWords
@@ -140,6 +141,9 @@ func (d *Desk) observe(ctx context.Context, v Visitor, id string, h heard) error
 	}
 	if !seen.Hears() {
 		return ErrState
+	}
+	if err := d.Quota.Over(ctx, d.Store, hearRule(v, id)); err != nil {
+		return err // before anything is sealed
 	}
 	var who int64
 	if v.Person != nil {
@@ -173,6 +177,9 @@ func (d *Desk) observe(ctx context.Context, v Visitor, id string, h heard) error
 			}
 			if last.Kind == h.step() && last.Person == who && last.Text == h.words && (waiting == 0 || h.kind == ObservationsNone) && d.now().Sub(store.ParseTime(at)) < again {
 				return errDone // a button pressed twice
+			}
+			if err := d.Quota.Take(ctx, tx, hearRule(v, id)); err != nil {
+				return err
 			}
 			if err := d.hearTx(ctx, tx, x, h, doc); err != nil {
 				return err

@@ -1,8 +1,10 @@
 package submission
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 
 	"github.com/citel-pa/citel/server/person"
@@ -56,10 +58,13 @@ func sameFiles(ctx context.Context, tx *sql.Tx, id string, listed []*File) (bool
 }
 
 // unmade takes a document away that did not become the application's. Another request may
-// have made the very same bytes a moment before, and then it is.
-func (d *Desk) unmade(ctx context.Context, v Visitor, a *Application) {
+// have made the very same bytes a moment before, and then it is; or the draft was thrown
+// away, or has ended, meanwhile, and then nothing would ever name what is in it.
+func (d *Desk) unmade(ctx context.Context, a *Application) {
 	ctx = context.WithoutCancel(ctx)
-	if now, err := d.Get(ctx, v, a.ID); err == nil && now.Fingerprint() != a.Fingerprint() {
+	var sum []byte
+	err := d.Store.QueryRowContext(ctx, "SELECT sha256 FROM application WHERE id = ?", a.ID).Scan(&sum)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !bytes.Equal(sum, a.SHA256) {
 		d.remove(ctx, a.documentFile())
 	}
 }

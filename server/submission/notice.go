@@ -157,7 +157,9 @@ func (d *Desk) GiveNotice(ctx context.Context, a role.Actor, id, reasons string)
 	if strings.TrimSpace(reasons) == "" || len([]rune(reasons)) > maxWords {
 		return ErrWords
 	}
-	in := []State{StateSent, StateInCharge, StateMore}
+	// One whose certificate was found bad too: it cannot be marked as checked, and to close it
+	// is a refusal.
+	in := []State{StateToCheck, StateSent, StateInCharge, StateMore}
 	seen, err := d.atDesk(ctx, a, id, true)
 	if err != nil {
 		return err

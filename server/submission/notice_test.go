@@ -434,3 +434,22 @@ func TestRefusalAgainstObservations(t *testing.T) {
 		}
 	})
 }
+
+// A certificate that was found bad: it is not marked as good to get on, and not closed
+// without the notice, which can be given at once.
+func TestNoticeOfWhatIsToCheck(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx, office := t.Context(), c.Operator("prova", 5, "R12")
+		c.Publish(6)
+		v := c.visitor(0)
+		a := c.Applies(v)
+		if _, err := c.Store.ExecContext(ctx, "UPDATE application SET state = 'to-check' WHERE id = ?", a.ID); err != nil {
+			t.Fatal(err)
+		}
+		c.refused(c.d.Close(ctx, office, a.ID, "Certificato revocato"), submission.ErrNotice)
+		c.must(c.d.GiveNotice(ctx, office, a.ID, "Il certificato era revocato quando hai firmato."))
+		c.refused(c.d.Close(ctx, office, a.ID, "Certificato revocato"), submission.ErrNoticeTerm)
+		c.must(c.d.NoObservations(ctx, v, a.ID))
+		c.must(c.d.Decide(ctx, office, a.ID, submission.Decision{Words: "Respinta.", Outcome: submission.Refused}))
+	})
+}
