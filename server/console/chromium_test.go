@@ -73,7 +73,7 @@ func TestBackOfficeInABrowser(t *testing.T) {
 	s.Look("versamenti", path+"/protocollo/versamenti")
 	s.Look("scarto", path+"/protocollo/scarto")
 	w.FourEyes()
-	if err := w.Register.Cancel(t.Context(), w.Operator("prova", 3, "R6"), late.Number, "Registrata due volte"); !errors.Is(err, foureyes.ErrPending) {
+	if err := w.Register.Cancel(t.Context(), w.Operator("prova", 4, "R6"), late.Number, "Registrata due volte"); !errors.Is(err, foureyes.ErrPending) {
 		t.Fatal(err)
 	}
 	s.Look("conferme", path+"/conferme")

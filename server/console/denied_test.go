@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/citel-pa/citel/pkcs/message"
 	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/store"
 	"github.com/citel-pa/citel/server/store/storetest"
@@ -61,7 +62,7 @@ func TestDeniedAccesses(t *testing.T) {
 	admin.get(path + "/operatori?fare=log").wants(http.StatusOK)
 	id := storetest.Count(t, w.Store, "SELECT id FROM operator WHERE code = ?", town.FormOf(60).Code)
 	admin.get(path+"/operatori/"+strconv.Itoa(id)+"/log?mostra=negati").wants(http.StatusOK, "Accesso negato")
-	if strings.Contains(admin.body, "Log consultato") {
+	if strings.Contains(admin.body, message.Text(message.Italian, "audit.log-read")) {
 		t.Error("the filter shows other rows")
 	}
 }

@@ -210,13 +210,16 @@ func (r *request) logTable(rows []audit.Entry) *table {
 // language where there are some; who acted has a column.
 func (r *request) detail(e audit.Entry) string {
 	var parts []string
-	for _, m := range []map[string]string{e.Detail, e.Personal} {
+	for i, m := range []map[string]string{e.Detail, e.Personal} {
 		for _, k := range slices.Sorted(keysOf(m)) {
 			if m[k] == "" || k == "operator" || k == "operator-name" {
 				continue
 			}
 			label := k
-			if message.Has("logdetail." + k) {
+			switch {
+			case i == 0 && k == "code": // nothing personal is here: why it was refused
+				label = r.T("logdetail.reason")
+			case message.Has("logdetail." + k):
 				label = r.T("logdetail." + k)
 			}
 			parts = append(parts, label+": "+m[k])

@@ -245,7 +245,7 @@ func TestAPersonAtTheDeskFiles(t *testing.T) {
 	c = h.clerk(t, "R8")
 	m := regexp.MustCompile(`/consolleente/utenti/\d+`).FindString(c.get("/consolleente/utenti?code=" + who.CF))
 	log := c.get(m + "/log")
-	for _, want := range []string{deskOperator, "assisted: paper", "assisted: card", "assisted: code", "code: other-signer", "application: " + coded, "application: " + first} {
+	for _, want := range []string{deskOperator, "allo sportello: paper", "allo sportello: card", "allo sportello: code", "motivo: other-signer", "motivo: code", "pratica: " + coded, "pratica: " + first} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %q", want)
 		}
