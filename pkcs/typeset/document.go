@@ -138,8 +138,12 @@ func (d *Document) List(items []string) {
 	d.y -= 6
 }
 
-// Fields is a table of labels and values; the labels are row headers.
+// Fields is a table of labels and values; the labels are row headers. Without any there is
+// no table.
 func (d *Document) Fields(fields []Field) {
+	if len(fields) == 0 {
+		return
+	}
 	const label = 0.36
 	table := d.child(d.root, "Table")
 	for _, f := range fields {

@@ -93,6 +93,25 @@ func TestSameCallsSameBytes(t *testing.T) {
 	}
 }
 
+// A table without a row is none: whoever hears the document would be told of one.
+func TestNoFieldsNoTable(t *testing.T) {
+	var with, without bytes.Buffer
+	for b, fields := range map[*bytes.Buffer]bool{&with: true, &without: false} {
+		d := New(Info{Title: "Prova", Lang: "it-IT", Author: "Prova", Subject: "Prova", Created: time.Unix(0, 0), ID: [16]byte{1}})
+		d.Heading(1, "Prova")
+		if fields {
+			d.Fields(nil)
+		}
+		d.Paragraph("Prova")
+		if _, err := d.WriteTo(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(with.Bytes(), without.Bytes()) {
+		t.Error("an empty table is written")
+	}
+}
+
 func TestLongTextsMakePages(t *testing.T) {
 	d := sample()
 	for range 40 {
