@@ -281,17 +281,30 @@ func (d *Desk) enter(ctx context.Context, tx *sql.Tx, x *Application, way regist
 	return e.Number, err
 }
 
-// settle does what a document was made for, and takes its file away when nothing came of it.
+// settle does what a document was made for, and takes its file away when nothing came of it:
+// when no row names it, for a connection that breaks while a transaction is committed tells
+// nobody which of the two it was, and what is in the register is never lost.
 func (d *Desk) settle(ctx context.Context, x *Application, doc *stored, do func() (taken bool, err error)) error {
 	taken, err := do()
 	switch {
 	case doc == nil:
 	case err != nil || !taken:
-		err = errors.Join(err, d.Store.RemoveFile(context.WithoutCancel(ctx), doc.file))
+		err = errors.Join(err, d.unnamed(context.WithoutCancel(ctx), doc.file))
 	case !doc.stamped && d.Seals.Stamp != nil:
 		d.Log.Warn("a document has no time-stamp: the authority does not answer", "ente", x.Ente, "application", x.ID)
 	}
 	return err
+}
+
+// unnamed takes a document's file away if no row names it.
+func (d *Desk) unnamed(ctx context.Context, file string) error {
+	var named int
+	err := d.Store.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM application_notice WHERE file = ?) + (SELECT count(*) FROM application_observation WHERE file = ?)
+		+ (SELECT count(*) FROM application_answer WHERE file = ?) + (SELECT count(*) FROM application_signature WHERE file = ?)`, file, file, file, file).Scan(&named)
+	if err != nil || named > 0 {
+		return err
+	}
+	return d.Store.RemoveFile(ctx, file)
 }
 
 // moved writes an act of the person's down in the log.

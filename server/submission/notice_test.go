@@ -453,3 +453,21 @@ func TestNoticeOfWhatIsToCheck(t *testing.T) {
 		c.must(c.d.Decide(ctx, office, a.ID, submission.Decision{Words: "Respinta.", Outcome: submission.Refused}))
 	})
 }
+
+// A connection that breaks while a notice is committed: whatever the server was told, the
+// document that the register names stays.
+func TestNoticeWhoseCommitBroke(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx := t.Context()
+		c.Publish(6)
+		v := c.visitor(0)
+		a := c.Applies(v)
+		c.must(c.d.GiveNotice(ctx, c.Operator("prova", 5, "R12"), a.ID, "Motivi"))
+		broken := errors.New("the connection has gone")
+		c.refused(c.d.Settle(ctx, a, broken), broken)
+		c.must(c.Store.SweepFiles(ctx, time.Now().Add(48*time.Hour)))
+		f, err := c.d.NoticePDF(ctx, a)
+		c.must(err)
+		c.must(f.Close())
+	})
+}

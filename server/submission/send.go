@@ -198,10 +198,10 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Operator: now.Operator, Person: v.Person.ID, Text: how})
 	})
 	if err != nil {
-		gone = []string{name}
+		return errors.Join(err, d.unnamed(context.WithoutCancel(ctx), name))
 	}
 	d.remove(context.WithoutCancel(ctx), gone...)
-	return err
+	return nil
 }
 
 // askCosigners tells those who are known here, and have not signed yet, that a document waits
