@@ -183,7 +183,7 @@ func (d *Desk) SignAtDesk(ctx context.Context, v Visitor, id string, how Assiste
 	})
 	if errors.Is(err, ErrCode) {
 		if a, read := d.Get(ctx, v, id); read == nil && v.Person != nil {
-			err = errors.Join(err, d.Audit.Write(ctx, signRefused(v, a, ErrCode.Code)))
+			err = errors.Join(err, d.logRefused(ctx, a, signRefused(v, a, ErrCode.Code)))
 		}
 	}
 	if err == nil && how == WithCode {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/service"
 )
@@ -77,4 +78,23 @@ func (d *Desk) count(ctx context.Context, tx *sql.Tx, v Visitor, s *service.Vers
 		return err
 	}
 	return d.Quota.Take(ctx, tx, r)
+}
+
+// refusedAnHour is how often an hour the log has what was refused of an application's files
+// and signatures: who sends the same over and over fills no log with it.
+const refusedAnHour = 30
+
+// logRefused writes such a refusal down, or nothing where there are enough for now.
+func (d *Desk) logRefused(ctx context.Context, a *Application, e audit.Event) error {
+	err := d.Store.Tx(ctx, func(tx *sql.Tx) error {
+		if err := d.Quota.Take(ctx, tx, limit.Rule{Code: "refused", Name: "refused:" + a.ID, Most: refusedAnHour, In: time.Hour}); err != nil {
+			return err
+		}
+		return d.Audit.WriteTx(ctx, tx, e)
+	})
+	var over *limit.OverError
+	if errors.As(err, &over) {
+		return nil
+	}
+	return err
 }

@@ -1,14 +1,20 @@
 package submission_test
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/citel-pa/citel/pkcs/message"
+	"github.com/citel-pa/citel/server/audit"
 	"github.com/citel-pa/citel/server/limit"
 	"github.com/citel-pa/citel/server/session"
 	"github.com/citel-pa/citel/server/store"
+	"github.com/citel-pa/citel/server/store/storetest"
 	"github.com/citel-pa/citel/server/submission"
+	"github.com/citel-pa/citel/testdata/pki"
 )
 
 var rubbish = map[string]string{"topic": "waste", "subject": "Cassonetto", "text": "È pieno"}
@@ -138,6 +144,47 @@ func TestCodesAnHour(t *testing.T) {
 		c.Move(time.Hour)
 		if _, err := c.d.SendCode(ctx, v, one.ID); err != nil {
 			t.Errorf("an hour later: %v", err)
+		}
+	})
+}
+
+// Who sends what is refused over and over, as a file or as a signature, fills no log; and
+// what a person signs at home is no deed of the operator's who has filled the form in.
+func TestRefusedOverAndOver(t *testing.T) {
+	each(t, func(t *testing.T, c *counter) {
+		ctx, caf := t.Context(), c.Operator("prova", 5, "R-CAF1")
+		home := c.visitor(2)
+		v := submission.Visitor{Ente: "prova", Person: home.Person, Operator: &caf, Address: caf.Address, Shown: "identity-card CA00000AA"}
+		a := c.made(v, "iscrizione-nido", child(nursery))
+		for range 20 {
+			if _, err := c.d.Sign(ctx, home, a.ID, strings.NewReader("nothing signed"), message.Italian); !errors.Is(err, submission.ErrNotSigned) {
+				t.Fatal(err)
+			}
+			if _, err := c.d.Attach(ctx, home, a.ID, submission.SlotIdentity, "x.exe", strings.NewReader("MZ"), 2); err == nil {
+				t.Fatal("taken")
+			}
+		}
+		if n := storetest.Count(t, c.Store, "SELECT count(*) FROM journal WHERE kind IN (?, ?)", audit.SignRefused, audit.ApplicationFile); n != 30 {
+			t.Errorf("%d rows", n)
+		}
+		last := func() submission.Step {
+			t.Helper()
+			steps, err := c.d.Steps(ctx, a)
+			if err != nil || len(steps) == 0 {
+				t.Fatal(steps, err)
+			}
+			return steps[len(steps)-1]
+		}
+		for _, x := range []struct {
+			v        submission.Visitor
+			operator int64
+		}{{home, 0}, {v, caf.Operator}} {
+			if _, err := c.d.Sign(ctx, x.v, a.ID, bytes.NewReader(c.signed(a, pki.Invented(2))), message.Italian); err != nil {
+				t.Fatal(err)
+			}
+			if s := last(); s.Kind != "signed" || s.Operator != x.operator || s.Person != home.Person.ID || (s.Text != "") != (x.operator != 0) {
+				t.Errorf("%+v", s)
+			}
 		}
 	})
 }

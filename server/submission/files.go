@@ -67,7 +67,7 @@ func (d *Desk) Attach(ctx context.Context, v Visitor, id, slot, name string, r i
 	kind, err := attachment.Check(ctx, r, size, d.Limits)
 	var refused *attachment.Refused
 	if errors.As(err, &refused) {
-		return nil, errors.Join(err, d.Audit.Write(ctx, audit.Event{Ente: a.Ente, Kind: audit.ApplicationFile, PersonID: a.Actor(), Credential: v.Credential, Address: v.Address,
+		return nil, errors.Join(err, d.logRefused(ctx, a, audit.Event{Ente: a.Ente, Kind: audit.ApplicationFile, PersonID: a.Actor(), Credential: v.Credential, Address: v.Address,
 			Detail: map[string]string{"application": id, "refused": refused.Code}}))
 	}
 	if err != nil {

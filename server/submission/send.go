@@ -98,7 +98,7 @@ func (d *Desk) Sign(ctx context.Context, v Visitor, id string, signed io.Reader,
 	}
 	err = d.sign(ctx, v, a, wanted, signed, lang)
 	if err != nil && (Code(err) != "internal") {
-		err = errors.Join(err, d.Audit.Write(ctx, signRefused(v, a, Code(err))))
+		err = errors.Join(err, d.logRefused(ctx, a, signRefused(v, a, Code(err))))
 	}
 	if err != nil {
 		return nil, err
@@ -191,11 +191,11 @@ func (d *Desk) sign(ctx context.Context, v Visitor, a *Application, wanted []str
 				return err
 			}
 		}
-		how := ""
-		if now.Operator != 0 {
-			how = string(WithCard)
+		x := Step{Kind: "signed", State: StateToSign, Person: v.Person.ID}
+		if v.Operator != nil { // else it was signed at home, whoever has filled it in
+			x.Operator, x.Text = v.Operator.Operator, string(WithCard)
 		}
-		return d.step(ctx, tx, a.ID, Step{Kind: "signed", State: StateToSign, Operator: now.Operator, Person: v.Person.ID, Text: how})
+		return d.step(ctx, tx, a.ID, x)
 	})
 	if err != nil {
 		return errors.Join(err, d.unnamed(context.WithoutCancel(ctx), name))
