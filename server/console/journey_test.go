@@ -131,7 +131,7 @@ func TestMainJourney(t *testing.T) {
 		}
 		a.get(path+"/profilazione/"+id[1]).wants(http.StatusOK, "URP&BUSTE", "Assegna ruolo")
 		a.send(path+"/profilazione/"+id[1]+"/assegna", "role", "R16").wants(http.StatusSeeOther)
-		a.follow().wants(http.StatusOK, "I ruoli sono cambiati", "looks users up")
+		a.follow().wants(http.StatusOK, "I ruoli sono cambiati", "Cerca gli utenti")
 
 		sheets := w.Print(w.Operator("prova", 12, "R8"), 2)
 		b := open(t, h, "192.0.2.2:1")

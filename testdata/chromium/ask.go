@@ -152,10 +152,10 @@ type point struct {
 // still, and nothing else lies over it. A click that did not come to a page that is still
 // there is made again.
 func Click(selector string) chromedp.Action[chromedp.Void] {
-	// The label over a field that is drawn by the style is as good as the field.
+	// A label and its field are as good as each other: the style draws one over the other.
 	where := found(selector, `if (e.matches(":disabled")) return {why: "disabled"};
 	const middle = () => { const r = e.getClientRects()[0]; return {x: r.left + r.width / 2, y: r.top + r.height / 2}; };
-	const hit = (p) => { const h = document.elementFromPoint(p.x, p.y); return h === null ? null : e.contains(h) || h.closest("label")?.control === e ? e : h; };
+	const hit = (p) => { const h = document.elementFromPoint(p.x, p.y); return h === null ? null : e.contains(h) || h.closest("label")?.control === e || e.control === h ? e : h; };
 	let p = middle();
 	if (hit(p) !== e) { e.scrollIntoView({block: "center", inline: "nearest", behavior: "instant"}); p = middle(); }
 	const over = hit(p);

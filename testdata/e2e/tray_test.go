@@ -43,15 +43,24 @@ func TestTrayOfTheAgent(t *testing.T) {
 	if err := conn.Export(p, "/StatusNotifierWatcher", "org.kde.StatusNotifierWatcher"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.RequestName("org.kde.StatusNotifierWatcher", dbus.NameFlagDoNotQueue); err != nil {
-		t.Fatal(err)
-	}
 	var owner string
-	select {
-	case s := <-p.items:
-		owner = string(s)
-	case <-time.After(time.Minute):
-		t.Fatal("no icon")
+	for end := time.Now().Add(time.Minute); owner == ""; {
+		if _, err := conn.RequestName("org.kde.StatusNotifierWatcher", dbus.NameFlagDoNotQueue); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case s := <-p.items:
+			owner = string(s)
+		case <-time.After(5 * time.Second):
+			// A panel that came between the agent's first try and its listening for panels is
+			// not seen by the icon's library: it comes anew, as panels do.
+			if time.Now().After(end) {
+				t.Fatal("no icon")
+			}
+			if _, err := conn.ReleaseName("org.kde.StatusNotifierWatcher"); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	menu := conn.Object(owner, "/StatusNotifierItem/menu")
 	entry := func(label string) int32 {
