@@ -30,8 +30,9 @@ func TestDefaults(t *testing.T) {
 // text leaves out with the law's reason, and for rankings.
 func TestPreavviso(t *testing.T) {
 	nursery, plain := string(service.Defaults["iscrizione-nido"]), town.Istanza
-	i := strings.Index(nursery, "preavviso:")
-	old := nursery[:i] + nursery[strings.Index(nursery, "remedies:"):] // as it was before there was the key
+	before, _, _ := strings.Cut(nursery, "preavviso:")
+	_, after, _ := strings.Cut(nursery, "remedies:")
+	old := before + "remedies:" + after // as it was before there was the key
 	why := "\npreavviso-why: {it: x, en: x}"
 	for _, c := range []struct {
 		text  string
