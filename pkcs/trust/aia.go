@@ -8,12 +8,14 @@ import (
 	"slices"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 )
 
 const (
-	maxIssuer      = 64 << 10 // bytes of one certificate
+	maxIssuer      = 64 << 10 // bytes of one answer
 	maxIssuerSteps = 4
+	maxIssuers     = 32 // certificates in one answer
 )
 
 // Issuers follows caIssuers (RFC 5280, 4.2.2.1) from a certificate upwards, as far as
@@ -45,12 +47,26 @@ func (f *Fetcher) issuer(ctx context.Context, c *x509.Certificate) *x509.Certifi
 		if block, _ := pem.Decode(data); block != nil {
 			data = block.Bytes
 		}
-		issuer, err := certificate.Parse(bytes.Clone(data))
-		if err == nil && rfc5280.SameName(issuer.RawSubject, c.RawIssuer) && issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil {
-			return issuer
+		for _, issuer := range issuers(data) {
+			if rfc5280.SameName(issuer.RawSubject, c.RawIssuer) && issuer.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil {
+				return issuer
+			}
 		}
 	}
 	return nil
+}
+
+// issuers reads what such an address gives: one certificate, or a "certs-only" CMS message
+// where there are several (RFC 5280, 4.2.2.1; RFC 2797).
+func issuers(data []byte) []*x509.Certificate {
+	if c, err := certificate.Parse(bytes.Clone(data)); err == nil {
+		return []*x509.Certificate{c}
+	}
+	bag, err := cms.ReadBag(data)
+	if err != nil || len(bag) > maxIssuers {
+		return nil
+	}
+	return bag
 }
 
 // AddOwn takes the ends of the ways up from some certificates as anchors: for completing

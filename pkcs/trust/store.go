@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/citel-pa/citel/pkcs/certificate"
+	"github.com/citel-pa/citel/pkcs/cms"
 	"github.com/citel-pa/citel/pkcs/profile"
 	"github.com/citel-pa/citel/pkcs/trust/rfc5280"
 )
@@ -71,8 +72,9 @@ func NewStore(options ...Option) *Store {
 	return s
 }
 
-// AddPEM takes every certificate of a PEM text as an anchor listed for the given
-// profiles, and every CRL of it as a known list. It takes all or nothing.
+// AddPEM takes every certificate of a PEM text, or of a certificate bag (.p7b: DER or PEM),
+// as an anchor listed for the given profiles, and every CRL of the text as a known list. It
+// takes all or nothing.
 func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) (anchors int, err error) {
 	var certs []*x509.Certificate
 	var lists []*CRL
@@ -88,6 +90,12 @@ func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) 
 				return 0, fmt.Errorf("trust: %s, certificate %d: %w", source, len(certs)+1, err)
 			}
 			certs = append(certs, c)
+		case "PKCS7", "CMS":
+			bag, err := cms.ReadBag(block.Bytes)
+			if err != nil {
+				return 0, fmt.Errorf("trust: %s: %w", source, err)
+			}
+			certs = append(certs, bag...)
 		case "X509 CRL":
 			l, err := ParseCRL(block.Bytes, source)
 			if err != nil {
@@ -95,6 +103,9 @@ func (s *Store) AddPEM(text []byte, source string, profiles ...profile.Profile) 
 			}
 			lists = append(lists, l)
 		}
+	}
+	if len(certs) == 0 && len(lists) == 0 {
+		certs, _ = cms.ReadBag(text) // a .p7b as most systems write it
 	}
 	if len(certs) == 0 {
 		return 0, fmt.Errorf("%w: %s", ErrNoAnchor, source)
