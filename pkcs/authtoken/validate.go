@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -277,18 +276,6 @@ func (a algorithm) verify(key crypto.PublicKey, sum, sig []byte) bool {
 			return false
 		}
 		return ecdsa.Verify(k, sum, new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:]))
-	}
-	return false
-}
-
-// IsPersonsFault tells whether an error is about the card or its certificate, so
-// that the person needs a word about it, rather than about a broken page or an
-// attack.
-func IsPersonsFault(err error) bool {
-	for _, e := range []error{ErrPurpose, ErrUntrusted, ErrExpired, ErrNotYetValid, ErrRevoked, ErrProfile} {
-		if errors.Is(err, e) {
-			return true
-		}
 	}
 	return false
 }

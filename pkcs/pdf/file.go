@@ -61,19 +61,6 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
-// OpenStrict is Open without the search: a broken cross-reference is an error.
-func OpenStrict(r io.ReaderAt, size int64) (*File, error) {
-	f, err := open(r, size)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.load(); err != nil {
-		return nil, err
-	}
-	f.unlock()
-	return f, nil
-}
-
 func open(r io.ReaderAt, size int64) (*File, error) {
 	head := make([]byte, min(size, 1024))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
